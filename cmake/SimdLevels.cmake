@@ -1,0 +1,24 @@
+# Writes one translation unit per stem and instruction set, which includes csrc/cpu/simd/<stem>.h, and appends it to
+# `out` with the flags of its level.
+#
+# -fno-math-errno and -fno-trapping-math let loops with square roots and selections become SIMD code; neither changes a
+# result. -fopenmp-simd reads `#pragma omp simd` and links no OpenMP.
+set(latentcore_flags_baseline -march=x86-64-v2)
+set(latentcore_flags_avx2 -march=x86-64-v3)
+set(latentcore_flags_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+
+function(latentcore_simd_sources out)
+  set(sources)
+  foreach(stem IN LISTS ARGN)
+    foreach(level baseline avx2 avx512)
+      set(source "${CMAKE_CURRENT_BINARY_DIR}/simd/${stem}_${level}.cpp")
+      file(CONFIGURE OUTPUT "${source}" CONTENT "#include \"cpu/simd/${stem}.h\"\n")
+      set_source_files_properties(
+        "${source}" PROPERTIES
+        COMPILE_DEFINITIONS LATENTCORE_LEVEL=${level}
+        COMPILE_OPTIONS "-O3;-fopenmp-simd;-fno-math-errno;-fno-trapping-math;${latentcore_flags_${level}}")
+      list(APPEND sources "${source}")
+    endforeach()
+  endforeach()
+  set(${out} "${sources}" PARENT_SCOPE)
+endfunction()

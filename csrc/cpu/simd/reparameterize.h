@@ -1,0 +1,102 @@
+#pragma once
+
+#include "cpu/simd/levels.h"
+
+namespace latentcore {
+
+// Rows of L latents; row r holds the elements [r * L, (r + 1) * L) of the noise, counted from `offset`.
+template <class T>
+struct ReparameterizeLoops {
+  using C = compute_t<T>;
+
+  // z = mu + exp(logvar / 2) * noise; kl[r] = sum over the row of KL(N(mu, exp(logvar)) || N(0, 1))
+  void (*forward)(const T* mu, const T* logvar, uint64_t seed, uint64_t offset, int64_t row_begin, int64_t row_end,
+                  int64_t L, T* z, C* kl);
+  // The noise is drawn again: nothing of the forward pass is kept but mu and logvar.
+  void (*backward)(const T* grad_z, const C* grad_kl, const T* mu, const T* logvar, uint64_t seed, uint64_t offset,
+                   int64_t row_begin, int64_t row_end, int64_t L, T* grad_mu, T* grad_logvar);
+
+  template <SimdLevel level>
+  static ReparameterizeLoops at();
+};
+
+}  // namespace latentcore
+
+#ifdef LATENTCORE_LEVEL
+
+#include "cpu/simd/block.h"
+#include "math/gaussian.h"
+
+namespace latentcore {
+namespace {
+
+// Blocks run over the rows as one flat stretch, so that short rows fill the SIMD lanes too; for_rows walks the rows
+// inside a block and calls visit(row, begin, end) with the part of the row that lies in it.
+template <class Visit>
+LATENTCORE_FUNCTION void for_rows(int64_t begin, int64_t end, int64_t L, Visit visit) {
+  for (int64_t i = begin; i < end;) {
+    const int64_t row = i / L;
+    const int64_t stop = min((row + 1) * L, end);
+    visit(row, i - begin, stop - begin);
+    i = stop;
+  }
+}
+
+template <class T>
+void reparameterize(const T* mu, const T* logvar, uint64_t seed, uint64_t offset, int64_t row_begin, int64_t row_end,
+                    int64_t L, T* z, compute_t<T>* kl) {
+  using C = compute_t<T>;
+  C m[kBlock], v[kBlock], sample[kBlock], term[kBlock], noise_buffer[kBlock + 8];
+  BlockSum<C> row_sum;
+  for (int64_t begin = row_begin * L; begin < row_end * L; begin += kBlock) {
+    const int64_t size = min(kBlock, row_end * L - begin);
+    const C* noise = normal_block(seed, offset + static_cast<uint64_t>(begin), size, noise_buffer);
+    load_block(mu + begin, size, m);
+    load_block(logvar + begin, size, v);
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      const C std = exp(C(0.5) * v[i]);
+      sample[i] = m[i] + std * noise[i];
+      term[i] = gaussian_kl(m[i], v[i], std);
+    }
+    store_block(sample, size, z + begin);
+    for_rows(begin, begin + size, L, [&](int64_t row, int64_t from, int64_t to) {
+      row_sum.add(term + from, to - from);
+      if (begin + to == (row + 1) * L) kl[row] = row_sum.take();
+    });
+  }
+}
+
+template <class T>
+void reparameterize_backward(const T* grad_z, const compute_t<T>* grad_kl, const T* mu, const T* logvar, uint64_t seed,
+                             uint64_t offset, int64_t row_begin, int64_t row_end, int64_t L, T* grad_mu,
+                             T* grad_logvar) {
+  using C = compute_t<T>;
+  C m[kBlock], v[kBlock], gz[kBlock], gkl[kBlock], gm[kBlock], gv[kBlock], noise_buffer[kBlock + 8];
+  for (int64_t begin = row_begin * L; begin < row_end * L; begin += kBlock) {
+    const int64_t size = min(kBlock, row_end * L - begin);
+    const C* noise = normal_block(seed, offset + static_cast<uint64_t>(begin), size, noise_buffer);
+    load_block(mu + begin, size, m);
+    load_block(logvar + begin, size, v);
+    load_block(grad_z + begin, size, gz);
+    for_rows(begin, begin + size, L, [&](int64_t row, int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; ++i) gkl[i] = grad_kl[row];
+    });
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      const C std = exp(C(0.5) * v[i]);
+      gm[i] = gz[i] + gkl[i] * m[i];
+      gv[i] = C(0.5) * gz[i] * std * noise[i] + gkl[i] * gaussian_kl_grad_logvar(std);
+    }
+    store_block(gm, size, grad_mu + begin);
+    store_block(gv, size, grad_logvar + begin);
+  }
+}
+
+}  // namespace
+
+LATENTCORE_LOOPS(ReparameterizeLoops, &reparameterize<T>, &reparameterize_backward<T>)
+
+}  // namespace latentcore
+
+#endif

@@ -1,0 +1,71 @@
+"""Argument checks: one message with the argument's name, what was expected and what came."""
+
+from collections.abc import Collection
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+def fail_value(name: str, expected: str, got: object) -> NoReturn:
+    """Raise the ValueError that all checks of shapes, devices and ranges raise."""
+    raise ValueError(f"{name}: expected {expected}, got {got}")
+
+
+def fail_type(name: str, expected: str, got: object) -> NoReturn:
+    """Raise the TypeError that all checks of types and dtypes raise."""
+    raise TypeError(f"{name}: expected {expected}, got {got}")
+
+
+def tensor(name: str, value: object) -> None:
+    """`value` is a tensor."""
+    if not isinstance(value, Tensor):
+        fail_type(name, "a torch.Tensor", type(value).__name__)
+
+
+def dtype(name: str, value: Tensor, allowed: Collection[torch.dtype]) -> None:
+    """`value` is a tensor of one of the dtypes."""
+    tensor(name, value)
+    if value.dtype not in allowed:
+        fail_type(name, " or ".join(str(d).removeprefix("torch.") for d in allowed), str(value.dtype))
+
+
+def floating(name: str, value: Tensor) -> None:
+    """`value` is a tensor of a floating-point dtype that the operators know."""
+    dtype(name, value, FLOATING)
+
+
+def shape(name: str, value: Tensor, expected: tuple[int | str, ...]) -> None:
+    """`value` has the shape; a string stands for a size that is free, and names it in the message."""
+    sizes = tuple(value.shape)
+    fits = len(sizes) == len(expected) and all(
+        isinstance(want, str) or have == want for have, want in zip(sizes, expected, strict=True)
+    )
+    if not fits:
+        words = ", ".join(str(size) for size in expected)
+        fail_value(name, f"shape ({words}{',' if len(expected) == 1 else ''})", sizes)
+
+
+def like(name: str, value: Tensor, model_name: str, model: Tensor) -> None:
+    """`value` has dtype and device of `model`."""
+    tensor(name, value)
+    if value.dtype != model.dtype:
+        fail_type(name, f"the dtype of {model_name}, {model.dtype}", str(value.dtype))
+    if value.device != model.device:
+        fail_value(name, f"the device of {model_name}, {model.device}", value.device)
+
+
+def one_of(name: str, value: object, choices: Collection[str]) -> None:
+    """`value` is one of the words."""
+    if value not in choices:
+        fail_value(name, "one of " + ", ".join(repr(c) for c in choices), repr(value))
+
+
+def integer(name: str, value: object, low: int, high: int) -> None:
+    """`value` is an int (not a bool) in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        fail_type(name, "an int", type(value).__name__)
+    if not low <= value <= high:
+        fail_value(name, f"an int in [{low}, {high}]", value)

@@ -1,0 +1,96 @@
+"""Loads the native libraries, or says exactly why not.
+
+Importing never builds. Without the native libraries everything works through `latentcore.reference`, slower.
+"""
+
+import importlib.util
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+_SIMD_LEVELS = ("baseline", "avx2", "avx512")
+
+
+@dataclass(frozen=True)
+class Library:
+    """A native library: where it was loaded from, or why it was not."""
+
+    name: str
+    path: Path | None
+    reason: str = ""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the library is in this process."""
+        return not self.reason
+
+    def __str__(self) -> str:
+        return f"{self.path}" if self.loaded else f"not loaded: {self.reason}"
+
+
+def _folder() -> Path | None:
+    """Where the libraries lie: beside the extension module, which an editable install keeps apart from the sources."""
+    spec = importlib.util.find_spec("latentcore._C")
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _load(name: str, folder: Path | None) -> Library:
+    if folder is None:
+        return Library(name, None, "this installation has no native libraries; build them with `pip install .`")
+    path = folder / f"lib{name}.so"
+    if not path.exists():
+        return Library(name, path, f"{path.name} was not built")
+    try:
+        torch.ops.load_library(path)
+    except OSError as error:
+        return Library(name, path, f"{path} with torch {torch.__version__}: {error}")
+    return Library(name, path)
+
+
+def _load_cuda(cpu: Library, folder: Path | None) -> Library:
+    if not torch.version.cuda:
+        return Library("latentcore_cuda", None, f"torch {torch.__version__} was built without CUDA")
+    if not cpu.loaded:
+        return Library("latentcore_cuda", None, "liblatentcore_cpu, which holds the schemas, is not loaded")
+    return _load("latentcore_cuda", folder)
+
+
+def _kernels(key: str) -> frozenset[str]:
+    """The operators that have a kernel for a dispatch key."""
+    names = torch._C._dispatch_get_all_op_names()
+    ours = [name for name in names if name.startswith("latentcore::")]
+    return frozenset(
+        name.removeprefix("latentcore::") for name in ours if torch._C._dispatch_has_kernel_for_dispatch_key(name, key)
+    )
+
+
+def _check_simd_variable() -> None:
+    wanted = os.environ.get("LATENTCORE_SIMD", _SIMD_LEVELS[0])
+    if wanted not in _SIMD_LEVELS:
+        raise ValueError(f"LATENTCORE_SIMD: expected one of {', '.join(_SIMD_LEVELS)}, got {wanted!r}")
+
+
+_check_simd_variable()
+cpu_library = _load("latentcore_cpu", _folder())
+cuda_library = _load_cuda(cpu_library, _folder())
+_KERNELS = {"cpu": _kernels("CPU"), "cuda": _kernels("CUDA")}
+
+if not cpu_library.loaded:
+    warnings.warn(f"latentcore runs on its slower torch reference: {cpu_library.reason}", RuntimeWarning, stacklevel=2)
+
+
+def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
+    """Whether `operator` has a native kernel for the device of `tensor`; its twin in `reference` serves otherwise."""
+    return operator in _KERNELS.get(tensor.device.type, ())
+
+
+def simd_level() -> str:
+    """The SIMD level of the CPU kernels in use, or "none" where they are not loaded."""
+    if not cpu_library.loaded:
+        return "none"
+    from latentcore import _C
+
+    return _C.simd_level()

@@ -1,0 +1,6 @@
+"""Plain torch twins of the operators: fall-back, test oracle and benchmark baseline in one."""
+
+from latentcore.reference._dtypes import sum_dtype
+from latentcore.reference.reparameterize import philox_normal, reparameterize_kl
+
+__all__ = ["philox_normal", "reparameterize_kl", "sum_dtype"]
