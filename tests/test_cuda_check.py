@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parent.parent / "cmake" / "cuda_check.py"
-NAME = "_ZN10latentcore12_GLOBAL__N_120reparameterize_kernelILi4EfEEvPKT0_"
+NAME = (
+    "_ZN10latentcore55_GLOBAL__N__00b6abac_17_reparameterize_cu_a2795730_761221reparameterize_kernelILi4EfEEvPKT0_"
+    "S4_PKlmllPS2_PNS_7computeIS2_E4typeE"
+)
 LOG = """\
 ptxas info    : Compiling entry function '{name}' for 'sm_90'
 ptxas info    : Function properties for {name}
@@ -26,7 +29,14 @@ def run(tmp_path, log, allowed):
 def test_prints_the_resources_of_each_kernel(tmp_path):
     result = run(tmp_path, LOG.format(name=NAME, stack=0, spill=0), "")
     assert result.returncode == 0
-    assert result.stdout.splitlines()[1].split() == "reparameterize_kernel<4, float> sm_90 40 400 0 0".split()
+    assert result.stdout.splitlines()[1].split() == [
+        *["reparameterize_kernel<4,", "float>"],
+        "sm_90",
+        "40",
+        "400",
+        "0",
+        "0",
+    ]
 
 
 @pytest.mark.parametrize(
