@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from latentcore import _native, ops
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
