@@ -6,4 +6,10 @@ STABLE_TORCH_LIBRARY(latentcore, m) {
   m.def(
       "reparameterize_kl_backward(Tensor grad_z, Tensor grad_kl, Tensor mu, Tensor logvar, Tensor seed, int offset) "
       "-> (Tensor grad_mu, Tensor grad_logvar)");
+  m.def(
+      "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, str likelihood, float scale, "
+      "bool with_gradient) -> (Tensor reconstruction, Tensor kl, Tensor gradient)");
+  m.def(
+      "vae_loss_backward(Tensor grad_reconstruction, Tensor grad_kl, Tensor gradient, Tensor mu, Tensor logvar) "
+      "-> (Tensor grad_logits, Tensor grad_mu, Tensor grad_logvar)");
 }

@@ -1,5 +1,7 @@
 """The fast operators: native kernels where there is one for the device, plain torch otherwise."""
 
 from latentcore.ops.reparameterize import reparameterize_kl
+from latentcore.ops.vae_loss import vae_loss
+from latentcore.reference import VAELoss
 
-__all__ = ["reparameterize_kl"]
+__all__ = ["VAELoss", "reparameterize_kl", "vae_loss"]

@@ -2,5 +2,6 @@
 
 from latentcore.reference._dtypes import sum_dtype
 from latentcore.reference.reparameterize import philox_normal, reparameterize_kl
+from latentcore.reference.vae_loss import VAELoss, vae_loss
 
-__all__ = ["philox_normal", "reparameterize_kl", "sum_dtype"]
+__all__ = ["VAELoss", "philox_normal", "reparameterize_kl", "sum_dtype", "vae_loss"]
