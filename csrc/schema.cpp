@@ -12,4 +12,8 @@ STABLE_TORCH_LIBRARY(latentcore, m) {
   m.def(
       "vae_loss_backward(Tensor grad_reconstruction, Tensor grad_kl, Tensor gradient, Tensor mu, Tensor logvar) "
       "-> (Tensor grad_logits, Tensor grad_mu, Tensor grad_logvar)");
+  m.def("warp(Tensor images, Tensor matrix, str interpolation, float fill, ScalarType dtype) -> Tensor");
+  m.def(
+      "warp_backward(Tensor grad, Tensor images, Tensor matrix, str interpolation, float fill, bool for_images, "
+      "bool for_matrix) -> (Tensor grad_images, Tensor grad_matrix)");
 }

@@ -2,6 +2,7 @@
 
 from latentcore.ops.reparameterize import reparameterize_kl
 from latentcore.ops.vae_loss import vae_loss
+from latentcore.ops.warp import affine, rotate
 from latentcore.reference import VAELoss
 
-__all__ = ["VAELoss", "reparameterize_kl", "vae_loss"]
+__all__ = ["VAELoss", "affine", "reparameterize_kl", "rotate", "vae_loss"]

@@ -3,5 +3,15 @@
 from latentcore.reference._dtypes import sum_dtype
 from latentcore.reference.reparameterize import philox_normal, reparameterize_kl
 from latentcore.reference.vae_loss import VAELoss, vae_loss
+from latentcore.reference.warp import affine_sampling, inverse_sampling, warp
 
-__all__ = ["VAELoss", "philox_normal", "reparameterize_kl", "sum_dtype", "vae_loss"]
+__all__ = [
+    "VAELoss",
+    "affine_sampling",
+    "inverse_sampling",
+    "philox_normal",
+    "reparameterize_kl",
+    "sum_dtype",
+    "vae_loss",
+    "warp",
+]
