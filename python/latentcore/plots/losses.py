@@ -1,0 +1,24 @@
+"""Loss curves."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from latentcore.plots.style import PALETTE, new_figure, tidy
+
+
+def loss_curves(terms: Mapping[str, Sequence[float]]) -> Figure:
+    """A panel for each term of the loss, in nats per image over the epochs.
+
+    Args:
+        terms: Per term its value after every epoch, all of one length; keys are the panels' titles.
+    """
+    figure = new_figure(3.2 * len(terms), 2.8)
+    panels = figure.subplots(1, len(terms), squeeze=False)[0]
+    for panel, (name, values), colour in zip(panels, terms.items(), PALETTE, strict=False):
+        panel.plot(range(1, len(values) + 1), values, color=colour, linewidth=2)
+        panel.set_title(name, fontsize=11)
+        panel.set_xlabel("epoch", fontsize=9)
+        tidy(panel)
+    panels[0].set_ylabel("nats per image", fontsize=9)
+    return figure
