@@ -22,7 +22,7 @@ LATENTCORE_FUNCTION Philox4 philox4x32_10(uint64_t counter_low, uint64_t counter
   uint32_t c3 = static_cast<uint32_t>(counter_high >> 32);
   uint32_t k0 = static_cast<uint32_t>(key);
   uint32_t k1 = static_cast<uint32_t>(key >> 32);
-#pragma GCC unroll 10
+  LATENTCORE_UNROLL
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * c0;
     const uint64_t p1 = uint64_t{0xCD9E8D57u} * c2;

@@ -6,6 +6,8 @@
 
 #if defined(__CUDACC__)
 #define LATENTCORE_FUNCTION __host__ __device__ __forceinline__ static
+#define LATENTCORE_UNROLL _Pragma("unroll")
 #else
 #define LATENTCORE_FUNCTION [[maybe_unused]] __attribute__((always_inline)) static inline
+#define LATENTCORE_UNROLL _Pragma("GCC unroll 16")
 #endif

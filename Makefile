@@ -1,0 +1,62 @@
+# One target per job; `make help` lists them.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+LATENTCORE_CUDA ?= auto
+export LATENTCORE_CUDA
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc cmake -type f)
+WERROR := -C cmake.define.LATENTCORE_WERROR=ON
+CXX_FILES = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+
+.PHONY: help demo test lint format quality wheel cuda-check clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/installed  ## install, then train, cluster and rotate embedded digits
+	$(BIN)/latentcore demo
+
+test: $(VENV)/installed $(VENV)/test  ## install, then run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed $(VENV)/test $(VENV)/lint  ## ruff, mypy --strict, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+
+format: $(VENV)/lint  ## put Python and C++ files in their format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+quality: $(VENV)/installed $(VENV)/test  ## the figures of the few-label system on full MNIST (LATENTCORE_DATA)
+	$(BIN)/python -m benchmarks.quality digits148 --json build/digits148.json
+
+wheel: $(VENV)/tools $(VENV)/wheel  ## build and repair a wheel, test its operators in a new environment
+	BIN=$(BIN) TORCH="$(TORCH)" LATENTCORE_CUDA=$(subst auto,on,$(LATENTCORE_CUDA)) cmake/wheel.sh
+
+cuda-check: $(VENV)/tools  ## compile and link the CUDA library for sm_90, print its kernels' resources
+	BIN=$(BIN) cmake/cuda_check.sh
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build dist
+
+# The stamps below are touched last, so that an interrupted step is done again.
+$(VENV)/tools: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install "$(TORCH)"
+	$(PIP) install cmake ninja "pybind11>=3.0" "scikit-build-core>=0.11"
+	touch $@
+
+$(VENV)/installed: $(VENV)/tools $(NATIVE)
+	$(PIP) install --no-build-isolation $(WERROR) --editable .
+	touch $@
+
+$(VENV)/test $(VENV)/lint $(VENV)/wheel: $(VENV)/%: $(VENV)/tools pyproject.toml
+	$(PIP) install $$($(BIN)/python cmake/extra.py $*)
+	touch $@

@@ -1,0 +1,184 @@
+#include <cstdint>
+#include <tuple>
+
+#include "common/checks.h"
+#include "common/dispatch.h"
+#include "common/rows.h"
+#include "cuda/device.cuh"
+#include "cuda/stream.h"
+#include "math/gaussian.h"
+#include "math/philox.h"
+
+namespace latentcore {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kBlocksPerProcessor = 4;  // up to 64 registers a thread: double spills with fewer
+
+// A group of G threads works on one row. The unit of work is a quad: the four elements that share one Philox counter.
+// A row's first and last quads may reach into its neighbours; those lanes are left out.
+template <int G>
+struct RowOfQuads {
+  int64_t row, begin, end;         // flat elements of the row
+  uint64_t first_quad, last_quad;  // counters, `offset` included; the last is exclusive
+  int thread;                      // in the group
+
+  __device__ RowOfQuads(uint64_t offset, int64_t L) {
+    const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+    row = index / G;
+    thread = static_cast<int>(index % G);
+    begin = row * L;
+    end = begin + L;
+    first_quad = (offset + static_cast<uint64_t>(begin)) / 4;
+    last_quad = (offset + static_cast<uint64_t>(end) + 3) / 4;
+  }
+};
+
+template <int G, class T>
+__global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
+    reparameterize_kernel(const T* __restrict__ mu, const T* __restrict__ logvar, const int64_t* __restrict__ seed,
+                          uint64_t offset, int64_t rows, int64_t L, T* __restrict__ z, compute_t<T>* __restrict__ kl) {
+  using C = compute_t<T>;
+  const RowOfQuads<G> work(offset, L);
+  const auto key = static_cast<uint64_t>(*seed);
+  double total = 0;  // a quad is summed in C, quads in double: the error does not grow with L
+  if (work.row < rows) {
+    for (uint64_t quad = work.first_quad + work.thread; quad < work.last_quad; quad += G) {
+      C noise[4];
+      normal4(key, quad, noise);
+      C sum = 0;
+#pragma unroll
+      for (int lane = 0; lane < 4; ++lane) {
+        const auto i = static_cast<int64_t>(4 * quad + lane - offset);
+        if (i < work.begin || i >= work.end) continue;
+        const C m = load(mu[i]);
+        const C v = load(logvar[i]);
+        const C std = exp(C(0.5) * v);
+        z[i] = store<T>(m + std * noise[lane]);
+        sum += gaussian_kl(m, v, std);
+      }
+      total += sum;
+    }
+  }
+  total = group_sum<G>(total);
+  if (work.row < rows && work.thread == 0) kl[work.row] = static_cast<C>(total);
+}
+
+template <int G, class T>
+__global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
+    reparameterize_backward_kernel(const T* __restrict__ grad_z, const compute_t<T>* __restrict__ grad_kl,
+                                   const T* __restrict__ mu, const T* __restrict__ logvar,
+                                   const int64_t* __restrict__ seed, uint64_t offset, int64_t rows, int64_t L,
+                                   T* __restrict__ grad_mu, T* __restrict__ grad_logvar) {
+  using C = compute_t<T>;
+  const RowOfQuads<G> work(offset, L);
+  if (work.row >= rows) return;
+  const auto key = static_cast<uint64_t>(*seed);
+  const C gkl = grad_kl[work.row];
+  for (uint64_t quad = work.first_quad + work.thread; quad < work.last_quad; quad += G) {
+    C noise[4];
+    normal4(key, quad, noise);
+#pragma unroll
+    for (int lane = 0; lane < 4; ++lane) {
+      const auto i = static_cast<int64_t>(4 * quad + lane - offset);
+      if (i < work.begin || i >= work.end) continue;
+      const C gz = load(grad_z[i]);
+      const C m = load(mu[i]);
+      const C std = exp(C(0.5) * load(logvar[i]));
+      grad_mu[i] = store<T>(gz + gkl * m);
+      grad_logvar[i] = store<T>(C(0.5) * gz * std * noise[lane] + gkl * gaussian_kl_grad_logvar(std));
+    }
+  }
+}
+
+// Calls body(std::integral_constant<int, G>) with the group size that fits a row of L: one quad a thread, at most a
+// warp.
+template <class Body>
+void dispatch_group(int64_t L, Body&& body) {
+  if (L <= 4) return body(std::integral_constant<int, 1>{});
+  if (L <= 16) return body(std::integral_constant<int, 4>{});
+  if (L <= 64) return body(std::integral_constant<int, 16>{});
+  return body(std::integral_constant<int, kWarp>{});
+}
+
+template <int G>
+unsigned int blocks(int64_t rows) {
+  const int64_t count = (rows * G + kThreads - 1) / kThreads;
+  STD_TORCH_CHECK(count < (int64_t{1} << 31), "mu: expected fewer rows, got ", rows);
+  return static_cast<unsigned int>(count);
+}
+
+template <class T>
+void launch_reparameterize(const T* mu, const T* logvar, const int64_t* seed, uint64_t offset, Rows rows, T* z,
+                           compute_t<T>* kl, cudaStream_t stream) {
+  dispatch_group(rows.length, [&](auto group) {
+    constexpr int G = decltype(group)::value;
+    reparameterize_kernel<G>
+        <<<blocks<G>(rows.count), kThreads, 0, stream>>>(mu, logvar, seed, offset, rows.count, rows.length, z, kl);
+  });
+  check_launch("reparameterize_kl");
+}
+
+template <class T>
+void launch_reparameterize_backward(const T* grad_z, const compute_t<T>* grad_kl, const T* mu, const T* logvar,
+                                    const int64_t* seed, uint64_t offset, Rows rows, T* grad_mu, T* grad_logvar,
+                                    cudaStream_t stream) {
+  dispatch_group(rows.length, [&](auto group) {
+    constexpr int G = decltype(group)::value;
+    reparameterize_backward_kernel<G><<<blocks<G>(rows.count), kThreads, 0, stream>>>(
+        grad_z, grad_kl, mu, logvar, seed, offset, rows.count, rows.length, grad_mu, grad_logvar);
+  });
+  check_launch("reparameterize_kl_backward");
+}
+
+std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu_, const Tensor& logvar_, const Tensor& seed,
+                                             int64_t offset) {
+  check_reparameterize(mu_, logvar_, seed);
+  const torch::stable::accelerator::DeviceGuard guard(mu_.get_device_index());
+  const Tensor mu = torch::stable::contiguous(mu_);
+  const Tensor logvar = torch::stable::contiguous(logvar_);
+  Tensor z = torch::stable::empty_like(mu);
+  Tensor kl = torch::stable::new_empty(mu, leading_sizes(mu), compute_dtype(mu.scalar_type()));
+  const Rows rows = rows_of(mu);
+  if (rows.length == 0) return {z, torch::stable::zero_(kl)};
+  if (rows.count == 0) return {z, kl};
+
+  dispatch_floating(mu.scalar_type(), "mu", [&](auto type) {
+    using T = typename decltype(type)::type;
+    launch_reparameterize(data<T>(mu), data<T>(logvar), data<int64_t>(seed), static_cast<uint64_t>(offset), rows,
+                          mutable_data<T>(z), mutable_data<compute_t<T>>(kl), current_stream(mu));
+  });
+  return {z, kl};
+}
+
+std::tuple<Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_, const Tensor& mu_,
+                                                      const Tensor& logvar_, const Tensor& seed, int64_t offset) {
+  check_reparameterize(mu_, logvar_, seed);
+  check_reparameterize_grads(grad_z_, grad_kl_, mu_);
+  const torch::stable::accelerator::DeviceGuard guard(mu_.get_device_index());
+  const Tensor mu = torch::stable::contiguous(mu_);
+  const Tensor logvar = torch::stable::contiguous(logvar_);
+  const Tensor grad_z = torch::stable::contiguous(grad_z_);
+  const Tensor grad_kl = torch::stable::contiguous(grad_kl_);
+  Tensor grad_mu = torch::stable::empty_like(mu);
+  Tensor grad_logvar = torch::stable::empty_like(mu);
+  const Rows rows = rows_of(mu);
+  if (rows.length == 0 || rows.count == 0) return {grad_mu, grad_logvar};
+
+  dispatch_floating(mu.scalar_type(), "mu", [&](auto type) {
+    using T = typename decltype(type)::type;
+    launch_reparameterize_backward(data<T>(grad_z), data<compute_t<T>>(grad_kl), data<T>(mu), data<T>(logvar),
+                                   data<int64_t>(seed), static_cast<uint64_t>(offset), rows, mutable_data<T>(grad_mu),
+                                   mutable_data<T>(grad_logvar), current_stream(mu));
+  });
+  return {grad_mu, grad_logvar};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(latentcore, CUDA, m) {
+  m.impl("reparameterize_kl", TORCH_BOX(&reparameterize_kl));
+  m.impl("reparameterize_kl_backward", TORCH_BOX(&reparameterize_kl_backward));
+}
+
+}  // namespace latentcore
