@@ -14,7 +14,7 @@ STABLE_TORCH_LIBRARY(latentcore, m) {
       "gmm_statistics(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type, "
       "Tensor? sample_weight) -> (Tensor log_likelihood, Tensor n_k, Tensor first, Tensor second)");
   m.def(
-      "gmm_score(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type, "
+      "gmm_score(Tensor grad, Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type, "
       "Tensor? sample_weight) -> Tensor score");
   m.def(
       "gmm_moments(Tensor resp, Tensor x, Tensor means, Tensor precisions_cholesky, str covariance_type) "

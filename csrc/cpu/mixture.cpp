@@ -193,10 +193,13 @@ Statistics gmm_statistics(const Tensor& x_, const Tensor& weights, const Tensor&
                 });
 }
 
-Tensor gmm_score(const Tensor& x_, const Tensor& weights, const Tensor& means, const Tensor& precisions_cholesky,
-                 const std::string& covariance_type, const std::optional<Tensor>& sample_weight) {
+Tensor gmm_score(const Tensor& grad_, const Tensor& x_, const Tensor& weights, const Tensor& means,
+                 const Tensor& precisions_cholesky, const std::string& covariance_type,
+                 const std::optional<Tensor>& sample_weight) {
   const Arguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight);
   const Problem& problem = arguments.problem;
+  check_parameter(grad_, x_, compute_dtype(x_.scalar_type()), {}, "grad");
+  const Tensor grad = torch::stable::contiguous(grad_);
   const Tensor score = torch::stable::empty_like(arguments.x);
 
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
@@ -204,7 +207,7 @@ Tensor gmm_score(const Tensor& x_, const Tensor& weights, const Tensor& means, c
     const auto loop = loops<MixtureLoops<T>>().score;
     const Mixtures<T> mixtures = arguments.mixtures<T>();
     for_samples<compute_t<T>>(problem, [&](int64_t b, int64_t row, int64_t count, const auto& work) {
-      loop(mixtures[b], arguments.row<T>(row), arguments.weight<T>(row), count, work,
+      loop(mixtures[b], data<compute_t<T>>(grad)[b], arguments.row<T>(row), arguments.weight<T>(row), count, work,
            mutable_data<T>(score) + row * problem.D);
     });
   });

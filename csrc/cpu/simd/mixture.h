@@ -48,8 +48,8 @@ struct MixtureLoops {
                  C* log_prob_norm, C* log_resp);
   void (*statistics)(const Mixture<C>& mixture, const T* x, const T* sample_weight, int64_t count,
                      const MixtureWorkspace<C>& work, double* sums);
-  // score = sum_k r_k d log N_k / dx
-  void (*score)(const Mixture<C>& mixture, const T* x, const T* sample_weight, int64_t count,
+  // score = grad sum_k r_k d log N_k / dx
+  void (*score)(const Mixture<C>& mixture, C grad, const T* x, const T* sample_weight, int64_t count,
                 const MixtureWorkspace<C>& work, T* score);
   // score and sums (without log likelihood) for given r (N, K) in place of responsibilities
   void (*moments)(const Mixture<C>& mixture, const C* resp, const T* x, int64_t count, const MixtureWorkspace<C>& work,
@@ -389,12 +389,14 @@ void gmm_statistics(const Mixture<compute_t<T>>& mixture, const T* x, const T* s
 }
 
 template <class T>
-void gmm_score(const Mixture<compute_t<T>>& mixture, const T* x, const T* sample_weight, int64_t count,
-               const MixtureWorkspace<compute_t<T>>& work, T* out) {
+void gmm_score(const Mixture<compute_t<T>>& mixture, compute_t<T> grad, const T* x, const T* sample_weight,
+               int64_t count, const MixtureWorkspace<compute_t<T>>& work, T* out) {
   const int64_t D = mixture.D;
   for_blocks(D, x, count, work, [&](int64_t begin, int64_t size) {
     log_densities(mixture, size, work);
     responsibilities(mixture.K, sample_weight, begin, size, work);
+#pragma omp simd
+    for (int64_t s = 0; s < size; ++s) work.scale[s] *= grad;
     clear_score(D, size, work);
     for (int64_t k = 0; k < mixture.K; ++k) {
       scale_joint(k, size, work);

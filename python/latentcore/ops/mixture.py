@@ -1,12 +1,10 @@
 """Gaussian mixtures: log densities, responsibilities, and what an M-step needs, in one pass over the samples."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
-from latentcore.ops._registration import once_differentiable
+from latentcore.ops import _mixture_gradients as _gradients
 from latentcore.reference import MixtureStatistics
 
 # shapes: (..., N, D) samples, (..., K, D) means, K components; precisions_cholesky as scikit-learn has it, i.e.
@@ -193,58 +191,8 @@ def _check(
         _checks.shape("weights", weights, (*batch, components))
     _checks.one_of("covariance_type", covariance_type, _COVARIANCE_TYPES)
     _checks.like("precisions_cholesky", precisions_cholesky, "x", x)
-    factor_shape = _covariance_shape(components, dimensions, covariance_type)
+    factor_shape = _gradients.covariance_shape(components, dimensions, covariance_type)
     _checks.shape("precisions_cholesky", precisions_cholesky, (*batch, *factor_shape))
 
 
-def _covariance_shape(components: int, dimensions: int, covariance_type: str) -> tuple[int, ...]:
-    """The shape of precision factors and of second moments."""
-    return {
-        "full": (components, dimensions, dimensions),
-        "tied": (dimensions, dimensions),
-        "diag": (components, dimensions),
-        "spherical": (components,),
-    }[covariance_type]
-
-
-# Gradients. With r in place of responsibilities, the gradients of Σ r log N in the parameters are closed forms of the
-# same moments that an M-step needs; those of the log likelihood are the case r = responsibilities (Fisher's identity).
-torch.library.define(
-    "latentcore::gmm_parameter_gradients",
-    "(Tensor n_k, Tensor first, Tensor second, Tensor weights, Tensor precisions_cholesky, str covariance_type) "
-    "-> (Tensor grad_weights, Tensor grad_means, Tensor grad_precisions_cholesky)",
-)
-
-
-@torch.library.impl("latentcore::gmm_parameter_gradients", "CompositeExplicitAutograd")
-def _parameter_gradients(
-    n_k: Tensor, first: Tensor, second: Tensor, weights: Tensor, precisions_cholesky: Tensor, covariance_type: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of Σ_k Σ_n r (log w_k + log N_k) out of the moments of r, in the dtype of the parameters."""
-    factors, dimensions = precisions_cholesky.to(n_k.dtype), first.shape[-1]
-    if covariance_type in ("full", "tied"):
-        factors = factors.triu()
-        if covariance_type == "full":
-            grad_means = (first.unsqueeze(-2) @ factors @ factors.mT).squeeze(-2)
-            count = n_k.unsqueeze(-1)
-        else:
-            grad_means = first @ factors @ factors.mT
-            count = n_k.sum(-1, keepdim=True)
-        log_det = torch.diag_embed(count / factors.diagonal(dim1=-2, dim2=-1))
-        grad_factors = log_det - (second @ factors).triu()
-    elif covariance_type == "diag":
-        grad_means = first * factors.square()
-        grad_factors = n_k.unsqueeze(-1) / factors - second * factors
-    else:
-        grad_means = first * factors.square().unsqueeze(-1)
-        grad_factors = dimensions * n_k / factors - second * factors
-    grad_weights = n_k / weights.to(n_k.dtype)
-    dtype = precisions_cholesky.dtype
-    return grad_weights.to(dtype), grad_means.to(dtype), grad_factors.to(dtype)
-
-
-def _fake_parameter_gradients(
-    n_k: Tensor, first: Tensor, second: Tensor, weights: Tensor, precisions_cholesky: Tensor, covariance_type: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    dtype = precisions_cholesky.dtype
-    return n_k.new_empty(n_k.shape, dtype=dtype), n_k.new_empty(first.shape, dtype=dtype), second.to(dtype)
+_gradients.register()
