@@ -20,16 +20,11 @@ struct Problem {
   CovarianceType type;
   int64_t batch, N, K, D;
 
-  // numbers in a packed triangular factor; the panels' corners hold zeros
-  int64_t packed() const {
-    int64_t size = 0;
-    for (int64_t j = 0; j < D; j += kPanel) size += std::min(j + kPanel, D) * std::min(kPanel, D - j);
-    return size;
-  }
+  int64_t triangle() const { return D * (D + 1) / 2; }
   // components with a factor of their own
   int64_t factors() const { return type == CovarianceType::tied ? 1 : K; }
   int64_t second_per_factor() const {
-    if (is_triangular(type)) return D * (D + 1) / 2;
+    if (is_triangular(type)) return triangle();
     return type == CovarianceType::diag ? D : 1;
   }
   // numbers in the second moments of one mixture, as a tensor
@@ -43,25 +38,18 @@ struct Problem {
   int64_t cost() const { return K * (is_triangular(type) ? D * D / 8 + D + 2 : D + 2); }
 };
 
-// A triangular matrix by panels: columns of P, or rows of P, which are the columns of its transpose. An inner index
-// outside the triangle of a panel is left out, one inside but beyond the diagonal is a zero.
+// The upper triangle of P, column after column or row after row.
 template <class T>
 void pack_columns(const T* P, int64_t D, compute_t<T>* out) {
-  for (int64_t j = 0; j < D; j += kPanel) {
-    const int64_t end = std::min(j + kPanel, D);
-    for (int64_t i = 0; i < end; ++i) {
-      for (int64_t c = j; c < end; ++c) *out++ = i <= c ? load(P[i * D + c]) : 0;
-    }
+  for (int64_t j = 0; j < D; ++j) {
+    for (int64_t i = 0; i <= j; ++i) *out++ = load(P[i * D + j]);
   }
 }
 
 template <class T>
 void pack_rows(const T* P, int64_t D, compute_t<T>* out) {
-  for (int64_t i = 0; i < D; i += kPanel) {
-    const int64_t end = std::min(i + kPanel, D);
-    for (int64_t j = i; j < D; ++j) {
-      for (int64_t r = i; r < end; ++r) *out++ = r <= j ? load(P[r * D + j]) : 0;
-    }
+  for (int64_t i = 0; i < D; ++i) {
+    for (int64_t j = i; j < D; ++j) *out++ = load(P[i * D + j]);
   }
 }
 
@@ -74,7 +62,7 @@ class Mixtures {
   // `weights` may be null
   Mixtures(const Problem& problem, const T* weights, const T* means, const T* precisions)
       : problem_(problem),
-        factor_size_(is_triangular(problem.type) ? problem.packed() : problem.D),
+        factor_size_(is_triangular(problem.type) ? problem.triangle() : problem.D),
         factors_(is_triangular(problem.type) ? problem.factors() : problem.K),
         means_(at(problem.batch * problem.K * problem.D)),
         columns_(at(problem.batch * factors_ * factor_size_)),

@@ -5,19 +5,15 @@
 
 namespace latentcore {
 
-// Triangular factors are packed by panels of this many columns (or rows), so that a loop reads each number of a sample
-// once per panel.
-constexpr int64_t kPanel = 4;
-
 // One mixture in the type of computation.
 template <class C>
 struct Mixture {
   CovarianceType type;
   int64_t K, D;
   const C* means;    // (K, D)
-  const C* columns;  // triangular: panels of columns of P; else (K, D), the diagonal of P
-  const C* rows;     // triangular: panels of rows of P, for gradients only
-  int64_t stride;    // from one component's panels to the next; 0 for tied
+  const C* columns;  // triangular: the columns of P, packed; else (K, D), the diagonal of P
+  const C* rows;     // triangular: the rows of P, packed
+  int64_t stride;    // from one component's triangle to the next; 0 for tied
   const C* offsets;  // (K), the log density at the mean, plus the log weight where there is one
 };
 
@@ -99,58 +95,48 @@ LATENTCORE_FUNCTION void subtract_mean(const Mixture<C>& mixture, int64_t k, int
   }
 }
 
-// Calls visit(s, sums) for every sample with the products of one panel: sums[c] = sum_i panel[i][c] * in[i][s].
-template <int64_t width, class C, class Visit>
-LATENTCORE_FUNCTION void multiply_panel(const C* panel, const C* in, int64_t length, int64_t stride, int64_t count,
-                                        Visit visit) {
-#pragma omp simd
-  for (int64_t s = 0; s < count; ++s) {
-    C sums[width] = {};
-    for (int64_t i = 0; i < length; ++i) {
-      const C value = in[i * stride + s];
-#pragma GCC unroll 4
-      for (int64_t c = 0; c < width; ++c) sums[c] += panel[i * width + c] * value;
-    }
-    visit(s, sums);
-  }
-}
-
-// Calls body(integral constant) for the width of a panel, which is less than kPanel in the last one.
+// Calls body(at, Width<w>) for stretches of w = 8, 4, 2 or 1 that make up `length`: loops over samples handle several
+// rows at once, and their number is a constant.
 template <int64_t value>
 struct Width {
   static constexpr int64_t width = value;
 };
 template <class Body>
-LATENTCORE_FUNCTION void with_width(int64_t width, Body body) {
-  if (width == 1) return body(Width<1>{});
-  if (width == 2) return body(Width<2>{});
-  if (width == 3) return body(Width<3>{});
-  body(Width<kPanel>{});
+LATENTCORE_FUNCTION void for_widths(int64_t length, Body body) {
+  int64_t at = 0;
+  for (; at + 8 <= length; at += 8) body(at, Width<8>{});
+  if (at + 4 <= length) body(at, Width<4>{}), at += 4;
+  if (at + 2 <= length) body(at, Width<2>{}), at += 2;
+  if (at < length) body(at, Width<1>{});
 }
 
-// out[s] = |P_k^T (x - mu_k)|^2 for a triangular factor; keeps P_k^T (x - mu_k) where `keep` is set.
-template <bool keep, class C>
+// out[s] = sum_i factor[i] in[i][s]
+template <class C>
+LATENTCORE_FUNCTION void multiply(const C* factor, const C* in, int64_t length, int64_t stride, int64_t count, C* out) {
+  for_widths(length, [&](int64_t at, auto constant) {
+    constexpr int64_t width = decltype(constant)::width;
+    const C* row = in + at * stride;
+#pragma omp simd
+    for (int64_t s = 0; s < count; ++s) {
+      C sum = at == 0 ? C(0) : out[s];
+#pragma GCC unroll 8
+      for (int64_t c = 0; c < width; ++c) sum += factor[at + c] * row[c * stride + s];
+      out[s] = sum;
+    }
+  });
+}
+
+// out[s] = |P_k^T (x - mu_k)|^2 for a triangular factor; P_k^T (x - mu_k) is left in work.whitened.
+template <class C>
 LATENTCORE_FUNCTION void whiten(const Mixture<C>& mixture, int64_t k, int64_t count, const MixtureWorkspace<C>& work,
                                 C* out) {
-  const C* panel = mixture.columns + k * mixture.stride;
+  const C* column = mixture.columns + k * mixture.stride;
+  for (int64_t j = 0; j < mixture.D; ++j) {
+    C* y = work.whitened + j * work.size;
+    multiply(column, work.difference, j + 1, work.size, count, y);
+    column += j + 1;
 #pragma omp simd
-  for (int64_t s = 0; s < count; ++s) out[s] = 0;
-  for (int64_t j = 0; j < mixture.D; j += kPanel) {
-    with_width(min(kPanel, mixture.D - j), [&](auto constant) {
-      constexpr int64_t width = decltype(constant)::width;
-      C* whitened = work.whitened + j * work.size;
-      const int64_t stride = work.size;
-      multiply_panel<width>(panel, work.difference, j + width, stride, count, [=](int64_t s, const C* y) {
-        C square = 0;
-#pragma GCC unroll 4
-        for (int64_t c = 0; c < width; ++c) {
-          square += y[c] * y[c];
-          if constexpr (keep) whitened[c * stride + s] = y[c];
-        }
-        out[s] += square;
-      });
-      panel += (j + width) * width;
-    });
+    for (int64_t s = 0; s < count; ++s) out[s] = (j == 0 ? C(0) : out[s]) + y[s] * y[s];
   }
 }
 
@@ -161,7 +147,7 @@ LATENTCORE_FUNCTION void log_densities(const Mixture<C>& mixture, int64_t count,
     C* joint = work.joint + k * work.size;
     if (is_triangular(mixture.type)) {
       subtract_mean(mixture, k, count, work);
-      whiten<false>(mixture, k, count, work, joint);
+      whiten(mixture, k, count, work, joint);
     } else {
       const C* mean = mixture.means + k * mixture.D;
       const C* factor = mixture.columns + k * mixture.D;
@@ -243,10 +229,10 @@ LATENTCORE_FUNCTION void add_products(const C* weighted, const C* difference, in
   C sums[width] = {};
 #pragma omp simd reduction(+ : sums[ : width])
   for (int64_t s = 0; s < count; ++s) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int64_t c = 0; c < width; ++c) sums[c] += weighted[s] * difference[c * stride + s];
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int64_t c = 0; c < width; ++c) out[c] += static_cast<double>(sums[c]);
 }
 
@@ -273,12 +259,10 @@ LATENTCORE_FUNCTION void add_moments(const Mixture<C>& mixture, int64_t k, int64
     }
     first[i] += static_cast<double>(sum);
     if (is_triangular(mixture.type)) {
-      for (int64_t j = 0; j <= i; j += kPanel) {
-        with_width(min(kPanel, i + 1 - j), [&](auto constant) {
-          constexpr int64_t width = decltype(constant)::width;
-          add_products<width>(weighted, work.difference + j * work.size, work.size, count, second + j);
-        });
-      }
+      for_widths(i + 1, [&](int64_t j, auto constant) {
+        constexpr int64_t width = decltype(constant)::width;
+        add_products<width>(weighted, work.difference + j * work.size, work.size, count, second + j);
+      });
       second += i + 1;
     } else {
       add_products<1>(weighted, difference, work.size, count, second);
@@ -304,18 +288,15 @@ LATENTCORE_FUNCTION void add_score(const Mixture<C>& mixture, int64_t k, int64_t
     }
     return;
   }
-  whiten<true>(mixture, k, count, work, work.norm);
-  const C* panel = mixture.rows + k * mixture.stride;
-  for (int64_t i = 0; i < D; i += kPanel) {
-    with_width(min(kPanel, D - i), [&](auto constant) {
-      constexpr int64_t width = decltype(constant)::width;
-      C* score = work.score + i * stride;
-      multiply_panel<width>(panel, work.whitened + i * stride, D - i, stride, count, [=](int64_t s, const C* product) {
-#pragma GCC unroll 4
-        for (int64_t c = 0; c < width; ++c) score[c * stride + s] -= resp[s] * product[c];
-      });
-      panel += (D - i) * width;
-    });
+  whiten(mixture, k, count, work, work.norm);
+  const C* row = mixture.rows + k * mixture.stride;
+  for (int64_t i = 0; i < D; ++i) {
+    C* product = work.norm;
+    C* score = work.score + i * stride;
+    multiply(row, work.whitened + i * stride, D - i, stride, count, product);
+    row += D - i;
+#pragma omp simd
+    for (int64_t s = 0; s < count; ++s) score[s] -= resp[s] * product[s];
   }
 }
 
