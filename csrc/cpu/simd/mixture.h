@@ -222,18 +222,26 @@ LATENTCORE_FUNCTION void responsibilities(int64_t K, const T* sample_weight, int
   }
 }
 
-// Columns j ... j + width - 1 of row i of sum_s r (x - mu)(x - mu)^T, for `weighted` = r (x - mu)_i
+// out[c] += sum_s weighted[s] difference[c][s]. The sums are scalars, since reductions of an array do not become SIMD
+// code.
 template <int64_t width, class C>
 LATENTCORE_FUNCTION void add_products(const C* weighted, const C* difference, int64_t stride, int64_t count,
                                       double* out) {
-  C sums[width] = {};
-#pragma omp simd reduction(+ : sums[ : width])
-  for (int64_t s = 0; s < count; ++s) {
-#pragma GCC unroll 8
-    for (int64_t c = 0; c < width; ++c) sums[c] += weighted[s] * difference[c * stride + s];
+  if constexpr (width == 8) {
+    add_products<4>(weighted, difference, stride, count, out);
+    add_products<4>(weighted, difference + 4 * stride, stride, count, out + 4);
+  } else {
+    C sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+#pragma omp simd reduction(+ : sum0, sum1, sum2, sum3)
+    for (int64_t s = 0; s < count; ++s) {
+      sum0 += weighted[s] * difference[s];
+      if constexpr (width >= 2) sum1 += weighted[s] * difference[stride + s];
+      if constexpr (width == 4) sum2 += weighted[s] * difference[2 * stride + s];
+      if constexpr (width == 4) sum3 += weighted[s] * difference[3 * stride + s];
+    }
+    const C sums[] = {sum0, sum1, sum2, sum3};
+    for (int64_t c = 0; c < width; ++c) out[c] += static_cast<double>(sums[c]);
   }
-#pragma GCC unroll 8
-  for (int64_t c = 0; c < width; ++c) out[c] += static_cast<double>(sums[c]);
 }
 
 // Adds the moments of component k for r = joint[k]; work.difference holds x - mu_k, work.norm is overwritten.
