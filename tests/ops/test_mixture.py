@@ -146,6 +146,8 @@ def test_opcheck(covariance_type, dtype):
     torch.library.opcheck(native.gmm_parameter_gradients, arguments)
 
 
+# raised by torch itself when it first loads its compiler
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 @pytest.mark.parametrize("operator", ["log_prob", "e_step", "statistics"])
 def test_compiled_equals_eager(operator):
     tensors = problem(40, 3, 2, "full", requires_grad=True)
