@@ -128,7 +128,7 @@ def test_huge_logits_stay_finite(simd, likelihood):
     zeros = torch.zeros(1, 1)
     reconstruction = ops.vae_loss(logits, target, zeros, zeros, likelihood=likelihood).reconstruction
     reconstruction.backward()
-    assert float(reconstruction) == (2e4 if likelihood == "bernoulli" else 1.0)
+    assert reconstruction.item() == (2e4 if likelihood == "bernoulli" else 1.0)
     assert logits.grad.tolist() == [[1, -1, 0, 0] if likelihood == "bernoulli" else [0, 0, 0, 0]]
 
 
@@ -145,7 +145,9 @@ def test_error_of_a_sum_does_not_grow_with_its_length(simd):
     actual = ops.vae_loss(logits, torch.zeros_like(logits), zeros, zeros).reconstruction
     wide = logits.double()
     expected = reference.vae_loss(wide, torch.zeros_like(wide), zeros.double(), zeros.double()).reconstruction
-    assert_near(actual, expected, tolerance=3e-7)
+    assert_near(
+        actual, expected, tolerance=1e-6
+    )  # equal terms share one rounding error; a float32 sum would add far more
 
 
 def test_non_contiguous_input():
