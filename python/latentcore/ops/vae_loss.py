@@ -80,6 +80,8 @@ def vae_loss(
     )
     if reduction == "mean":
         reconstruction, kl = reconstruction.mean(), kl.mean()
+    if isinstance(beta, Tensor):  # neither its shape nor its dtype is to spread to the loss
+        beta = beta.reshape(()).to(kl.dtype)
     return VAELoss(reconstruction + beta * kl, reconstruction, kl)
 
 

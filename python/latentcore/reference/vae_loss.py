@@ -41,4 +41,6 @@ def vae_loss(
     kl = 0.5 * (wide_mu.square() + wide_logvar.exp() - 1 - wide_logvar).sum(1)
     if reduction == "mean":
         reconstruction, kl = reconstruction.mean(), kl.mean()
+    if isinstance(beta, Tensor):
+        beta = beta.reshape(()).to(kl.dtype)
     return VAELoss(reconstruction + beta * kl, reconstruction, kl)

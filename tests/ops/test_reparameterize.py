@@ -1,0 +1,138 @@
+import pytest
+import scipy.stats
+import torch
+
+from latentcore import _C, ops, reference
+from latentcore.testing import assert_near, assert_near_in_half
+
+SHAPES = [(5,), (3, 1), (4, 7), (2, 3, 33), (0, 2), (3, 0)]
+
+
+@pytest.fixture(params=_C.simd_levels())
+def simd(request):
+    before = _C.simd_level()
+    _C.set_simd_level(request.param)
+    yield request.param
+    _C.set_simd_level(before)
+
+
+def latents(shape, dtype=torch.float32):
+    return [torch.randn(shape).to(dtype).requires_grad_() for _ in range(2)]
+
+
+def results(function, mu, logvar, seed=5, offset=0):
+    seed = torch.tensor(seed) if function is reference.reparameterize_kl else seed
+    z, kl = function(mu, logvar, seed=seed, offset=offset)
+    total = (z * torch.arange(2, z.numel() + 2).view(z.shape)).sum() + 3 * kl.sum()
+    return [z, kl, *torch.autograd.grad(total, (mu, logvar))]
+
+
+def noise(count, seed=1):
+    zeros = torch.zeros(count)
+    return ops.reparameterize_kl(zeros, zeros, seed=seed)[0]
+
+
+@pytest.mark.parametrize("offset", [0, 3, 2**33 + 1])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equals_the_twin_in_float64(simd, dtype, shape, offset):
+    mu, logvar = latents(shape, dtype)
+    wide = [t.detach().double().requires_grad_() for t in (mu, logvar)]
+    expected = results(reference.reparameterize_kl, *wide, offset=offset)
+    for actual, wanted in zip(results(ops.reparameterize_kl, mu, logvar, offset=offset), expected, strict=True):
+        assert_near(actual, wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_types_err_at_most_twice_as_much_as_torch(simd, dtype):
+    mu, logvar = latents((9, 13), dtype)
+    wide = [t.detach().double().requires_grad_() for t in (mu, logvar)]
+    actual = results(ops.reparameterize_kl, mu, logvar)
+    in_half = results(reference.reparameterize_kl, mu, logvar)
+    expected = results(reference.reparameterize_kl, *wide)
+    for i in (0, 2, 3):
+        assert_near_in_half(actual[i], in_half[i], expected[i])
+    assert_near(actual[1], expected[1])
+
+
+def test_noise_is_standard_normal():
+    draws = noise(10_000_000)
+    assert scipy.stats.kstest(draws.sort().values.double().numpy(), "norm").pvalue > 1e-3
+    lanes = draws.view(-1, 4).double()
+    correlation = torch.corrcoef(torch.cat([lanes, lanes.square()], 1).t())
+    assert (correlation - torch.eye(8)).abs().max() < 5 / lanes.shape[0] ** 0.5
+
+
+def test_threads_and_splits_do_not_change_a_bit(threads):
+    mu, logvar = (t.detach() for t in latents((4001, 7)))
+    whole = ops.reparameterize_kl(mu, logvar, seed=3)
+    torch.set_num_threads(1)
+    parts = [
+        ops.reparameterize_kl(mu[b], logvar[b], seed=3, offset=7 * b.start) for b in (slice(0, 99), slice(99, 4001))
+    ]
+    for one, two in zip(whole, zip(*parts, strict=True), strict=True):
+        assert torch.equal(one, torch.cat(two))
+
+
+@pytest.mark.parametrize("seed", [3, None])
+def test_compiled_equals_eager(seed):
+    mu, logvar = (t.detach() for t in latents((5, 6)))
+    torch.manual_seed(4)
+    eager = ops.reparameterize_kl(mu, logvar, seed=seed)
+    torch.manual_seed(4)
+    compiled = torch.compile(ops.reparameterize_kl, fullgraph=True)(mu, logvar, seed=seed)
+    assert all(torch.equal(a, b) for a, b in zip(eager, compiled, strict=True))
+
+
+def test_gradcheck():
+    def weighted(mu, logvar):
+        return tuple(2.5 * t for t in ops.reparameterize_kl(mu, logvar, seed=3))
+
+    assert torch.autograd.gradcheck(weighted, latents((3, 5), torch.float64))
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (0, 2)])
+def test_opcheck(shape):
+    torch.library.opcheck(torch.ops.latentcore.reparameterize_kl, (*latents(shape), torch.tensor(3), 2))
+
+
+def test_non_contiguous_input():
+    mu, logvar = (t.detach().t() for t in latents((6, 8)))
+    actual = ops.reparameterize_kl(mu, logvar, seed=3)
+    expected = ops.reparameterize_kl(mu.contiguous(), logvar.contiguous(), seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(actual, expected, strict=True))
+
+
+@pytest.mark.parametrize("logvar", [-200.0, 80.0, 89.0, float("inf"), float("-inf"), float("nan")])
+def test_extreme_logvar_behaves_as_in_torch(simd, logvar):
+    mu, value = torch.zeros(3, 1), torch.full((3, 1), logvar)
+    actual = ops.reparameterize_kl(mu, value, seed=3)
+    expected = reference.reparameterize_kl(mu, value, seed=torch.tensor(3))
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=0, equal_nan=True)
+
+
+def test_backward_twice_raises():
+    mu, logvar = latents((2, 3))
+    z, _ = ops.reparameterize_kl(mu, logvar, seed=1)
+    (gradient,) = torch.autograd.grad(z.sum(), logvar, create_graph=True)
+    with pytest.raises(RuntimeError):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "change"),
+    [
+        (TypeError, "mu", {"mu": 1.0}),
+        (ValueError, "mu", {"mu": torch.tensor(1.0)}),
+        (TypeError, "logvar", {"logvar": torch.zeros(2, 3, dtype=torch.float64)}),
+        (ValueError, "logvar", {"logvar": torch.zeros(3)}),
+        (ValueError, "offset", {"offset": -1}),
+        (TypeError, "offset", {"offset": 1.5}),
+        (ValueError, "seed", {"seed": 2**63}),
+        (TypeError, "seed", {"seed": torch.tensor(1.0)}),
+        (ValueError, "seed", {"seed": torch.tensor([1, 2])}),
+    ],
+)
+def test_errors_name_the_argument(error, name, change):
+    with pytest.raises(error, match=f"^{name}: expected"):
+        ops.reparameterize_kl(**{"mu": torch.zeros(2, 3), "logvar": torch.zeros(2, 3), **change})
