@@ -67,5 +67,5 @@ def weights(sample_weight: Any, X: Tensor) -> Tensor | None:
         w = w.expand(len(X))
     _checks.shape("sample_weight", w, (len(X),))
     if not bool((w.isfinite() & (w >= 0)).all()) or not bool((w > 0).any()):
-        _checks.fail_value("sample_weight", "finite numbers >= 0, not all 0", f"{w.min():g} ... {w.max():g}")
+        _checks.fail_value("sample_weight", "finite numbers >= 0, not all zero", f"{w.min():g} ... {w.max():g}")
     return w.contiguous()
