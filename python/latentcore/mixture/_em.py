@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore.reference import MixtureStatistics, gmm_statistics
+from latentcore.ops import MixtureStatistics, gmm_statistics
 
 # shapes: (N, D) samples, K components, (..., K) parameters with the restarts in front
 

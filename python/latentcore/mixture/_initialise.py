@@ -11,7 +11,8 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Options, Parameters, factorise, moments_to_parameters
-from latentcore.reference import MixtureStatistics, centred_moments
+from latentcore.ops import MixtureStatistics
+from latentcore.reference import centred_moments
 
 
 def factor_shape(covariance_type: str, n_components: int, n_features: int) -> tuple[int, ...]:

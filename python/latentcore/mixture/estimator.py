@@ -19,7 +19,7 @@ from latentcore.mixture import _arrays
 from latentcore.mixture._em import Fit, Options, Parameters, best_of_restarts
 from latentcore.mixture._initialise import Given, factor_shape, start
 from latentcore.mixture.labels import check_labels, decode_from_labels
-from latentcore.reference import gmm_e_step
+from latentcore.ops import gmm_e_step
 
 # shapes: X (N, D) samples, K components, C classes
 

@@ -174,9 +174,7 @@ def gmm_statistics(
     )
 
 
-def _check(
-    x: Tensor, weights: Tensor | None, means: Tensor, precisions_cholesky: Tensor, covariance_type: str
-) -> None:
+def _check(x: Tensor, weights: Tensor | None, means: Tensor, precisions_cholesky: Tensor, covariance_type: str) -> None:
     _checks.floating("x", x)
     if x.dim() < 2 or x.shape[-1] == 0:
         _checks.fail_value("x", "shape (..., N, D) with D >= 1", tuple(x.shape))

@@ -64,7 +64,9 @@ def gmm_statistics(
     resp = log_resp.detach().exp()
     if sample_weight is not None:
         sample_weight = sample_weight.to(resp.dtype)
-        log_prob_norm, resp = log_prob_norm * sample_weight, resp * sample_weight.unsqueeze(-1)
+        # a sample of weight 0 counts nowhere, whatever its likelihood is
+        log_prob_norm = log_prob_norm.masked_fill(sample_weight == 0, 0) * sample_weight
+        resp = resp * sample_weight.unsqueeze(-1)
     first, second = centred_moments(x.detach().to(resp.dtype), resp, means.detach().to(resp.dtype), covariance_type)
     return MixtureStatistics(log_prob_norm.sum(-1), resp.sum(-2), first, second)
 
