@@ -87,7 +87,12 @@ def load_mixture(path: str | os.PathLike[str]) -> GaussianMixture:
     if content.has_labels:
         classes = content.integers("classes", ("C",))
         table = content.numbers("component_label_proba", (K, len(classes)))
-        content.expect(len(classes) > 0, "classes", "at least one class", len(classes))
+        content.expect(
+            bool((classes.diff() > 0).all()) and int(classes[0]) >= 0,
+            "classes",
+            "different class numbers >= 0 in ascending order",
+            classes.tolist(),
+        )
         content.expect(content.sums_to_one(table), "component_label_proba", "rows >= 0 that sum to 1", "others")
         model.classes_, model.component_label_proba_ = classes.numpy(), table.numpy()
     return model

@@ -1,8 +1,10 @@
 """Mixtures for few-label classification, fitted and ready to predict labels in the units of their samples."""
 
+import warnings
 from typing import Any
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from latentcore.mixture import _arrays
@@ -47,7 +49,8 @@ def few_label_mixture(
     model = _mixture(n_components, n_init=n_init, init_size=init_size, random_state=random_state)
     x, centre, scale = _standardise(model, X)
     model.precisions_init = _spherical_precisions(x, n_components, variance=0.1)
-    return _in_units_of(X, model.fit(x, labels=labels), centre, scale)
+    _fit(model, x, labels)
+    return _in_units_of(X, model, centre, scale)
 
 
 def class_mean_mixture(X: Any, labels: Any) -> GaussianMixture:
@@ -72,7 +75,7 @@ def class_mean_mixture(X: Any, labels: Any) -> GaussianMixture:
     x, centre, scale = _standardise(model, X)
     model.means_init = torch.stack([x[(known == c).to(x.device)].double().mean(0) for c in classes])
     model.precisions_init = _spherical_precisions(x, len(classes), variance=0.3)
-    model.fit(x)
+    _fit(model, x)
     model.classes_ = classes.to(x.device)
     model.component_label_proba_ = torch.eye(len(classes), dtype=x.dtype, device=x.device)
     return _in_units_of(X, model, centre, scale)
@@ -88,6 +91,13 @@ def _mixture(n_components: int, **options: Any) -> GaussianMixture:
         max_iter=150,
         **options,
     )
+
+
+def _fit(model: GaussianMixture, x: Tensor, labels: Any = None) -> None:
+    """Fit without a warning: the recipes end after 150 iterations on purpose, and `converged_` tells."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(x, labels=labels)
 
 
 def _standardise(model: GaussianMixture, X: Any) -> tuple[Tensor, Tensor, Tensor]:
