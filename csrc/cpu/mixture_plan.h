@@ -9,9 +9,9 @@
 
 namespace latentcore {
 
-// Samples in a block, for any number of components that leaves the block of joint densities in the cache.
+// Samples in a block; fewer where so many would leave the second-level cache.
 constexpr int64_t kSamples = 256;
-constexpr int64_t kJointBytes = int64_t{1} << 20;
+constexpr int64_t kBlockBytes = int64_t{1} << 20;
 // Bounds on the partial sums of the statistics, so that neither their memory nor adding them up matters.
 constexpr int64_t kMostChunks = 64;
 constexpr int64_t kSumBytes = int64_t{1} << 24;
@@ -30,8 +30,10 @@ struct Problem {
   // numbers in the second moments of one mixture, as a tensor
   int64_t second_size() const { return factors() * (is_triangular(type) ? D * D : second_per_factor()); }
   int64_t sums() const { return 1 + K + K * D + factors() * second_per_factor(); }
+  // numbers in the workspace for each sample of a block: x, x - mu, whitened, score; joint; norm, scale
+  int64_t workspace() const { return 4 * D + K + 2; }
   int64_t block(size_t element) const {
-    const int64_t fits = kJointBytes / (K * static_cast<int64_t>(element)) / 16 * 16;
+    const int64_t fits = kBlockBytes / (workspace() * static_cast<int64_t>(element)) / 16 * 16;
     return std::clamp(fits, int64_t{16}, kSamples);
   }
   // the work of one sample, for parallel()
@@ -123,9 +125,7 @@ template <class C>
 class Workspace {
  public:
   explicit Workspace(const Problem& problem)
-      : size_(problem.block(sizeof(C))),
-        D_(problem.D),
-        buffer_(static_cast<size_t>(size_ * (4 * problem.D + problem.K + 2))) {}
+      : size_(problem.block(sizeof(C))), D_(problem.D), buffer_(static_cast<size_t>(size_ * problem.workspace())) {}
 
   MixtureWorkspace<C> get() {
     C* x = buffer_.data();

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore.ops import MixtureStatistics, gmm_statistics
+from latentcore.ops import gmm_statistics
+from latentcore.reference import MixtureStatistics
 
 # shapes: (N, D) samples, K components, (..., K) parameters with the restarts in front
 

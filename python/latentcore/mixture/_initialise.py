@@ -11,8 +11,7 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Options, Parameters, factorise, moments_to_parameters
-from latentcore.ops import MixtureStatistics
-from latentcore.reference import centred_moments
+from latentcore.reference import MixtureStatistics, centred_moments
 
 
 def factor_shape(covariance_type: str, n_components: int, n_features: int) -> tuple[int, ...]:
