@@ -64,9 +64,25 @@ def gmm_statistics(
     resp = log_resp.detach().exp()
     if sample_weight is not None:
         sample_weight = sample_weight.to(resp.dtype)
-        log_prob_norm, resp = log_prob_norm * sample_weight, resp * sample_weight.unsqueeze(-1)
-    first, second = _moments(x.detach().to(resp.dtype), resp, means.detach().to(resp.dtype), covariance_type)
+        # a sample of weight 0 counts nowhere, whatever its likelihood is
+        log_prob_norm = log_prob_norm.masked_fill(sample_weight == 0, 0) * sample_weight
+        resp = resp * sample_weight.unsqueeze(-1)
+    first, second = centred_moments(x.detach().to(resp.dtype), resp, means.detach().to(resp.dtype), covariance_type)
     return MixtureStatistics(log_prob_norm.sum(-1), resp.sum(-2), first, second)
+
+
+def centred_moments(x: Tensor, resp: Tensor, means: Tensor, covariance_type: str) -> tuple[Tensor, Tensor]:
+    """First and second moments about the means, weighted with (..., N, K) responsibilities; see `MixtureStatistics`."""
+    first, second = [], []
+    for k in range(means.shape[-2]):
+        difference = x - means[..., k, None, :]
+        weighted = difference * resp[..., k, None]
+        first.append(weighted.sum(-2))
+        second.append(_second_moment(difference, weighted, covariance_type))
+    if covariance_type == "tied":
+        return torch.stack(first, -2), torch.stack(second).sum(0)
+    component_dim = {"full": -3, "diag": -2, "spherical": -1}[covariance_type]
+    return torch.stack(first, -2), torch.stack(second, component_dim)
 
 
 def _whiten(difference: Tensor, factors: Tensor, k: int, covariance_type: str) -> Tensor:
@@ -85,20 +101,6 @@ def _log_det(factors: Tensor, dimensions: int, covariance_type: str) -> Tensor:
     if covariance_type == "tied":
         return factors.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
     return factors.log().sum(-1) if covariance_type == "diag" else dimensions * factors.log()
-
-
-def _moments(x: Tensor, resp: Tensor, means: Tensor, covariance_type: str) -> tuple[Tensor, Tensor]:
-    """First and second moments about the means, weighted with (..., N, K) responsibilities."""
-    first, second = [], []
-    for k in range(means.shape[-2]):
-        difference = x - means[..., k, None, :]
-        weighted = difference * resp[..., k, None]
-        first.append(weighted.sum(-2))
-        second.append(_second_moment(difference, weighted, covariance_type))
-    if covariance_type == "tied":
-        return torch.stack(first, -2), torch.stack(second).sum(0)
-    component_dim = {"full": -3, "diag": -2, "spherical": -1}[covariance_type]
-    return torch.stack(first, -2), torch.stack(second, component_dim)
 
 
 def _second_moment(difference: Tensor, weighted: Tensor, covariance_type: str) -> Tensor:
