@@ -124,7 +124,8 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         folder: A folder that training made, with `config.json` and `checkpoints/`.
 
     Returns:
-        The run, with ``encode(images)``, ``decode(z)``, ``sample(n)`` and, where the system has it, ``classify(images)``.
+        The run, with ``encode(images)``, ``decode(z)``, ``sample(n)`` and, where the system has it,
+        ``classify(images)``.
 
     Raises:
         FileNotFoundError: The folder or a file of it is missing.
