@@ -86,7 +86,7 @@ def _convert_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, 
     )
 
 
-def _checked_scalar(kind: type, value: Any, name: str) -> Any:
+def _checked_scalar(kind: Any, value: Any, name: str) -> Any:
     accepted = (int, float) if kind is float else kind
     # bool is an int to Python, and a configuration that says `true` for a size is a mistake
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):

@@ -1,47 +1,20 @@
 """Models in files: tensors and a few words, never code."""
 
 import os
-import pickle
-import zipfile
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from latentcore import _checks, _config
-from latentcore._files import replacing
+from latentcore._tensors import load_tensors, save_tensors
 from latentcore.models.autoencoder import Autoencoder, AutoencoderConfig
 from latentcore.models.networks import EncoderDecoder, NetworkConfig
 from latentcore.models.vae import VAE, VAEConfig
 
 C = TypeVar("C", bound=NetworkConfig)
+M = TypeVar("M", bound=EncoderDecoder)
 
 _EXTRA = "_extra_state"
-
-
-def save_tensors(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write tensors and plain values (numbers, words, lists and dicts of them) so that `load_tensors` reads them."""
-    with replacing(path) as temporary:
-        torch.save(dict(content), temporary)
-
-
-def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a file that `torch.save` wrote from a dict of tensors and plain values, onto the CPU.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: The file is truncated, is not of this kind, or holds a pickle that names code. Nothing of such a
-            file is ever executed.
-    """
-    expected = "a whole file of tensors written by torch.save"
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        _checks.fail_value(str(path), expected, f"{type(error).__name__}: {str(error).splitlines()[0]}")
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        _checks.fail_value(str(path), f"{expected} from a dict with words as keys", type(content).__name__)
-    return content
 
 
 def save_vae(model: EncoderDecoder, path: str | os.PathLike[str]) -> None:
@@ -62,9 +35,6 @@ def load_vae(path: str | os.PathLike[str]) -> VAE:
 def load_autoencoder(path: str | os.PathLike[str]) -> Autoencoder:
     """Read an `Autoencoder` as `load_vae` reads a VAE."""
     return model_from_state(load_tensors(path), str(path), Autoencoder, AutoencoderConfig)
-
-
-M = TypeVar("M", bound=EncoderDecoder)
 
 
 def model_from_state(state: dict[str, Any], name: str, kind: type[M], config_kind: type[C]) -> M:

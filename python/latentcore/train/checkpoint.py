@@ -8,7 +8,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from latentcore import _checks
-from latentcore.models.files import load_state, load_tensors, save_tensors, save_vae
+from latentcore._tensors import load_tensors, save_tensors
+from latentcore.models.files import load_state, save_vae
 from latentcore.models.networks import EncoderDecoder
 from latentcore.train.plan import Plan
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
-from latentcore.models.files import load_state, load_tensors
+from latentcore._tensors import load_tensors
+from latentcore.models.files import load_state
 from latentcore.models.networks import EncoderDecoder
 from latentcore.train.checkpoint import State, last_path, model_path
 from latentcore.train.config import TrainConfig

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from latentcore import _checks, _config
 from latentcore._files import replacing
+from latentcore._tensors import load_tensors
 from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
-from latentcore.models.files import load_state, load_tensors
+from latentcore.models.files import load_state
 from latentcore.train.inputs import as_images, as_latents, to_unit
 
 # shapes: (N, C, H, W) images, (N, L) latents
