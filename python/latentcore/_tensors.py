@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,12 +27,11 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
             file is ever executed.
     """
     expected = "a whole file of tensors written by torch.save"
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged pickle can make the reader raise anything
-        _checks.fail_value(str(path), expected, f"a file it cannot read: {_reason(error)}")
+    with Path(path).open("rb") as file:
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file can make the reader raise anything
+            _checks.fail_value(str(path), expected, f"another file: {_reason(error)}")
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         _checks.fail_value(str(path), f"{expected} from a dict with words as keys", type(content).__name__)
     return content
