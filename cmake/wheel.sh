@@ -2,20 +2,20 @@
 # Builds a wheel, repairs it with torch's libraries left out, and tests its operators in a new environment, outside the
 # source tree. BIN: the environment with the build tools; TORCH: what to install beside the wheel.
 set -eu
-rm -rf build/wheel
-mkdir -p build/wheel/raw
-"$BIN/pip" wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir build/wheel/raw .
-# the extension module is bound to a CPython version; the operator libraries to torch's stable ABI alone
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$BIN/pip" wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+    -C build-dir=build/wheel --wheel-dir "$work/raw" .
+# torch brings its own libraries, and the driver's come with the card
 PATH="$PWD/$BIN:$PATH" auditwheel repair --wheel-dir dist \
-    --exclude 'libtorch*.so' --exclude 'libc10*.so' --exclude 'libcuda*.so*' build/wheel/raw/*.whl
+    --exclude 'libtorch*.so' --exclude 'libc10*.so' --exclude 'libcuda*.so*' "$work"/raw/*.whl
 wheel=$(ls -t dist/latentcore-*.whl | head -n 1)
 
-"$BIN/python" -m venv build/wheel/venv
-pip="build/wheel/venv/bin/pip --quiet --disable-pip-version-check"
-$pip install "$TORCH"
-$pip install "$wheel" pytest hypothesis scipy
-cp -r tests/ops tests/conftest.py build/wheel/
-cd build/wheel
-venv/bin/python -c "import latentcore._native as n; assert n.cpu_library.loaded, n.cpu_library; print(n.cpu_library)"
-venv/bin/python -m pytest -q -p no:cacheprovider --rootdir . ops
+"$BIN/python" -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check "$TORCH"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check "$wheel[test]"
+cp -r tests/ops tests/conftest.py "$work"
+cd "$work"
+venv/bin/python -c "from latentcore._native import cpu_library as library; assert library.loaded, library; print(library)"
+venv/bin/python -m pytest -q -c /dev/null --rootdir . -W error -p no:cacheprovider ops
 echo "wheel: $wheel"

@@ -6,4 +6,17 @@ STABLE_TORCH_LIBRARY(latentcore, m) {
   m.def(
       "reparameterize_kl_backward(Tensor grad_z, Tensor grad_kl, Tensor mu, Tensor logvar, Tensor seed, int offset) "
       "-> (Tensor grad_mu, Tensor grad_logvar)");
+  m.def("gmm_log_prob(Tensor x, Tensor means, Tensor precisions_cholesky, str covariance_type) -> Tensor log_prob");
+  m.def(
+      "gmm_e_step(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type) "
+      "-> (Tensor log_prob_norm, Tensor log_resp)");
+  m.def(
+      "gmm_statistics(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type, "
+      "Tensor? sample_weight) -> (Tensor log_likelihood, Tensor n_k, Tensor first, Tensor second)");
+  m.def(
+      "gmm_score(Tensor grad, Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type, "
+      "Tensor? sample_weight) -> Tensor score");
+  m.def(
+      "gmm_moments(Tensor resp, Tensor x, Tensor means, Tensor precisions_cholesky, str covariance_type) "
+      "-> (Tensor score, Tensor n_k, Tensor first, Tensor second)");
 }

@@ -1,68 +1,160 @@
-"""Mixtures in files: tensors and a word, never code."""
+"""A mixture in a file: a dict of tensors, checked when it is read."""
 
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from latentcore.mixture._initialise import factor_shape
-from latentcore.mixture.estimator import GaussianMixture
+from torch import Tensor
 
-from latentcore import _checks
-from latentcore._tensors import load_tensors, save_tensors
+from latentcore._files import replacing
+from latentcore.mixture import _arrays
+from latentcore.mixture._em import Parameters
+from latentcore.mixture._initialise import covariances_of, factor_shape
+from latentcore.mixture.estimator import GaussianMixture
 
 # shapes: K components, D features, C classes
 
-_PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
-_LABELS = ("classes_", "component_label_proba_")
-_TYPE = "covariance_type"
+_COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+_REQUIRED = ("covariance_type", "weights", "means", "precisions_cholesky")
+_LABELS = ("classes", "component_label_proba")
 
 
-def save_mixture(mixture: GaussianMixture, path: str | os.PathLike[str]) -> None:
-    """Write a fitted mixture's parameters, and what its components stand for where it has learnt labels."""
-    content: dict[str, Any] = {_TYPE: mixture.covariance_type}
-    for name in (*_PARAMETERS, *_LABELS):
-        if hasattr(mixture, name):
-            content[name] = torch.as_tensor(getattr(mixture, name)).cpu()
-    save_tensors(path, content)
+def save_mixture(path: str | os.PathLike[str], model: GaussianMixture) -> None:
+    """Write a fitted mixture, with its decoding of labels where it has one.
+
+    The file is `torch.save` of a dict of tensors: ``covariance_type`` (0 full, 1 tied, 2 diag, 3 spherical),
+    ``weights`` (K,), ``means`` (K, D), ``precisions_cholesky`` and, together, ``classes`` (C,) and
+    ``component_label_proba`` (K, C).
+
+    Args:
+        path: The file; replaced as a whole, or left as it was where writing fails.
+        model: A fitted mixture.
+
+    Raises:
+        sklearn.exceptions.NotFittedError: The mixture is not fitted.
+        OSError: The file cannot be written.
+    """
+    weights, means, _, factors = model._parameters()
+    dtype = _arrays.dtype_of(model.means_)
+    content = {
+        "covariance_type": torch.tensor(_COVARIANCE_TYPES.index(model.covariance_type), dtype=torch.uint8),
+        "weights": weights.to(dtype),
+        "means": means.to(dtype),
+        "precisions_cholesky": factors.to(dtype),
+    }
+    if hasattr(model, "classes_"):
+        content["classes"] = _arrays.tensor(model.classes_, dtype=torch.int64)
+        content["component_label_proba"] = _arrays.tensor(model.component_label_proba_, dtype=dtype)
+    with replacing(path) as temporary:
+        torch.save({name: value.cpu().contiguous() for name, value in content.items()}, temporary)
 
 
 def load_mixture(path: str | os.PathLike[str]) -> GaussianMixture:
-    """Read what `save_mixture` wrote; the mixture predicts and samples as the saved one did, on tensors.
+    """Read a mixture that `save_mixture` wrote; nothing in the file is ever executed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A fitted mixture with NumPy arrays, ready to predict, score and sample.
 
     Raises:
+        ValueError: The file is not a mixture's, is cut short, or holds values that are no mixture.
         OSError: The file cannot be read.
-        ValueError: The file is damaged, holds code, or is not a mixture's.
+
+    Example:
+        >>> import numpy as np, tempfile
+        >>> model = GaussianMixture(2, random_state=0).fit(np.arange(12.0).reshape(6, 2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_mixture(f"{folder}/mixture.pt", model)
+        ...     load_mixture(f"{folder}/mixture.pt").means_.shape
+        (2, 2)
     """
-    content = load_tensors(path)
-    _check(content, str(path))
-    mixture = GaussianMixture(len(content["weights_"]), covariance_type=content[_TYPE])
-    for name in (*_PARAMETERS, *_LABELS):
-        if name in content:
-            setattr(mixture, name, content[name])
-    mixture.n_features_in_ = content["means_"].shape[1]
-    return mixture
+    content = _Content(path)
+    kind = content.kind
+    weights, means = content.numbers("weights", ("K",)), content.numbers("means", ("K", "D"))
+    K, D = means.shape
+    factors = content.numbers("precisions_cholesky", factor_shape(kind, K, D))
+    diagonal = factors.diagonal(dim1=-2, dim2=-1) if kind in ("full", "tied") else factors
+    content.expect(len(weights) == K, "weights", f"shape ({K},)", tuple(weights.shape))
+    content.expect(content.sums_to_one(weights), "weights", "numbers >= 0 that sum to 1", weights.tolist())
+    content.expect(bool((diagonal > 0).all()), "precisions_cholesky", "a positive diagonal", float(diagonal.min()))
+    model = GaussianMixture(K, covariance_type=kind)
+    model.n_features_in_ = D
+    wide = factors.double()
+    parameters = Parameters(weights.double(), means.double(), covariances_of(wide, kind), wide)
+    model._set_parameters(parameters, None, means.dtype)
+    if content.has_labels:
+        classes = content.integers("classes", ("C",))
+        table = content.numbers("component_label_proba", (K, len(classes)))
+        content.expect(len(classes) > 0, "classes", "at least one class", len(classes))
+        content.expect(content.sums_to_one(table), "component_label_proba", "rows >= 0 that sum to 1", "others")
+        model.classes_, model.component_label_proba_ = classes.numpy(), table.numpy()
+    return model
 
 
-def _check(content: dict[str, Any], path: str) -> None:
-    for name in (_TYPE, *_PARAMETERS):
-        if name not in content:
-            _checks.fail_value(path, f"a mixture's file with {_TYPE}, {', '.join(_PARAMETERS)}", f"none of {name!r}")
-    _checks.one_of(f"{path}: {_TYPE}", content[_TYPE], ("full", "tied", "diag", "spherical"))
-    for name in _PARAMETERS:
-        _checks.floating(f"{path}: {name}", content[name])
-        if not bool(content[name].isfinite().all()):
-            _checks.fail_value(f"{path}: {name}", "finite numbers", "NaN or infinity")
-    _checks.shape(f"{path}: means_", content["means_"], ("K", "D"))
-    K, D = content["means_"].shape
-    _checks.shape(f"{path}: weights_", content["weights_"], (K,))
-    for name in _PARAMETERS[2:]:
-        _checks.shape(f"{path}: {name}", content[name], factor_shape(content[_TYPE], K, D))
-    if any(name in content for name in _LABELS):
-        _check_labels(content, path, K)
+class _Content:
+    """The dict of tensors in a file; every complaint names the file."""
 
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        self._tensors = self._read()
+        self.has_labels = set(_LABELS) <= set(self._tensors)
+        self.kind = _COVARIANCE_TYPES[self._covariance_type()]
 
-def _check_labels(content: dict[str, Any], path: str, K: int) -> None:
-    for name in _LABELS:
-        _checks.tensor(f"{path}: {name}", content.get(name))
-    _checks.shape(f"{path}: classes_", content["classes_"], ("C",))
-    _checks.shape(f"{path}: component_label_proba_", content["component_label_proba_"], (K, len(content["classes_"])))
+    def _read(self) -> dict[str, Tensor]:
+        try:
+            content = torch.load(self._path, map_location="cpu", weights_only=True)
+        except OSError:
+            raise
+        except Exception as error:  # what torch.load raises on foreign bytes is not documented
+            summary = str(error).strip().split("\n")[0][:200]
+            raise ValueError(
+                f"{self._path}: expected a mixture's file (a dict of tensors), got {type(error).__name__}: {summary}"
+            ) from error
+        keys = set(content) if isinstance(content, dict) else None
+        if keys not in (set(_REQUIRED), {*_REQUIRED, *_LABELS}):
+            got = type(content).__name__ if keys is None else sorted(map(str, keys))
+            self.fail("the content", f"a dict with {', '.join(_REQUIRED)} (and {', '.join(_LABELS)})", got)
+        for name, value in content.items():
+            if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
+                self.fail(name, "a dense tensor", type(value).__name__)
+        return dict(content)
+
+    def fail(self, name: str, expected: str, got: object) -> NoReturn:
+        raise ValueError(f"{self._path}: {name}: expected {expected}, got {got}")
+
+    def expect(self, holds: bool, name: str, expected: str, got: object) -> None:
+        if not holds:
+            self.fail(name, expected, got)
+
+    def numbers(self, name: str, shape: tuple[int | str, ...]) -> Tensor:
+        value = self._tensors[name]
+        dtype = self._tensors["means"].dtype
+        self.expect(dtype in (torch.float32, torch.float64), "means", "float32 or float64", dtype)
+        self.expect(value.dtype == dtype, name, f"the dtype of means, {dtype}", value.dtype)
+        self._expect_shape(name, value, shape)
+        self.expect(bool(value.isfinite().all()), name, "finite numbers", "NaN or infinity")
+        return value
+
+    def integers(self, name: str, shape: tuple[int | str, ...]) -> Tensor:
+        value = self._tensors[name]
+        self.expect(value.dtype == torch.int64, name, "int64", value.dtype)
+        self._expect_shape(name, value, shape)
+        return value
+
+    def sums_to_one(self, probabilities: Tensor) -> bool:
+        return bool((probabilities >= 0).all()) and bool(((probabilities.double().sum(-1) - 1).abs() < 1e-4).all())
+
+    def _expect_shape(self, name: str, value: Tensor, shape: tuple[int | str, ...]) -> None:
+        sizes: tuple[Any, ...] = tuple(value.shape)
+        fits = len(sizes) == len(shape) and all(
+            have == want or (isinstance(want, str) and have > 0) for have, want in zip(sizes, shape, strict=True)
+        )
+        self.expect(fits, name, f"shape ({', '.join(map(str, shape))})", sizes)
+
+    def _covariance_type(self) -> int:
+        value = self._tensors["covariance_type"]
+        fits = value.dtype == torch.uint8 and value.dim() == 0 and int(value) < len(_COVARIANCE_TYPES)
+        self.expect(fits, "covariance_type", "a uint8 number in 0 ... 3", value)
+        return int(value)

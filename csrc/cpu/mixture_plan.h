@@ -1,0 +1,210 @@
+// How the mixture operators cut their work into blocks and chunks of samples, and what they prepare before it.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu/parallel.h"
+#include "cpu/simd/mixture.h"
+
+namespace latentcore {
+
+// Samples in a block, for any number of components that leaves the block of joint densities in the cache.
+constexpr int64_t kSamples = 256;
+constexpr int64_t kJointBytes = int64_t{1} << 20;
+// Bounds on the partial sums of the statistics, so that neither their memory nor adding them up matters.
+constexpr int64_t kMostChunks = 64;
+constexpr int64_t kSumBytes = int64_t{1} << 24;
+
+struct Problem {
+  CovarianceType type;
+  int64_t batch, N, K, D;
+
+  int64_t triangle() const { return D * (D + 1) / 2; }
+  // components with a factor of their own
+  int64_t factors() const { return type == CovarianceType::tied ? 1 : K; }
+  int64_t second_per_factor() const {
+    if (is_triangular(type)) return triangle();
+    return type == CovarianceType::diag ? D : 1;
+  }
+  // numbers in the second moments of one mixture, as a tensor
+  int64_t second_size() const { return factors() * (is_triangular(type) ? D * D : second_per_factor()); }
+  int64_t sums() const { return 1 + K + K * D + factors() * second_per_factor(); }
+  int64_t block(size_t element) const {
+    const int64_t fits = kJointBytes / (K * static_cast<int64_t>(element)) / 16 * 16;
+    return std::clamp(fits, int64_t{16}, kSamples);
+  }
+  // the work of one sample, for parallel()
+  int64_t cost() const { return K * (is_triangular(type) ? D * D / 8 + D + 2 : D + 2); }
+};
+
+// The upper triangle of P, column after column or row after row.
+template <class T>
+void pack_columns(const T* P, int64_t D, compute_t<T>* out) {
+  for (int64_t j = 0; j < D; ++j) {
+    for (int64_t i = 0; i <= j; ++i) *out++ = load(P[i * D + j]);
+  }
+}
+
+template <class T>
+void pack_rows(const T* P, int64_t D, compute_t<T>* out) {
+  for (int64_t i = 0; i < D; ++i) {
+    for (int64_t j = i; j < D; ++j) *out++ = load(P[i * D + j]);
+  }
+}
+
+// The parameters of every mixture of the batch in the type of computation.
+template <class T>
+class Mixtures {
+ public:
+  using C = compute_t<T>;
+
+  // `weights` may be null
+  Mixtures(const Problem& problem, const T* weights, const T* means, const T* precisions)
+      : problem_(problem),
+        factor_size_(is_triangular(problem.type) ? problem.triangle() : problem.D),
+        factors_(is_triangular(problem.type) ? problem.factors() : problem.K),
+        means_(at(problem.batch * problem.K * problem.D)),
+        columns_(at(problem.batch * factors_ * factor_size_)),
+        rows_(is_triangular(problem.type) ? columns_.size() : 0),
+        offsets_(at(problem.batch * problem.K)) {
+    const auto [type, batch, N, K, D] = problem;
+    for (int64_t i = 0; i < batch * K * D; ++i) means_[at(i)] = load(means[i]);
+    const int64_t given = is_triangular(type) ? D * D : (type == CovarianceType::diag ? D : 1);
+    for (int64_t f = 0; f < batch * factors_; ++f) set_factor(precisions + f * given, f);
+    for (int64_t i = 0; i < batch * K; ++i) {
+      const T* P = precisions + (type == CovarianceType::tied ? i / K : i) * given;
+      offsets_[at(i)] = gaussian_log_normalizer(log_det(P), D);
+      if (weights != nullptr) offsets_[at(i)] += log(load(weights[i]));
+    }
+  }
+
+  Mixture<C> operator[](int64_t b) const {
+    const auto [type, batch, N, K, D] = problem_;
+    const int64_t factor = b * factors_ * factor_size_;
+    return {type,
+            K,
+            D,
+            means_.data() + b * K * D,
+            columns_.data() + factor,
+            rows_.empty() ? nullptr : rows_.data() + factor,
+            type == CovarianceType::tied ? 0 : factor_size_,
+            offsets_.data() + b * K};
+  }
+
+ private:
+  static size_t at(int64_t i) { return static_cast<size_t>(i); }
+
+  void set_factor(const T* P, int64_t f) {
+    C* columns = columns_.data() + f * factor_size_;
+    if (is_triangular(problem_.type)) {
+      pack_columns(P, problem_.D, columns);
+      pack_rows(P, problem_.D, rows_.data() + f * factor_size_);
+    } else {
+      for (int64_t i = 0; i < problem_.D; ++i) columns[i] = load(P[problem_.type == CovarianceType::diag ? i : 0]);
+    }
+  }
+
+  C log_det(const T* P) const {
+    const int64_t step =
+        is_triangular(problem_.type) ? problem_.D + 1 : (problem_.type == CovarianceType::diag ? 1 : 0);
+    double sum = 0;
+    for (int64_t i = 0; i < problem_.D; ++i) sum += log(static_cast<double>(load(P[i * step])));
+    return static_cast<C>(sum);
+  }
+
+  Problem problem_;
+  int64_t factor_size_, factors_;
+  std::vector<C> means_, columns_, rows_, offsets_;
+};
+
+// Memory for one block of samples.
+template <class C>
+class Workspace {
+ public:
+  explicit Workspace(const Problem& problem)
+      : size_(problem.block(sizeof(C))),
+        D_(problem.D),
+        buffer_(static_cast<size_t>(size_ * (4 * problem.D + problem.K + 2))) {}
+
+  MixtureWorkspace<C> get() {
+    C* x = buffer_.data();
+    C* norm = x + 4 * D_ * size_;
+    return {size_, x, x + D_ * size_, x + 2 * D_ * size_, x + 3 * D_ * size_, norm + 2 * size_, norm, norm + size_};
+  }
+
+ private:
+  int64_t size_, D_;
+  std::vector<C> buffer_;
+};
+
+// Calls body(b, row, count, workspace) for stretches of samples of every mixture of the batch; rows are counted through
+// the batch.
+template <class C, class Body>
+void for_samples(const Problem& problem, const Body& body) {
+  const int64_t step = problem.block(sizeof(C));
+  const int64_t blocks = (problem.N + step - 1) / step;
+  parallel(problem.batch * blocks, std::min(step, problem.N) * problem.cost(), [&](int64_t first, int64_t last) {
+    Workspace<C> workspace(problem);
+    for (int64_t task = first; task < last; ++task) {
+      const int64_t b = task / blocks, begin = task % blocks * step;
+      body(b, b * problem.N + begin, std::min(step, problem.N - begin), workspace.get());
+    }
+  });
+}
+
+// Samples are summed by chunks, which depend on the problem alone, and chunks are added up in their order: the result
+// is the same for any number of threads.
+template <class C>
+class ChunkedSums {
+ public:
+  explicit ChunkedSums(const Problem& problem)
+      : problem_(problem),
+        chunks_(chunk_count(problem)),
+        step_((problem.N + chunks_ - 1) / chunks_),
+        group_(std::clamp(kSumBytes / (chunks_ * bytes(problem)), int64_t{1}, std::max(problem.batch, int64_t{1}))),
+        sums_(static_cast<size_t>(group_ * chunks_ * problem.sums())) {
+    const int64_t block = problem.block(sizeof(C));
+    step_ = (step_ + block - 1) / block * block;
+  }
+
+  // Calls add(b, row, count, workspace, sums) for every chunk, and take(b, sums) for every mixture of the batch.
+  template <class Add, class Take>
+  void run(const Add& add, const Take& take) {
+    for (int64_t b = 0; b < problem_.batch; b += group_) {
+      const int64_t size = std::min(group_, problem_.batch - b);
+      std::fill(sums_.begin(), sums_.end(), 0.0);
+      parallel(size * chunks_, std::min(step_, problem_.N) * problem_.cost(), [&](int64_t first, int64_t last) {
+        Workspace<C> workspace(problem_);
+        for (int64_t task = first; task < last; ++task) {
+          const int64_t mixture = b + task / chunks_, begin = task % chunks_ * step_;
+          const int64_t count = std::min(step_, problem_.N - begin);
+          if (count > 0) add(mixture, mixture * problem_.N + begin, count, workspace.get(), at(task));
+        }
+      });
+      for (int64_t i = 0; i < size; ++i) {
+        double* total = at(i * chunks_);
+        for (int64_t c = 1; c < chunks_; ++c) {
+          const double* part = at(i * chunks_ + c);
+          for (int64_t j = 0; j < problem_.sums(); ++j) total[j] += part[j];
+        }
+        take(b + i, total);
+      }
+    }
+  }
+
+ private:
+  static int64_t bytes(const Problem& problem) { return problem.sums() * static_cast<int64_t>(sizeof(double)); }
+  static int64_t chunk_count(const Problem& problem) {
+    const int64_t block = problem.block(sizeof(C));
+    const int64_t blocks = (problem.N + block - 1) / block;
+    return std::max(std::min({kMostChunks, blocks, kSumBytes / bytes(problem)}), int64_t{1});
+  }
+  double* at(int64_t task) { return sums_.data() + task * problem_.sums(); }
+
+  Problem problem_;
+  int64_t chunks_, step_, group_;
+  std::vector<double> sums_;
+};
+
+}  // namespace latentcore

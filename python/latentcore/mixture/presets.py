@@ -1,0 +1,118 @@
+"""Mixtures for few-label classification, fitted and ready to predict labels in the units of their samples."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentcore.mixture import _arrays
+from latentcore.mixture._em import Parameters
+from latentcore.mixture.estimator import GaussianMixture
+from latentcore.mixture.labels import check_labels
+
+# shapes: X (N, D) samples, K components, C classes
+
+
+def few_label_mixture(
+    X: Any, labels: Any, *, n_components: int = 15, n_init: int = 10, init_size: int = 4000, random_state: Any = None
+) -> GaussianMixture:
+    """Fit more components than classes without labels, then learn from a few labels what they stand for.
+
+    On axes scaled to unit variance: ``n_init`` starts from k-means++ seeds with covariance 0.1·I and equal weights, on
+    ``init_size`` samples; EM on all samples from the best. The labels only decode, with propagation between
+    overlapping components (`component_label_probabilities`).
+
+    Args:
+        X: Samples. (N, D), array or tensor.
+        labels: Class numbers >= 0, -1 where unknown. (N,).
+        n_components: K, several times the number of classes.
+        n_init: Number of restarts.
+        init_size: Number of samples on which they run.
+        random_state: Seed of the starts.
+
+    Returns:
+        A mixture in the units of X: `predict_label` and `predict_label_proba` are for samples like X.
+
+    Raises:
+        ValueError: As `GaussianMixture.fit`.
+
+    Example:
+        >>> import numpy as np
+        >>> X = np.concatenate([np.random.default_rng(0).normal(c, 1, (50, 2)) for c in (0, 8)])
+        >>> labels = np.full(100, -1)
+        >>> labels[[0, 99]] = 4, 9
+        >>> few_label_mixture(X, labels, n_components=4, random_state=0).predict_label(X[[1, 98]])
+        array([4, 9])
+    """
+    model = _mixture(n_components, n_init=n_init, init_size=init_size, random_state=random_state)
+    x, centre, scale = _standardise(model, X)
+    model.precisions_init = _spherical_precisions(x, n_components, variance=0.1)
+    return _in_units_of(X, model.fit(x, labels=labels), centre, scale)
+
+
+def class_mean_mixture(X: Any, labels: Any) -> GaussianMixture:
+    """Fit one component per class, started at the classes' means: the plain recipe.
+
+    On axes scaled to unit variance, with covariance 0.3·I and equal weights at the start. Component k stands for class
+    k, so `predict_label` takes the component of highest likelihood.
+
+    Args:
+        X: Samples. (N, D), array or tensor.
+        labels: Class numbers >= 0, -1 where unknown. (N,).
+
+    Returns:
+        A mixture in the units of X.
+
+    Raises:
+        ValueError: As `GaussianMixture.fit`.
+    """
+    known = check_labels(labels, len(X), torch.device("cpu"))
+    classes = known[known >= 0].unique()
+    model = _mixture(len(classes))
+    x, centre, scale = _standardise(model, X)
+    model.means_init = torch.stack([x[(known == c).to(x.device)].double().mean(0) for c in classes])
+    model.precisions_init = _spherical_precisions(x, len(classes), variance=0.3)
+    model.fit(x)
+    model.classes_ = classes.to(x.device)
+    model.component_label_proba_ = torch.eye(len(classes), dtype=x.dtype, device=x.device)
+    return _in_units_of(X, model, centre, scale)
+
+
+def _mixture(n_components: int, **options: Any) -> GaussianMixture:
+    return GaussianMixture(
+        n_components,
+        init_params="k-means++",
+        weights_init=torch.full((n_components,), 1 / n_components, dtype=torch.float64),
+        reg_covar=1e-3,
+        tol=1e-5,
+        max_iter=150,
+        **options,
+    )
+
+
+def _standardise(model: GaussianMixture, X: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """X with mean 0 and variance 1 on every axis, its means and its deviations; a constant axis keeps its unit."""
+    x = _arrays.samples(model, X, reset=True)
+    centre, scale = x.double().mean(0), x.double().std(0)
+    scale = torch.where(scale > 0, scale, 1)
+    return ((x.double() - centre) / scale).to(x.dtype), centre, scale
+
+
+def _spherical_precisions(x: Tensor, n_components: int, *, variance: float) -> Tensor:
+    identity = torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
+    return (identity / variance).expand(n_components, -1, -1)
+
+
+def _in_units_of(X: Any, model: GaussianMixture, centre: Tensor, scale: Tensor) -> GaussianMixture:
+    """The same mixture of x = centre + scale · z where `model` was fitted to z, its arrays of the kind of X."""
+    dtype = model.means_.dtype
+    weights, means, covariances, factors = model._parameters()
+    means, covariances, factors = means * scale + centre, covariances * scale[:, None] * scale, factors / scale[:, None]
+    model._set_parameters(Parameters(weights, means, covariances, factors), X, dtype)
+    for name in ("classes_", "component_label_proba_"):
+        setattr(model, name, _arrays.like(getattr(model, name), X))
+    log_volume = float(scale.log().sum())
+    model.lower_bounds_ = [bound - log_volume for bound in model.lower_bounds_]
+    model.lower_bound_ -= log_volume
+    # the start was meant for the standardised samples
+    return model.set_params(weights_init=None, means_init=None, precisions_init=None)  # type: ignore[no-any-return]

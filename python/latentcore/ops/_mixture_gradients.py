@@ -1,0 +1,187 @@
+"""Fakes and gradients of the mixture operators.
+
+With r in place of responsibilities, the gradients of Σ r (log w + log N) in the parameters are closed forms of the same
+moments that an M-step needs; those of the log likelihood are the case r = responsibilities (Fisher's identity).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentcore import _native, reference
+from latentcore.ops._registration import once_differentiable
+
+# shapes: (..., N, D) samples, (..., K, D) means, K components
+
+
+def covariance_shape(components: int, dimensions: int, covariance_type: str) -> tuple[int, ...]:
+    """The shape of precision factors and of second moments."""
+    return {
+        "full": (components, dimensions, dimensions),
+        "tied": (dimensions, dimensions),
+        "diag": (components, dimensions),
+        "spherical": (components,),
+    }[covariance_type]
+
+
+torch.library.define(
+    "latentcore::gmm_parameter_gradients",
+    "(Tensor n_k, Tensor first, Tensor second, Tensor weights, Tensor precisions_cholesky, str covariance_type) "
+    "-> (Tensor grad_weights, Tensor grad_means, Tensor grad_precisions_cholesky)",
+)
+
+
+@torch.library.impl("latentcore::gmm_parameter_gradients", "CompositeExplicitAutograd")
+def _parameter_gradients(
+    n_k: Tensor, first: Tensor, second: Tensor, weights: Tensor, precisions_cholesky: Tensor, covariance_type: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of Σ_k Σ_n r (log w_k + log N_k) out of the moments of r, in the dtype of the parameters."""
+    factors, dimensions = precisions_cholesky.to(n_k.dtype), first.shape[-1]
+    if covariance_type in ("full", "tied"):
+        factors = factors.triu()
+        if covariance_type == "full":
+            grad_means = (first.unsqueeze(-2) @ factors @ factors.mT).squeeze(-2)
+            count = n_k.unsqueeze(-1)
+        else:
+            grad_means = first @ factors @ factors.mT
+            count = n_k.sum(-1, keepdim=True)
+        log_det = torch.diag_embed(count / factors.diagonal(dim1=-2, dim2=-1))
+        grad_factors = log_det - (second @ factors).triu()
+    elif covariance_type == "diag":
+        grad_means = first * factors.square()
+        grad_factors = n_k.unsqueeze(-1) / factors - second * factors
+    else:
+        grad_means = first * factors.square().unsqueeze(-1)
+        grad_factors = dimensions * n_k / factors - second * factors
+    grad_weights = n_k / weights.to(n_k.dtype)
+    dtype = precisions_cholesky.dtype
+    return grad_weights.to(dtype), grad_means.to(dtype), grad_factors.to(dtype)
+
+
+def _fake_parameter_gradients(
+    n_k: Tensor, first: Tensor, second: Tensor, weights: Tensor, precisions_cholesky: Tensor, covariance_type: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    shapes = (n_k.shape, first.shape, precisions_cholesky.shape)
+    grad_weights, grad_means, grad_factors = (precisions_cholesky.new_empty(shape) for shape in shapes)
+    return grad_weights, grad_means, grad_factors
+
+
+def _fake_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str) -> Tensor:
+    return x.new_empty((*x.shape[:-1], means.shape[-2]), dtype=reference.sum_dtype(x.dtype))
+
+
+def _fake_e_step(
+    x: Tensor, weights: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str
+) -> tuple[Tensor, Tensor]:
+    norm = x.new_empty(x.shape[:-1], dtype=reference.sum_dtype(x.dtype))
+    return norm, _fake_log_prob(x, means, precisions_cholesky, covariance_type)
+
+
+def _fake_statistics(
+    x: Tensor,
+    weights: Tensor,
+    means: Tensor,
+    precisions_cholesky: Tensor,
+    covariance_type: str,
+    sample_weight: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    *batch, components, dimensions = means.shape
+    shapes = ((), (components,), (components, dimensions), covariance_shape(components, dimensions, covariance_type))
+    dtype = reference.sum_dtype(x.dtype)
+    log_likelihood, n_k, first, second = (x.new_empty((*batch, *shape), dtype=dtype) for shape in shapes)
+    return log_likelihood, n_k, first, second
+
+
+def _fake_score(
+    grad: Tensor,
+    x: Tensor,
+    weights: Tensor,
+    means: Tensor,
+    precisions_cholesky: Tensor,
+    covariance_type: str,
+    sample_weight: Tensor | None,
+) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _fake_moments(
+    resp: Tensor, x: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    _, n_k, first, second = _fake_statistics(x, resp, means, precisions_cholesky, covariance_type, None)
+    return torch.empty_like(x, memory_format=torch.contiguous_format), n_k, first, second
+
+
+def _setup_log_prob(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.covariance_type = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _log_prob_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    x, means, factors = ctx.saved_tensors
+    score, *moments = torch.ops.latentcore.gmm_moments(grad, x, means, factors, ctx.covariance_type)
+    no_weights = torch.ones_like(moments[0])
+    _, grad_means, grad_factors = torch.ops.latentcore.gmm_parameter_gradients(
+        *moments, no_weights, factors, ctx.covariance_type
+    )
+    return score, grad_means, grad_factors, None
+
+
+def _setup_e_step(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.covariance_type = inputs
+    ctx.save_for_backward(*tensors, output[1])
+    ctx.set_materialize_grads(False)
+
+
+def _e_step_backward(ctx: Any, grad_norm: Tensor | None, grad_log_resp: Tensor | None) -> tuple[Tensor | None, ...]:
+    x, weights, means, factors, log_resp = ctx.saved_tensors
+    resp = log_resp.exp()
+    # the gradient in the joint log densities, which stands in for responsibilities
+    joint = torch.zeros_like(resp) if grad_norm is None else resp * grad_norm.unsqueeze(-1)
+    if grad_log_resp is not None:
+        joint = joint + grad_log_resp - resp * grad_log_resp.sum(-1, keepdim=True)
+    score, *moments = torch.ops.latentcore.gmm_moments(joint, x, means, factors, ctx.covariance_type)
+    gradients = torch.ops.latentcore.gmm_parameter_gradients(*moments, weights, factors, ctx.covariance_type)
+    return score, *gradients, None
+
+
+def _setup_statistics(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *tensors, ctx.covariance_type, sample_weight = inputs
+    ctx.save_for_backward(*tensors, sample_weight, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
+
+
+def _statistics_backward(ctx: Any, grad: Tensor | None, *unused: None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 6
+    x, weights, means, factors, sample_weight, *moments = ctx.saved_tensors
+    score = None
+    if ctx.needs_input_grad[0]:
+        score = torch.ops.latentcore.gmm_score(grad, x, weights, means, factors, ctx.covariance_type, sample_weight)
+    scaled = (moment * _expand(grad, moment) for moment in moments)
+    gradients = torch.ops.latentcore.gmm_parameter_gradients(*scaled, weights, factors, ctx.covariance_type)
+    return score, *gradients, None, None
+
+
+def _expand(grad: Tensor, like: Tensor) -> Tensor:
+    """`grad` with trailing dimensions of size 1, as many as `like` has."""
+    return grad.reshape(grad.shape + (1,) * (like.dim() - grad.dim()))
+
+
+def register() -> None:
+    """Register fakes and gradients, once, where the native library has brought the schemas."""
+    torch.library.register_fake("latentcore::gmm_parameter_gradients", _fake_parameter_gradients)
+    if not _native.cpu_library.loaded:
+        return
+    library = torch.library
+    library.register_fake("latentcore::gmm_log_prob", _fake_log_prob)
+    library.register_fake("latentcore::gmm_e_step", _fake_e_step)
+    library.register_fake("latentcore::gmm_statistics", _fake_statistics)
+    library.register_fake("latentcore::gmm_score", _fake_score)
+    library.register_fake("latentcore::gmm_moments", _fake_moments)
+    library.register_autograd("latentcore::gmm_log_prob", _log_prob_backward, setup_context=_setup_log_prob)
+    library.register_autograd("latentcore::gmm_e_step", _e_step_backward, setup_context=_setup_e_step)
+    library.register_autograd("latentcore::gmm_statistics", _statistics_backward, setup_context=_setup_statistics)
+    for operator in ("gmm_score", "gmm_moments", "gmm_parameter_gradients"):
+        once_differentiable(operator)
