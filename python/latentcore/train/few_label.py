@@ -160,7 +160,7 @@ def _train(folder: Path, config: FewLabelConfig, images: Tensor, labelled: Tenso
     history = fit(model, images, config.train, folder, resume=True)
     run = Run(folder, read_json(folder / "config.json"), model.cpu())
     mixture = _fit_mixture(run, images, labelled, labels, config.mixture, config.train.seed)
-    save_mixture(mixture, mixture_path(folder))
+    save_mixture(mixture_path(folder), mixture)
     figures = {
         "seconds": time.perf_counter() - began,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
