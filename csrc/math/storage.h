@@ -34,7 +34,11 @@ template <>
 struct compute<bfloat16> {
   using type = float;
 };
-// float for half, bfloat16 and float; double for double
+template <>
+struct compute<uint8_t> {
+  using type = float;
+};
+// double for double, float for every smaller type
 template <class T>
 using compute_t = typename compute<T>::type;
 
@@ -48,6 +52,7 @@ LATENTCORE_FUNCTION To bit_copy(From value) {
 
 LATENTCORE_FUNCTION float load(float value) { return value; }
 LATENTCORE_FUNCTION double load(double value) { return value; }
+LATENTCORE_FUNCTION float load(uint8_t value) { return static_cast<float>(value); }
 LATENTCORE_FUNCTION float load(bfloat16 value) { return bit_copy<float>(static_cast<uint32_t>(value.bits) << 16); }
 LATENTCORE_FUNCTION float load(half value) {
 #if defined(__CUDACC__)

@@ -9,8 +9,9 @@ RELATIVE_ERROR = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
     """Norm of the difference over the norm of `expected`; 0 for two empty tensors."""
-    difference = (actual.double() - expected.double()).norm()
-    return float(difference / expected.double().norm().clamp_min(1e-300)) if expected.numel() else 0.0
+    actual, expected = actual.detach().double(), expected.detach().double()
+    difference = (actual - expected).norm()
+    return float(difference / expected.norm().clamp_min(1e-300)) if expected.numel() else 0.0
 
 
 def assert_near(actual: Tensor, expected: Tensor, *, tolerance: float | None = None) -> None:

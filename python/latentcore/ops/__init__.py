@@ -2,5 +2,18 @@
 
 from latentcore.ops.mixture import MixtureStatistics, gmm_e_step, gmm_log_prob, gmm_statistics
 from latentcore.ops.reparameterize import reparameterize_kl
+from latentcore.ops.vae_loss import vae_loss
+from latentcore.ops.warp import affine, rotate
+from latentcore.reference import VAELoss
 
-__all__ = ["MixtureStatistics", "gmm_e_step", "gmm_log_prob", "gmm_statistics", "reparameterize_kl"]
+__all__ = [
+    "MixtureStatistics",
+    "VAELoss",
+    "affine",
+    "gmm_e_step",
+    "gmm_log_prob",
+    "gmm_statistics",
+    "reparameterize_kl",
+    "rotate",
+    "vae_loss",
+]

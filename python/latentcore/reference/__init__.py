@@ -3,14 +3,21 @@
 from latentcore.reference._dtypes import sum_dtype
 from latentcore.reference.mixture import MixtureStatistics, centred_moments, gmm_e_step, gmm_log_prob, gmm_statistics
 from latentcore.reference.reparameterize import philox_normal, reparameterize_kl
+from latentcore.reference.vae_loss import VAELoss, vae_loss
+from latentcore.reference.warp import affine_sampling, inverse_sampling, warp
 
 __all__ = [
     "MixtureStatistics",
+    "VAELoss",
+    "affine_sampling",
     "centred_moments",
     "gmm_e_step",
     "gmm_log_prob",
     "gmm_statistics",
+    "inverse_sampling",
     "philox_normal",
     "reparameterize_kl",
     "sum_dtype",
+    "vae_loss",
+    "warp",
 ]

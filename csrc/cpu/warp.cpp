@@ -1,0 +1,128 @@
+#include "cpu/simd/warp.h"
+
+#include <string>
+#include <tuple>
+
+#include "common/checks.h"
+#include "common/dispatch.h"
+#include "cpu/parallel.h"
+
+namespace latentcore {
+namespace {
+
+void check_arguments(const Tensor& images, const Tensor& matrix, const std::string& interpolation) {
+  check_dim(images, 4, "images");
+  check_dim(matrix, 4, "matrix");
+  check_dtype(matrix, ScalarType::Double, "matrix");
+  check_size(matrix, 0, images.size(0), "matrix");
+  check_size(matrix, 2, 2, "matrix");
+  check_size(matrix, 3, 3, "matrix");
+  STD_TORCH_CHECK(matrix.device() == images.device(), "matrix: expected the device of images");
+  STD_TORCH_CHECK(images.size(2) > 0 && images.size(3) > 0, "images: expected at least one pixel");
+  // pixels of a row are counted in 32 bits
+  STD_TORCH_CHECK(images.size(2) < (1 << 30) && images.size(3) < (1 << 30), "images: expected smaller sides");
+  STD_TORCH_CHECK(interpolation == "bilinear" || interpolation == "nearest",
+                  "interpolation: expected 'bilinear' or 'nearest', got '", interpolation, "'");
+}
+
+// uint8 images become the result's type, in [0, 1], unless the result is uint8 too.
+double gain_of(const Tensor& images, ScalarType result) {
+  if (images.scalar_type() != result) check_dtype(images, ScalarType::Byte, "images");
+  return images.scalar_type() == result ? 1.0 : 1.0 / 255.0;
+}
+
+template <class Body>
+void dispatch_result(ScalarType dtype, Body&& body) {
+  if (dtype == ScalarType::Byte) return body(Type<uint8_t>{});
+  dispatch_floating(dtype, "dtype", body);
+}
+
+Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolation, double fill, ScalarType dtype) {
+  check_arguments(images_, matrix_, interpolation);
+  const Tensor images = torch::stable::contiguous(images_);
+  const Tensor matrix = torch::stable::contiguous(matrix_);
+  const double gain = gain_of(images, dtype);
+  const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
+  const Tensor out = torch::stable::new_empty(images, {N, A, C, H, W}, dtype);
+  const WarpShape shape{C, H, W, interpolation == "nearest", fill};
+  const int64_t image_bytes = C * H * W * static_cast<int64_t>(images.element_size());
+  const bool bytes = images.scalar_type() == ScalarType::Byte;
+
+  dispatch_result(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const auto forward = loops<WarpLoops<T>>().forward;
+    // Few large images are shared out by rows; of many small ones a thread takes whole images, so that all angles of an
+    // image are read while it is in the cache.
+    const int64_t strips = N >= 16 ? 1 : H;
+    parallel(N * strips, A * C * H * W / strips, [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end;) {
+        const int64_t n = item / strips, first = item % strips;
+        const int64_t last = n == (end - 1) / strips ? (end - 1) % strips + 1 : strips;
+        for (int64_t a = 0; a < A; ++a) {
+          forward(static_cast<const char*>(images.const_data_ptr()) + n * image_bytes, bytes, gain,
+                  data<double>(matrix) + (n * A + a) * 6, shape, first * (H / strips), last * (H / strips),
+                  mutable_data<T>(out) + (n * A + a) * C * H * W);
+        }
+        item = n * strips + last;
+      }
+    });
+  });
+  return out;
+}
+
+std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& images_, const Tensor& matrix_,
+                                         std::string interpolation, double fill, bool for_images, bool for_matrix) {
+  check_arguments(images_, matrix_, interpolation);
+  check_dim(grad_, 5, "grad");
+  const Tensor grad = torch::stable::contiguous(grad_);
+  const Tensor images = torch::stable::contiguous(images_);
+  const Tensor matrix = torch::stable::contiguous(matrix_);
+  const double gain = gain_of(images, grad.scalar_type());
+  const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
+  STD_TORCH_CHECK(grad.numel() == N * A * C * H * W, "grad: expected the shape of the result");
+  const bool bytes = images.scalar_type() == ScalarType::Byte;
+  STD_TORCH_CHECK(!(bytes && for_images), "images: expected a floating dtype where a gradient is asked for");
+  const ScalarType sum_type = compute_dtype(grad.scalar_type());
+  const WarpShape plane{1, H, W, interpolation == "nearest", fill};
+  const Tensor grad_images = torch::stable::new_zeros(images, {for_images ? N : 0, C, H, W}, sum_type);
+  // every plane's share of the matrix's gradient, added over the channels in order
+  const Tensor shares = torch::stable::new_zeros(matrix, {for_matrix ? N : 0, C, A, 2, 3});
+  Tensor grad_matrix = torch::stable::new_zeros(matrix, {for_matrix ? N : 0, A, 2, 3});
+
+  dispatch_floating(grad.scalar_type(), "grad", [&](auto type) {
+    using T = typename decltype(type)::type;
+    const auto backward = loops<WarpLoops<T>>().backward;
+    const int64_t plane_bytes = H * W * static_cast<int64_t>(images.element_size());
+    parallel(N * C, 16 * A * H * W, [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t n = item / C, c = item % C;
+        for (int64_t a = 0; a < A; ++a) {
+          backward(data<T>(grad) + ((n * A + a) * C + c) * H * W,
+                   static_cast<const char*>(images.const_data_ptr()) + item * plane_bytes, bytes, gain,
+                   data<double>(matrix) + (n * A + a) * 6, plane,
+                   for_images ? mutable_data<compute_t<T>>(grad_images) + item * H * W : nullptr,
+                   for_matrix ? mutable_data<double>(shares) + (item * A + a) * 6 : nullptr);
+        }
+      }
+    });
+  });
+  if (for_matrix) {
+    for (int64_t n = 0; n < N; ++n) {
+      for (int64_t c = 0; c < C; ++c) {
+        for (int64_t i = 0; i < A * 6; ++i) {
+          mutable_data<double>(grad_matrix)[n * A * 6 + i] += data<double>(shares)[(n * C + c) * A * 6 + i];
+        }
+      }
+    }
+  }
+  return {torch::stable::to(grad_images, grad.scalar_type()), grad_matrix};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(latentcore, CPU, m) {
+  m.impl("warp", TORCH_BOX(&warp));
+  m.impl("warp_backward", TORCH_BOX(&warp_backward));
+}
+
+}  // namespace latentcore

@@ -1,0 +1,247 @@
+"""Rotation and affine maps of batches of images, differentiable in the images and in the map."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentcore import _checks, _native, reference
+from latentcore.ops._registration import once_differentiable
+from latentcore.reference.warp import cosine_sine
+
+# shapes: N images, A angles of each, C channels, H rows, W columns
+
+_DTYPES = (torch.uint8, *_checks.FLOATING)
+Numbers = float | Tensor
+
+
+def rotate(
+    images: Tensor,
+    angle: Numbers,
+    *,
+    interpolation: str = "bilinear",
+    center: tuple[float, float] | None = None,
+    fill: float = 0.0,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Rotate images, each by an angle of its own or by several.
+
+    **Convention**: angles are in degrees, counter-clockwise as displayed. Pixel centres lie on integers, x to the right
+    and y down, and the centre is ((W - 1) / 2, (H - 1) / 2). The image goes on outside with the value ``fill``, which
+    blends bilinearly with the border. Multiples of 90 degrees of square images are exact. An angle that is not finite
+    gives an image of ``fill``.
+
+    Args:
+        images: (N, C, H, W) or (C, H, W); float32, float64, float16, bfloat16 or uint8.
+        angle: A number, a tensor (N,), or a tensor (N, A) for A angles of each image, on the images' device.
+        interpolation: ``"bilinear"`` or ``"nearest"``.
+        center: The fixed point (x, y) in pixels.
+        fill: Value outside the image, in the units of the result.
+        dtype: Type of the result; the images' by default. A floating type for uint8 images divides them by 255.
+
+    Returns:
+        Images of the input's shape; (N, A, C, H, W) for an angle of shape (N, A). Differentiable once, in ``images``
+        and ``angle``.
+
+    Raises:
+        TypeError: An argument is of a wrong type or dtype.
+        ValueError: A shape does not fit, or ``interpolation`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.ops import rotate
+        >>> rotate(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 90.0)
+        tensor([[[2., 4.],
+                 [1., 3.]]])
+
+    Reference:
+        The convention is that of ``torch.rot90(x, 1, (-2, -1))`` and of torchvision's and kornia's ``rotate``.
+    """
+    batch = _batch(images)
+    n = batch.shape[0]
+    several = isinstance(angle, Tensor) and angle.dim() == 2
+    degrees = _numbers("angle", angle, n, batch.device, extra="A" if several else None)
+    cosine, sine = cosine_sine(degrees)
+    zero = torch.zeros((), dtype=torch.float64, device=batch.device)
+    matrix = reference.affine_sampling((cosine, -sine, sine, cosine), _center(center, batch), (zero, zero))
+    rotated = _warp(batch, matrix if several else matrix.unsqueeze(1), interpolation, fill, dtype)
+    return rotated if several else _unbatch(rotated[:, 0], images)
+
+
+def affine(
+    images: Tensor,
+    *,
+    angle: Numbers = 0.0,
+    translate: Tensor | Sequence[Numbers] = (0.0, 0.0),
+    scale: Numbers = 1.0,
+    shear: Tensor | Sequence[Numbers] = (0.0, 0.0),
+    matrix: Tensor | None = None,
+    interpolation: str = "bilinear",
+    center: tuple[float, float] | None = None,
+    fill: float = 0.0,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    r"""Shear, scale, rotate and translate images, each by numbers of its own.
+
+    **Convention**: that of :func:`rotate`. An input pixel p goes to
+
+    .. math::
+
+        R(\text{angle}) \, \text{scale} \begin{pmatrix} 1 & \tan s_x \\ \tan s_y & 1 \end{pmatrix} (p - c) + c + t
+
+    with the centre c, the translation t in pixels (right, down) and the shear (s_x, s_y) in degrees: a positive s_x
+    moves lower pixels to the right.
+
+    Args:
+        images: (N, C, H, W) or (C, H, W); float32, float64, float16, bfloat16 or uint8.
+        angle: Degrees, counter-clockwise as displayed: a number or a tensor (N,).
+        translate: Pixels to the right and down: a pair of numbers or tensors (N,), or a tensor (N, 2).
+        scale: Magnification: a number or a tensor (N,).
+        shear: Degrees in x and y: a pair of numbers or tensors (N,), or a tensor (N, 2).
+        matrix: (N, 2, 3) or (2, 3): takes the input pixel (x, y, 1) to the output pixel; excludes the four arguments
+            above and ``center``. A singular matrix gives an image of ``fill``.
+        interpolation: ``"bilinear"`` or ``"nearest"``.
+        center: The fixed point (x, y) of shear, scale and rotation, in pixels; the image's centre by default.
+        fill: Value outside the image, in the units of the result.
+        dtype: Type of the result; the images' by default. A floating type for uint8 images divides them by 255.
+
+    Returns:
+        Images of the input's shape. Differentiable once, in ``images`` and in every number of the map.
+
+    Raises:
+        TypeError: An argument is of a wrong type or dtype.
+        ValueError: A shape does not fit, ``matrix`` comes with another argument, or ``interpolation`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.ops import affine
+        >>> affine(torch.tensor([[[1.0, 2.0, 3.0]]]), translate=(1.0, 0.0))
+        tensor([[[0., 1., 2.]]])
+    """
+    batch = _batch(images)
+    n, device = batch.shape[0], batch.device
+    if matrix is not None:
+        sampling = _given(matrix, n, device, angle, translate, scale, shear, center)
+    else:
+        cosine, sine = cosine_sine(_numbers("angle", angle, n, device))
+        tx, ty = _pair("translate", translate, n, device)
+        sx, sy = (torch.tan(s * (math.pi / 180)) for s in _pair("shear", shear, n, device))
+        # the inverse of scale * shear, then of the rotation
+        factor = 1 / (_numbers("scale", scale, n, device) * (1 - sx * sy))
+        inverse = (
+            factor * (cosine - sx * sine),
+            factor * (-sine - sx * cosine),
+            factor * (sine - sy * cosine),
+            factor * (cosine + sy * sine),
+        )
+        sampling = reference.affine_sampling(inverse, _center(center, batch), (tx, ty))
+    return _unbatch(_warp(batch, sampling.unsqueeze(1), interpolation, fill, dtype)[:, 0], images)
+
+
+def _batch(images: Tensor) -> Tensor:
+    _checks.dtype("images", images, _DTYPES)
+    if images.dim() not in (3, 4):
+        _checks.fail_value("images", "shape (N, C, H, W) or (C, H, W)", tuple(images.shape))
+    if 0 in images.shape[-2:]:
+        _checks.fail_value("images", "at least one pixel", tuple(images.shape))
+    return images if images.dim() == 4 else images.unsqueeze(0)
+
+
+def _unbatch(result: Tensor, images: Tensor) -> Tensor:
+    return result if images.dim() == 4 else result[0]
+
+
+def _center(center: tuple[float, float] | None, batch: Tensor) -> tuple[float, float]:
+    if center is None:
+        return (batch.shape[-1] - 1) / 2, (batch.shape[-2] - 1) / 2
+    if len(center) != 2:
+        _checks.fail_value("center", "a pair (x, y)", center)
+    return float(center[0]), float(center[1])
+
+
+def _numbers(name: str, value: Numbers, n: int, device: torch.device, extra: str | None = None) -> Tensor:
+    """A number or a tensor (N,) as float64 (N,); (N, A) where `extra` names a second dimension."""
+    if isinstance(value, Tensor):
+        if value.is_complex() or value.dtype == torch.bool:
+            _checks.fail_type(name, "real numbers", str(value.dtype))
+        if value.device != device:
+            _checks.fail_value(name, f"the device of images, {device}", value.device)
+        if value.dim() > 0:
+            _checks.shape(name, value, (n, extra) if extra else (n,))
+        return value.double().expand(n) if value.dim() == 0 else value.double()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        _checks.fail_type(name, "a number or a torch.Tensor", type(value).__name__)
+    return torch.full((n,), value, dtype=torch.float64, device=device)
+
+
+def _pair(name: str, value: Tensor | Sequence[Numbers], n: int, device: torch.device) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        _checks.shape(name, value, (n, 2))
+        return [_numbers(name, column, n, device) for column in value.unbind(1)]
+    if len(value) != 2:
+        _checks.fail_value(name, "a pair or a tensor of shape (N, 2)", value)
+    return [_numbers(name, item, n, device) for item in value]
+
+
+def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor:
+    _checks.floating("matrix", matrix)
+    names = ("angle", "translate", "scale", "shear", "center")
+    defaults = (0.0, (0.0, 0.0), 1.0, (0.0, 0.0), None)
+    for name, value, default in zip(names, others, defaults, strict=True):
+        if isinstance(value, Tensor) or value != default:
+            _checks.fail_value(name, "no value beside matrix", value)
+    if matrix.device != device:
+        _checks.fail_value("matrix", f"the device of images, {device}", matrix.device)
+    if matrix.dim() == 2:
+        matrix = matrix.expand(n, *matrix.shape)
+    _checks.shape("matrix", matrix, (n, 2, 3))
+    return reference.inverse_sampling(matrix)
+
+
+def _warp(images: Tensor, matrix: Tensor, interpolation: str, fill: float, dtype: torch.dtype | None) -> Tensor:
+    _checks.one_of("interpolation", interpolation, ("bilinear", "nearest"))
+    result = images.dtype if dtype is None else dtype
+    if result != images.dtype and (images.dtype != torch.uint8 or result not in _checks.FLOATING):
+        allowed = "uint8 or a floating dtype" if images.dtype == torch.uint8 else f"the images' dtype, {images.dtype}"
+        _checks.fail_type("dtype", allowed, str(dtype))
+    if not _native.has_kernel("warp", images):
+        return reference.warp(images, matrix, interpolation=interpolation, fill=fill, dtype=result)
+    warped: Tensor = torch.ops.latentcore.warp(images, matrix, interpolation, float(fill), result)
+    return warped
+
+
+def _fake(images: Tensor, matrix: Tensor, interpolation: str, fill: float, dtype: torch.dtype) -> Tensor:
+    return images.new_empty((images.shape[0], matrix.shape[1], *images.shape[1:]), dtype=dtype)
+
+
+def _fake_backward(
+    grad: Tensor, images: Tensor, matrix: Tensor, interpolation: str, fill: float, for_images: bool, for_matrix: bool
+) -> tuple[Tensor, Tensor]:
+    n, rest, a = images.shape[0], images.shape[1:], matrix.shape[1]
+    return (
+        grad.new_empty((n if for_images else 0, *rest)),
+        matrix.new_empty((n if for_matrix else 0, a, 2, 3)),
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    images, matrix, ctx.interpolation, ctx.fill, _ = inputs
+    ctx.save_for_backward(images, matrix)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    images, matrix = ctx.saved_tensors
+    for_images, for_matrix = ctx.needs_input_grad[:2]
+    grad_images, grad_matrix = torch.ops.latentcore.warp_backward(
+        grad, images, matrix, ctx.interpolation, ctx.fill, for_images, for_matrix
+    )
+    return grad_images if for_images else None, grad_matrix if for_matrix else None, None, None, None
+
+
+if _native.cpu_library.loaded:
+    torch.library.register_fake("latentcore::warp", _fake)
+    torch.library.register_fake("latentcore::warp_backward", _fake_backward)
+    torch.library.register_autograd("latentcore::warp", _backward, setup_context=_setup_context)
+    once_differentiable("warp_backward")

@@ -1,0 +1,44 @@
+"""Plain torch twin of `latentcore.ops.vae_loss`."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latentcore.reference._dtypes import sum_dtype
+
+
+class VAELoss(NamedTuple):
+    """The loss and its terms, in nats: loss = reconstruction + beta * kl."""
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+
+def vae_loss(
+    logits: Tensor,
+    target: Tensor,
+    mu: Tensor,
+    logvar: Tensor,
+    *,
+    beta: float | Tensor = 1.0,
+    likelihood: str = "bernoulli",
+    scale: float = 1.0,
+    reduction: str = "mean",
+) -> VAELoss:
+    """See `latentcore.ops.vae_loss`."""
+    dtype = sum_dtype(logits.dtype)
+    x = (target / 255 if target.dtype == torch.uint8 else target).to(dtype).flatten(1)
+    wide_logits = logits.to(dtype).flatten(1)
+    if likelihood == "bernoulli":
+        terms = F.binary_cross_entropy_with_logits(wide_logits, x, reduction="none")
+    else:
+        terms = 0.5 * ((x - torch.sigmoid(wide_logits)) / scale).square()
+    reconstruction = terms.sum(1)
+    wide_mu, wide_logvar = mu.to(dtype), logvar.to(dtype)
+    kl = 0.5 * (wide_mu.square() + wide_logvar.exp() - 1 - wide_logvar).sum(1)
+    if reduction == "mean":
+        reconstruction, kl = reconstruction.mean(), kl.mean()
+    return VAELoss(reconstruction + beta * kl, reconstruction, kl)
