@@ -1,0 +1,96 @@
+"""Configurations: frozen dataclasses that check their fields and travel through JSON unchanged."""
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from latentcore import _checks
+
+T = TypeVar("T")
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """The configuration as dicts, lists, numbers and words, ready for `json.dump`."""
+    plain: dict[str, Any] = _lists(asdict(config))
+    return plain
+
+
+def from_plain(kind: type[T], data: object, name: str = "config") -> T:
+    """Build the dataclass `kind` from what `to_plain` made; fields that are left out take their defaults.
+
+    Raises:
+        TypeError: A field has the wrong type.
+        ValueError: A field is unknown, missing without a default, or out of range.
+    """
+    if not isinstance(data, Mapping):
+        _checks.fail_type(name, "a mapping of field names to values", type(data).__name__)
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in known:
+            _checks.fail_value(f"{name}.{key}", "a field among " + ", ".join(known), "an unknown field")
+    for key, field in known.items():
+        if key not in data and field.default is MISSING and field.default_factory is MISSING:
+            _checks.fail_value(f"{name}.{key}", "a value", "nothing: the field is missing")
+    hints = get_type_hints(kind)
+    return kind(**{key: _convert(hints[key], value, f"{name}.{key}") for key, value in data.items()})
+
+
+def check_types(config: Any) -> None:
+    """Every field has the type that it declares; called by each configuration's `__post_init__`."""
+    hints = get_type_hints(type(config))
+    for field in fields(config):
+        _convert(hints[field.name], getattr(config, field.name), f"{type(config).__name__}.{field.name}")
+
+
+def in_range(config: Any, field: str, low: float, high: float = math.inf) -> None:
+    """The number, or every number of the tuple, lies in [low, high]."""
+    value = getattr(config, field)
+    for number in value if isinstance(value, tuple) else (value,):
+        if not low <= number <= high:
+            _checks.fail_value(f"{type(config).__name__}.{field}", f"a number in [{low:g}, {high:g}]", number)
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lists(inner) for key, inner in value.items()}
+    return [_lists(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _convert(kind: Any, value: Any, name: str) -> Any:
+    """`value` as the type `kind`: mappings become dataclasses, lists become tuples, the rest is only checked."""
+    origin = get_origin(kind)
+    if origin is Literal:
+        _checks.one_of(name, value, get_args(kind))
+        return value
+    if origin is tuple:
+        return _convert_tuple(get_args(kind), value, name)
+    if origin in (Union, types.UnionType):  # the only union in use is X | None
+        inner = next(arm for arm in get_args(kind) if arm is not type(None))
+        return None if value is None else _convert(inner, value, name)
+    if is_dataclass(kind):
+        return value if isinstance(value, kind) else from_plain(kind, value, name)  # type: ignore[arg-type]
+    return _checked_scalar(kind, value, name)
+
+
+def _convert_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    if not isinstance(value, tuple | list):
+        _checks.fail_type(name, "a list", type(value).__name__)
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(value) != len(kinds):
+        _checks.fail_value(name, f"{len(kinds)} entries", len(value))
+    return tuple(
+        _convert(kind, entry, f"{name}[{i}]") for i, (kind, entry) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _checked_scalar(kind: Any, value: Any, name: str) -> Any:
+    accepted = (int, float) if kind is float else kind
+    # bool is an int to Python, and a configuration that says `true` for a size is a mistake
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        _checks.fail_type(name, f"{'an' if kind is int else 'a'} {kind.__name__}", type(value).__name__)
+    if kind is float and not math.isfinite(value):
+        _checks.fail_value(name, "a finite number", value)
+    return value

@@ -1,0 +1,48 @@
+"""Autoencoder without a prior."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from latentcore.models.networks import EncoderDecoder, NetworkConfig
+
+# shapes: (N, C, H, W) images, (N, L) latents
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig(NetworkConfig):
+    """Configuration of an `Autoencoder`."""
+
+
+class AutoencoderOutput(NamedTuple):
+    """What an `Autoencoder` computes for a batch: logits (N, C, H, W) of the pixels, and latents z (N, L)."""
+
+    logits: Tensor
+    z: Tensor
+
+
+class Autoencoder(EncoderDecoder):
+    """Encoder and decoder around a bottleneck: no noise and no KL divergence.
+
+    Args:
+        config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.models import Autoencoder, AutoencoderConfig
+        >>> model = Autoencoder(AutoencoderConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> model.encode(torch.rand(5, 1, 28, 28)).shape
+        torch.Size([5, 2])
+    """
+
+    outputs_per_latent = 1
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents (N, L) of images (N, C, H, W), float in [0, 1]."""
+        return self.run_encoder(images)
+
+    def forward(self, images: Tensor) -> AutoencoderOutput:
+        """Encode and decode a batch."""
+        z = self.encode(images)
+        return AutoencoderOutput(self.decode_logits(z), z)

@@ -1,0 +1,78 @@
+"""Variational autoencoder."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from latentcore import ops
+from latentcore.models.networks import EncoderDecoder, NetworkConfig
+
+# shapes: (N, C, H, W) images, (N, L) latents
+
+# Beyond these a posterior is a point or covers the prior many times; the bound keeps exp(logvar) far from overflow.
+LOGVAR_RANGE = (-12.0, 8.0)
+
+
+@dataclass(frozen=True)
+class VAEConfig(NetworkConfig):
+    """Configuration of a `VAE`."""
+
+
+class VAEOutput(NamedTuple):
+    """What a `VAE` computes for a batch: all that its loss needs.
+
+    Attributes:
+        logits: Of the decoded pixels. (N, C, H, W).
+        mu: Posterior means. (N, L).
+        logvar: Logarithms of the posterior variances, in `LOGVAR_RANGE`. (N, L).
+        z: The samples that were decoded. (N, L).
+    """
+
+    logits: Tensor
+    mu: Tensor
+    logvar: Tensor
+    z: Tensor
+
+
+class VAE(EncoderDecoder):
+    """Variational autoencoder with a diagonal Gaussian posterior and a standard normal prior.
+
+    Args:
+        config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.models import VAE, VAEConfig
+        >>> model = VAE(VAEConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> mu, logvar = model.encode(torch.rand(5, 1, 28, 28))
+        >>> mu.shape, model.decode(mu).shape
+        (torch.Size([5, 2]), torch.Size([5, 1, 28, 28]))
+
+    Reference:
+        Kingma and Welling, "Auto-encoding variational Bayes", 2014.
+    """
+
+    outputs_per_latent = 2
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior means and logarithms of the variances, (N, L) each.
+
+        Args:
+            images: (N, C, H, W), float in [0, 1].
+
+        Returns:
+            ``(mu, logvar)``; logvar is clamped to `LOGVAR_RANGE`.
+
+        Raises:
+            TypeError: ``images`` is not a floating-point tensor.
+            ValueError: ``images`` has not the configured shape.
+        """
+        mu, logvar = self.run_encoder(images).chunk(2, dim=1)
+        return mu, logvar.clamp(*LOGVAR_RANGE)
+
+    def forward(self, images: Tensor, *, seed: int | Tensor | None = None) -> VAEOutput:
+        """Encode, sample and decode a batch; `seed` is that of `latentcore.ops.reparameterize_kl`."""
+        mu, logvar = self.encode(images)
+        z, _ = ops.reparameterize_kl(mu, logvar, seed=seed)
+        return VAEOutput(self.decode_logits(z), mu, logvar, z)

@@ -1,0 +1,91 @@
+"""The state of a training between two epochs, on disk."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from latentcore import _checks
+from latentcore._tensors import load_tensors, save_tensors
+from latentcore.models.files import load_state, save_vae
+from latentcore.models.networks import EncoderDecoder
+from latentcore.train.plan import Plan
+
+_FIELDS = ("model", "optimizer", "scheduler", "history", "config", "count")
+
+
+@dataclass
+class State:
+    """All that changes while training; everything random is a function of the configuration and the step.
+
+    Attributes:
+        model: The model in training.
+        optimizer: Its optimiser.
+        scheduler: The optimiser's learning rate schedule.
+        history: A row of figures for each epoch that is done.
+    """
+
+    model: EncoderDecoder
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def epochs_without_gain(self) -> int:
+        """Epochs since the lowest validation loss; 0 where nothing is validated."""
+        losses = [row["validation_loss"] for row in self.history if "validation_loss" in row]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+    def save(self, folder: Path, plan: Plan) -> None:
+        """Write `last.pth`, from which training goes on, and `model.pth`, the best model so far."""
+        if self.epochs_without_gain == 0:
+            save_vae(self.model, model_path(folder))
+        content = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "history": self.history,
+            "config": plan.config.to_dict(),
+            "count": plan.count,
+        }
+        save_tensors(last_path(folder), content)
+
+    def restore(self, folder: Path, plan: Plan) -> None:
+        """Take up what `save` wrote.
+
+        Raises:
+            ValueError: The file is damaged, holds code, or is of another model, configuration or data set.
+        """
+        path = last_path(folder)
+        content = load_tensors(path)
+        for name in _FIELDS:
+            if name not in content:
+                _checks.fail_value(str(path), f"a checkpoint with {', '.join(_FIELDS)}", f"none of {name!r}")
+        _check_same(path, content["config"], plan.config.to_dict())
+        if content["count"] != plan.count:
+            _checks.fail_value("images", f"the {content['count']} images that {path} was trained on", plan.count)
+        load_state(self.model, content["model"], str(path))
+        try:
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.scheduler.load_state_dict(content["scheduler"])
+        except (ValueError, KeyError, TypeError) as error:
+            _checks.fail_value(str(path), "the optimiser's state of this model", str(error))
+        self.history = content["history"]
+
+
+def last_path(folder: Path) -> Path:
+    """Where a run folder keeps the state from which training goes on."""
+    return folder / "checkpoints" / "last.pth"
+
+
+def model_path(folder: Path) -> Path:
+    """Where a run folder keeps the best model."""
+    return folder / "checkpoints" / "model.pth"
+
+
+def _check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name, value in wanted.items():
+        if name != "device" and saved.get(name) != value:
+            _checks.fail_value(f"TrainConfig.{name}", f"{saved.get(name)!r}, as in {path}", repr(value))

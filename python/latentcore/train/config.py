@@ -1,0 +1,107 @@
+"""How a model is trained: frozen dataclasses that travel through JSON unchanged."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from latentcore import _checks, _config
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random affine transformation of each image of each batch, about the image's centre.
+
+    The ranges are half widths: each parameter is uniform in [-range, range]. All of them shrink together: at full
+    strength until `full_until` (a fraction of the epochs), then linearly down to nothing at `zero_from`.
+
+    Attributes:
+        degrees: Rotation, in degrees.
+        translate: Translation along each axis, in pixels.
+        scale: Natural logarithm of the zoom.
+        shear: Shear along x, in degrees.
+        full_until: Fraction of the epochs before which the ranges hold in full.
+        zero_from: Fraction of the epochs from which images are left as they are.
+    """
+
+    degrees: float = 0.0
+    translate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    full_until: float = 1.0
+    zero_from: float = 1.0
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+        for name, high in (("degrees", 180), ("translate", 1e4), ("scale", 3), ("shear", 80)):
+            _config.in_range(self, name, 0, high)
+        _config.in_range(self, "full_until", 0, 1)
+        if not self.full_until <= self.zero_from <= 1:
+            _checks.fail_value("Augmentation.zero_from", f"a number in [{self.full_until}, 1]", self.zero_from)
+
+    def strength(self, progress: float) -> float:
+        """What the ranges are multiplied by when the fraction `progress` of the epochs is done; in [0, 1]."""
+        if not any((self.degrees, self.translate, self.scale, self.shear)) or progress >= 1:
+            return 0.0
+        if progress < self.full_until or self.zero_from == self.full_until:
+            return float(progress < self.full_until)
+        return min(1.0, max(0.0, (self.zero_from - progress) / (self.zero_from - self.full_until)))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How `latentcore.train.fit` trains.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images per step; the last, smaller batch of an epoch is left out. Lowered to the number of images
+            where there are fewer.
+        learning_rate: Of AdamW; with the schedule "one-cycle" its peak.
+        schedule: "constant", or "one-cycle": cosine up to the peak, then down to nothing, momentum against it.
+        pct_start: Fraction of the steps of "one-cycle" that lead up to the peak.
+        weight_decay: Of AdamW.
+        gradient_clip: Largest norm of the gradient; 0 does not clip.
+        beta: Factor of the KL term.
+        beta_warmup: Fraction of the steps over which that factor rises linearly from 0.
+        augmentation: Random affine transformation of the training images.
+        reconstruct: What the decoder is to draw: the "clean" image or the "augmented" one.
+        freeze_normalisation_at: Fraction of the epochs from which batch normalisation uses its running statistics.
+        early_stop: Epochs without a lower validation loss after which training ends; 0 never ends it early.
+        seed: Of everything random: weights, order, augmentation, latent noise. In [0, 2^31).
+        device: "auto" takes the first CUDA device where there is one.
+        precision: "32-true", or "bf16-mixed": layers in bfloat16, weights and sums in float32.
+    """
+
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    pct_start: float = 0.2
+    weight_decay: float = 0.0
+    gradient_clip: float = 0.0
+    beta: float = 1.0
+    beta_warmup: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    reconstruct: Literal["clean", "augmented"] = "clean"
+    freeze_normalisation_at: float = 1.0
+    early_stop: int = 0
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+        for name in ("epochs", "batch_size"):
+            _config.in_range(self, name, 1)
+        for name in ("learning_rate", "weight_decay", "gradient_clip", "beta", "early_stop"):
+            _config.in_range(self, name, 0)
+        for name in ("pct_start", "beta_warmup", "freeze_normalisation_at"):
+            _config.in_range(self, name, 0, 1)
+        _config.in_range(self, "seed", 0, 2**31 - 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As dicts, numbers and words, ready for `json.dump`."""
+        return _config.to_plain(self)
+
+    @classmethod
+    def from_dict(cls, data: object) -> "TrainConfig":
+        """What `to_dict` made; an unknown, missing or wrongly typed field is an error that names it."""
+        return _config.from_plain(cls, data, "train")

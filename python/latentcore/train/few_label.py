@@ -1,0 +1,212 @@
+"""Few-label classification: a VAE trained without labels, a mixture in its latent space, a few labels to read it."""
+
+import os
+import time
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+from latentcore import _checks, _config
+from latentcore.mixture import GaussianMixture
+from latentcore.mixture.files import load_mixture, save_mixture
+from latentcore.mixture.presets import class_mean_mixture, few_label_mixture
+from latentcore.models import VAE, Autoencoder, VAEConfig
+from latentcore.train.config import TrainConfig
+from latentcore.train.inputs import as_images, as_labels
+from latentcore.train.loop import fit
+from latentcore.train.runs import Run, create_run, read_json, write_json
+
+# shapes: (N, C, H, W) images, (M, C, H, W) labelled images, (N, L) latents
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """How the mixture is fitted to the latents and read with the labels.
+
+    Attributes:
+        start: "restarts": more components than classes, from the best of several starts; labels travel between
+            overlapping components. "class-means": one component per class, started at the labelled images' means; the
+            component of highest likelihood is the class.
+        components: Number of components; "class-means" takes the number of classes.
+        restarts: Number of starts, of which the likeliest is kept.
+        subsample: Number of latents on which the starts are tried.
+    """
+
+    start: Literal["restarts", "class-means"] = "restarts"
+    components: int = 15
+    restarts: int = 10
+    subsample: int = 4000
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+        for name in ("components", "restarts", "subsample"):
+            _config.in_range(self, name, 1)
+
+
+@dataclass(frozen=True)
+class FewLabelConfig:
+    """Configuration of the few-label system: its VAE, its training, its mixture."""
+
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As dicts, numbers and words, ready for `json.dump`."""
+        return _config.to_plain(self)
+
+    @classmethod
+    def from_dict(cls, data: object) -> "FewLabelConfig":
+        """What `to_dict` made; an unknown or wrongly typed field is an error that names it."""
+        return _config.from_plain(cls, data, "config")
+
+
+class FewLabelRun(Run):
+    """A trained few-label system.
+
+    Attributes:
+        mixture: The mixture in the latent space, which knows what its components stand for.
+    """
+
+    def __init__(
+        self, folder: Path, config: dict[str, Any], model: VAE | Autoencoder, mixture: GaussianMixture
+    ) -> None:
+        super().__init__(folder, config, model)
+        if mixture.n_features_in_ != model.config.latent:
+            expected = f"a mixture in the {model.config.latent} latent axes of the model"
+            _checks.fail_value(str(mixture_path(folder)), expected, f"{mixture.n_features_in_} axes")
+        self.mixture = mixture
+
+    @classmethod
+    def open(cls, folder: Path, config: dict[str, Any], model: VAE | Autoencoder) -> "FewLabelRun":
+        """The run in `folder`, whose configuration and model are read already."""
+        return cls(folder, config, model, load_mixture(mixture_path(folder)))
+
+    def classify(self, images: Any) -> Tensor:
+        """Labels (N,), int64, of images as `encode` takes them."""
+        labels: Tensor = self.mixture.predict_label(self.encode(images))
+        return labels
+
+    def predict_proba(self, images: Any) -> Tensor:
+        """Class probabilities (N, C) of images, columns in the order of `mixture.classes_`."""
+        probabilities: Tensor = self.mixture.predict_label_proba(self.encode(images))
+        return probabilities
+
+
+def train_few_label(
+    train_images: Any,
+    labelled_images: Any,
+    labels: Any,
+    config: FewLabelConfig,
+    run_dir: str | os.PathLike[str] | None = None,
+) -> FewLabelRun:
+    """Train the system and write its run folder.
+
+    Args:
+        train_images: Images without labels. (N, H, W) or (N, C, H, W), uint8 or float in [0, 1].
+        labelled_images: Images whose labels are known. (M, ...), likewise.
+        labels: Their labels, whole numbers >= 0. (M,).
+        config: The configuration; `latentcore.train.presets` has measured ones.
+        run_dir: The run's folder; ``None`` makes one under ``runs/``.
+
+    Returns:
+        The run, as `latentcore.load_run` opens it.
+
+    Raises:
+        FloatingPointError: The loss is not finite any more.
+        TypeError: A dtype is unknown.
+        ValueError: A shape or range does not fit, or the folder holds a run already.
+    """
+    data = _checked(train_images, labelled_images, labels, config)
+    folder = create_run("few-label", config.to_dict(), run_dir)
+    return _train(folder, config, *data)
+
+
+def resume_few_label(
+    folder: str | os.PathLike[str], train_images: Any, labelled_images: Any, labels: Any
+) -> FewLabelRun:
+    """Go on with a run that was interrupted, with the same images, to the result it would have had."""
+    folder = Path(folder)
+    plain = read_json(folder / "config.json")
+    config = FewLabelConfig.from_dict({key: value for key, value in plain.items() if key != "system"})
+    return _train(folder, config, *_checked(train_images, labelled_images, labels, config))
+
+
+def plain_mixture(run: Run, train_images: Any, labelled_images: Any, labels: Any) -> GaussianMixture:
+    """The plain recipe in the latents of `run`: a component per class, started at the labelled images' means.
+
+    `predict_label` of the result takes latents, as `run.encode` gives them.
+    """
+    known = as_labels(labels, len(labelled_images))
+    return _fit_mixture(run, train_images, labelled_images, known, MixtureConfig(start="class-means"), seed=0)
+
+
+def mixture_path(folder: Path) -> Path:
+    """Where a run folder keeps its mixture."""
+    return folder / "checkpoints" / "mixture.pth"
+
+
+def _train(folder: Path, config: FewLabelConfig, images: Tensor, labelled: Tensor, labels: Tensor) -> FewLabelRun:
+    began = time.perf_counter()
+    model = _build(config)
+    history = fit(model, images, config.train, folder, resume=True)
+    run = Run(folder, read_json(folder / "config.json"), model.cpu())
+    mixture = _fit_mixture(run, images, labelled, labels, config.mixture, config.train.seed)
+    save_mixture(mixture_path(folder), mixture)
+    figures = {
+        "seconds": time.perf_counter() - began,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **{term: history[-1][term] for term in ("loss", "reconstruction", "kl")},
+    }
+    write_json(folder / "metrics.json", figures)
+    return FewLabelRun(folder, run.config, model, mixture)
+
+
+def _build(config: FewLabelConfig) -> VAE:
+    """The model with weights that are a function of the seed; the caller's random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        return VAE(config.vae)
+
+
+def _fit_mixture(
+    run: Run, images: Any, labelled: Any, labels: Tensor, config: MixtureConfig, seed: int
+) -> GaussianMixture:
+    latents = torch.cat([run.encode(images), run.encode(labelled)])
+    known = torch.full((len(latents),), -1)
+    known[-len(labels) :] = labels
+    with warnings.catch_warnings():
+        # the last digits of the likelihood do not move the classes; the limit of iterations is part of the recipe
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if config.start == "class-means":
+            return class_mean_mixture(latents, known)
+        return few_label_mixture(
+            latents,
+            known,
+            n_components=config.components,
+            n_init=config.restarts,
+            init_size=config.subsample,
+            random_state=seed,
+        )
+
+
+def _checked(
+    train_images: Any, labelled_images: Any, labels: Any, config: FewLabelConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    shape = config.vae.image_shape
+    images = as_images(train_images, shape, "train_images")
+    labelled = as_images(labelled_images, shape, "labelled_images")
+    known = as_labels(labels, len(labelled))
+    if bool((known < 0).any()):
+        _checks.fail_value("labels", "whole numbers >= 0", int(known.min()))
+    if config.mixture.start == "restarts" and len(images) < config.mixture.components:
+        _checks.fail_value("train_images", f"at least {config.mixture.components}, one per component", len(images))
+    return images, labelled, known

@@ -1,0 +1,83 @@
+"""What users hand in, checked value by value, as the tensors that models take."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentcore import _checks
+
+# shapes: (N, C, H, W) images, (N, L) latents
+
+
+def as_images(images: Any, image_shape: tuple[int, int, int], name: str = "images") -> Tensor:
+    """Images as a tensor (N, C, H, W), uint8 or float32 in [0, 1].
+
+    Args:
+        images: A NumPy array or tensor (N, C, H, W), or (N, H, W) where C is 1; uint8, or floating point in [0, 1].
+        image_shape: The (C, H, W) that is expected.
+        name: The argument's name, for messages.
+
+    Raises:
+        TypeError: Neither array nor tensor, or another dtype.
+        ValueError: Another shape, no images, a value that is NaN or outside [0, 1].
+    """
+    batch = _tensor(images, name)
+    channels, height, width = image_shape
+    if channels == 1 and batch.dim() == 3:
+        batch = batch.unsqueeze(1)
+    if batch.dim() != 4 or tuple(batch.shape[1:]) != image_shape:
+        wanted = f"(N, {height}, {width}) or (N, 1, {height}, {width})" if channels == 1 else f"(N, {image_shape})"
+        _checks.fail_value(name, f"shape {wanted}", tuple(images.shape))
+    if not len(batch):
+        _checks.fail_value(name, "at least one image", tuple(images.shape))
+    if batch.dtype == torch.uint8:
+        return batch
+    if not batch.is_floating_point():
+        _checks.fail_type(name, "uint8, or a floating dtype with values in [0, 1]", str(batch.dtype))
+    _in_unit_range(batch, name)
+    return batch.float()
+
+
+def as_latents(z: Any, latent: int, name: str = "z") -> Tensor:
+    """Latents as a finite float32 tensor (N, L); errors as `as_images`."""
+    vectors = _tensor(z, name)
+    _checks.shape(name, vectors, ("N", latent))
+    if not vectors.is_floating_point():
+        _checks.fail_type(name, "a floating dtype", str(vectors.dtype))
+    if not bool(vectors.isfinite().all()):
+        _checks.fail_value(name, "finite numbers", "NaN or infinity")
+    return vectors.float()
+
+
+def as_labels(labels: Any, count: int, name: str = "labels") -> Tensor:
+    """Labels as an int64 tensor (N,) with one label per image; errors as `as_images`."""
+    values = _tensor(labels, name)
+    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        _checks.fail_type(name, "whole numbers", str(values.dtype))
+    _checks.shape(name, values, (count,))
+    return values.long()
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 images as floats in [0, 1]; float images as they are."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def _tensor(value: Any, name: str) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach()
+    if not isinstance(value, np.ndarray):
+        _checks.fail_type(name, "a NumPy array or a torch.Tensor", type(value).__name__)
+    try:
+        # a copy, since torch neither takes read-only arrays without a warning nor negative strides at all
+        return torch.from_numpy(np.array(value, order="C"))
+    except TypeError:
+        _checks.fail_type(name, "an array of numbers", f"dtype {value.dtype}")
+
+
+def _in_unit_range(batch: Tensor, name: str) -> None:
+    low, high = float(batch.min()), float(batch.max())
+    if not (low >= 0 and high <= 1):  # NaN fails both
+        _checks.fail_value(name, "values in [0, 1]", f"values from {low:g} to {high:g}")

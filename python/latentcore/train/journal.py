@@ -1,0 +1,64 @@
+"""What a training tells: a progress bar, a CSV file and TensorBoard."""
+
+import csv
+from pathlib import Path
+from types import TracebackType
+
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from latentcore._files import replacing
+
+
+class Journal:
+    """Shows a progress bar where standard error is a terminal, and writes a row of figures per epoch.
+
+    Args:
+        folder: Run folder: `metrics.csv` and `tensorboard/` are written there.
+        epochs: Epochs in all.
+        steps: Steps per epoch.
+        done: Epochs that an earlier call has done.
+    """
+
+    def __init__(self, folder: Path, *, epochs: int, steps: int, done: int) -> None:
+        self._path = folder / "metrics.csv"
+        # rows of a run that was killed after its last checkpoint are taken back
+        self._board = TensorBoardLogger(folder / "tensorboard", name="", version="", purge_step=done)
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}  {task.fields[rate]} images/s"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", total=epochs * steps, completed=done * steps, epoch="", loss="", rate="")
+
+    def __enter__(self) -> "Journal":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        self._board.finalize("success" if kind is None else "failed")
+
+    def step(self) -> None:
+        """Count a step."""
+        self._bar.advance(self._task)
+
+    def show(self, epoch: int, loss: float, rate: float) -> None:
+        """Show the loss and the images per second."""
+        self._bar.update(self._task, epoch=str(epoch), loss=f"{loss:.2f}", rate=f"{rate:,.0f}")
+
+    def write(self, history: list[dict[str, float]]) -> None:
+        """Write the figures; the last row is new."""
+        row = history[-1]
+        self._board.log_metrics({key: value for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
+        with replacing(self._path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            writer.writeheader()
+            writer.writerows(history)

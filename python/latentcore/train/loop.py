@@ -1,0 +1,173 @@
+"""The one training loop."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
+
+from latentcore._tensors import load_tensors
+from latentcore.models.files import load_state
+from latentcore.models.networks import EncoderDecoder
+from latentcore.train.checkpoint import State, last_path, model_path
+from latentcore.train.config import TrainConfig
+from latentcore.train.inputs import as_images, to_unit
+from latentcore.train.journal import Journal
+from latentcore.train.objectives import objective_of
+from latentcore.train.plan import Plan
+
+# shapes: (N, C, H, W) images
+
+_READS = 4  # times per epoch that the loss is read, for each read makes the device wait
+_TERMS = ("loss", "reconstruction", "kl")
+
+
+def fit(
+    model: EncoderDecoder,
+    images: Any,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    validation: Any = None,
+    resume: bool = False,
+) -> list[dict[str, float]]:
+    """Train a model and write what is learned to its run folder.
+
+    After every epoch `checkpoints/last.pth`, `checkpoints/model.pth` (the best model: of lowest validation loss, or
+    the last one without validation) and `metrics.csv` are replaced, each at once; an interruption leaves them whole.
+
+    Args:
+        model: A `VAE` or `Autoencoder`. It ends with the best weights, in evaluation mode, on the device.
+        images: Training images (N, C, H, W) or (N, H, W), uint8 or float in [0, 1]; uint8 stays uint8 on the device.
+        config: How to train.
+        folder: Run folder, as `create_run` makes it.
+        validation: Images on which a loss is measured after each epoch, with the full beta.
+        resume: Go on from `checkpoints/last.pth`, where there is one, to bitwise the result of an undisturbed run.
+
+    Returns:
+        The rows of `metrics.csv`: per epoch the terms of the loss in nats per image, seconds, and images per second.
+
+    Raises:
+        FloatingPointError: The loss is not finite any more; the last checkpoint is from before.
+        TypeError: The model is of an unknown kind, or the images have an unknown dtype.
+        ValueError: The images have another shape or range, or the checkpoint is not this run's.
+
+    Example:
+        >>> from latentcore.models import VAE, VAEConfig
+        >>> from latentcore.train import TrainConfig, create_run, fit
+        >>> images = torch.randint(256, (256, 28, 28), dtype=torch.uint8)
+        >>> config = TrainConfig(epochs=2)
+        >>> folder = create_run("vae", {"train": config.to_dict()})  # doctest: +SKIP
+        >>> history = fit(VAE(VAEConfig()), images, config, folder)  # doctest: +SKIP
+    """
+    shape = model.config.image_shape
+    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
+    images = fabric.to_device(as_images(images, shape))
+    held_out = None if validation is None else fabric.to_device(as_images(validation, shape, "validation"))
+    loop = _Loop(fabric, model, Plan(config, len(images)))
+    state = loop.state
+    if resume and last_path(folder).exists():
+        state.restore(folder, loop.plan)
+    journal = Journal(folder, epochs=config.epochs, steps=loop.plan.steps, done=len(state.history))
+    with flushed_denormals(), journal:
+        while len(state.history) < config.epochs and not _stopped(state, config):
+            row = loop.train_epoch(images, len(state.history), journal)
+            state.history.append(row if held_out is None else row | loop.validate(held_out))
+            state.save(folder, loop.plan)
+            journal.write(state.history)
+    load_state(model, load_tensors(model_path(folder)), str(model_path(folder)))
+    model.eval()
+    return state.history
+
+
+class _Loop:
+    """Steps and epochs of one training."""
+
+    def __init__(self, fabric: Fabric, model: EncoderDecoder, plan: Plan) -> None:
+        self.fabric, self.plan, self.objective = fabric, plan, objective_of(model)
+        model.to(fabric.device)
+        rate, decay = plan.config.learning_rate, plan.config.weight_decay
+        optimizer = AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
+        self.state = State(model, optimizer, _schedule(optimizer, plan))
+        self.model, self.optimizer = fabric.setup(model, optimizer)
+
+    def train_epoch(self, images: Tensor, epoch: int, journal: Journal) -> dict[str, float]:
+        plan, began = self.plan, time.perf_counter()
+        totals = torch.zeros(len(_TERMS), device=self.fabric.device)
+        _set_modes(self.state.model, frozen=plan.progress(epoch) >= plan.config.freeze_normalisation_at)
+        for done, (batch, target) in enumerate(plan.batches(images, epoch), start=1):
+            totals += self._step(epoch * plan.steps + done - 1, batch, target)
+            journal.step()
+            if done * _READS // plan.steps > (done - 1) * _READS // plan.steps:
+                means = _finite(totals / done, epoch)
+                seconds = time.perf_counter() - began
+                journal.show(epoch, means["loss"], done * plan.batch_size / seconds)
+        rate = plan.steps * plan.batch_size / seconds
+        return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": rate}
+
+    def _step(self, step: int, batch: Tensor, target: Tensor) -> Tensor:
+        beta, seed = self.plan.beta(step), self.plan.noise_seed(step)
+        terms = self.objective(self.model, batch, target, beta=beta, seed=seed)
+        self.optimizer.zero_grad()
+        self.fabric.backward(terms.loss)
+        if clip := self.plan.config.gradient_clip:
+            # the check for finite numbers would make every step wait for the device; the loss is checked instead
+            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.state.scheduler.step()
+        return torch.stack(terms).detach()
+
+    @torch.no_grad()
+    def validate(self, images: Tensor) -> dict[str, float]:
+        self.state.model.eval()
+        totals = torch.zeros(len(_TERMS), device=self.fabric.device)
+        for index, batch in enumerate(images.split(self.plan.batch_size)):
+            seed, beta = self.plan.validation_seed(index), self.plan.config.beta
+            terms = self.objective(self.model, to_unit(batch), batch, beta=beta, seed=seed)
+            totals += len(batch) * torch.stack(terms)
+        means = _finite(totals / len(images), len(self.state.history))
+        return {f"validation_{term}": mean for term, mean in means.items()}
+
+
+def _schedule(optimizer: AdamW, plan: Plan) -> LRScheduler:
+    config = plan.config
+    if config.schedule == "one-cycle":
+        return OneCycleLR(optimizer, config.learning_rate, total_steps=plan.total, pct_start=config.pct_start)
+    return ConstantLR(optimizer, factor=1.0, total_iters=0)
+
+
+def _set_modes(model: nn.Module, *, frozen: bool) -> None:
+    model.train()
+    for layer in model.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.train(not frozen)
+
+
+def _stopped(state: State, config: TrainConfig) -> bool:
+    return 0 < config.early_stop <= state.epochs_without_gain
+
+
+def _finite(means: Tensor, epoch: int) -> dict[str, float]:
+    """The means by name; this waits for the device."""
+    terms = dict(zip(_TERMS, means.tolist(), strict=True))
+    if not all(math.isfinite(mean) for mean in terms.values()):
+        raise FloatingPointError(f"loss: expected finite numbers, got {terms} in epoch {epoch}; lower learning_rate")
+    return terms
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Treat denormal numbers as zero inside: optimiser states decay into them, and CPUs are slow on them."""
+    before = bool(torch.tensor(2.0**-1060, dtype=torch.float64) * 1.0 == 0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)

@@ -1,0 +1,100 @@
+import os
+import pickle
+
+import pytest
+import torch
+
+from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig, load_autoencoder, load_vae, save_vae
+
+CONFIGS = [
+    {"hidden": (16, 8), "decoder_hidden": (8,), "activation": "tanh"},
+    {"hidden": (16,), "decoder_hidden": (8, 4), "normalisation": "batch", "image_shape": (3, 4, 8)},
+    {"encoder": "conv", "channels": (4, 8), "hidden": (16,), "decoder_hidden": (16,), "latent": 5},
+]
+
+
+@pytest.mark.parametrize("fields", CONFIGS)
+def test_round_trip(tmp_path, fields):
+    config = VAEConfig(**fields)
+    model = VAE(config).eval()
+    save_vae(model, tmp_path / "vae.pth")
+    loaded = load_vae(tmp_path / "vae.pth")
+    assert loaded.config == config
+    images = torch.rand(4, *config.image_shape)
+    assert torch.equal(model(images, seed=1).logits, loaded(images, seed=1).logits)
+    assert not loaded.training
+
+
+def test_round_trip_of_an_autoencoder(tmp_path):
+    model = Autoencoder(AutoencoderConfig(**CONFIGS[0])).eval()
+    save_vae(model, tmp_path / "ae.pth")
+    images = torch.rand(4, 1, 28, 28)
+    assert torch.equal(model.encode(images), load_autoencoder(tmp_path / "ae.pth").encode(images))
+
+
+def test_tensors_alone_are_enough(tmp_path):
+    model = VAE(VAEConfig(hidden=(16, 8), decoder_hidden=(8,))).eval()
+    tensors = {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+    torch.save(tensors, tmp_path / "vae.pth")
+    assert load_vae(tmp_path / "vae.pth").config == model.config
+
+
+def test_the_file_holds_a_plain_state_dict(tmp_path):
+    model = VAE(VAEConfig(hidden=(16,), decoder_hidden=(8,)))
+    save_vae(model, tmp_path / "vae.pth")
+    state = torch.load(tmp_path / "vae.pth", weights_only=True)
+    assert torch.equal(state["encoder.1.weight"], model.encoder[1].weight)
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def test_code_is_never_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"encoder.0.weight": Hostile()}, "zip.pth")
+    with open("bare.pth", "wb") as file:
+        pickle.dump({"encoder.0.weight": Hostile()}, file)
+    for name in ("zip.pth", "bare.pth"):
+        with pytest.raises(ValueError, match=f"{name}: expected a whole file of tensors"):
+            load_vae(name)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+def test_truncated_files(tmp_path, keep):
+    path = tmp_path / "vae.pth"
+    save_vae(VAE(VAEConfig(hidden=(16,), decoder_hidden=(8,))), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: keep if isinstance(keep, int) else int(keep * len(whole))])
+    with pytest.raises(ValueError, match="expected a whole file of tensors"):
+        load_vae(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"weight": torch.zeros(3, 3)},
+        {"encoder.1.weight": torch.zeros(4, 784), "decoder.0.weight": torch.zeros(784, 7)},
+        {"encoder.1.weight": 3, "decoder.0.weight": "words"},
+        [torch.zeros(3)],
+        torch.zeros(3),
+    ],
+)
+def test_files_of_something_else(tmp_path, content):
+    torch.save(content, tmp_path / "vae.pth")
+    with pytest.raises(ValueError, match=r"vae\.pth: expected"):
+        load_vae(tmp_path / "vae.pth")
+
+
+def test_an_autoencoder_is_not_a_vae(tmp_path):
+    save_vae(Autoencoder(AutoencoderConfig(hidden=(16,), decoder_hidden=(8,), latent=3)), tmp_path / "ae.pth")
+    with pytest.raises(ValueError, match="the state dict of a VAE"):
+        load_vae(tmp_path / "ae.pth")
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_vae(tmp_path / "vae.pth")

@@ -1,0 +1,21 @@
+import pytest
+import torch
+
+SIDE = 12
+
+
+@pytest.fixture
+def images():
+    """300 uint8 images (300, 12, 12) of three classes: a bright stripe, a bright column, a bright corner."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(40, (300, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+    pictures[0::3, 4:7, :] += 200
+    pictures[1::3, :, 4:7] += 200
+    pictures[2::3, :6, :6] += 200
+    return pictures
+
+
+@pytest.fixture
+def labels():
+    """The classes of `images`."""
+    return torch.tensor([1, 4, 8]).repeat(100)
