@@ -1,6 +1,5 @@
 import csv
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -99,7 +98,7 @@ def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, sc
     config = dataclasses.replace(CONFIG, schedule=schedule)
     _, undisturbed = train(tmp_path / "one", images, config)
 
-    class Interruption(Exception):
+    class InterruptionError(Exception):
         pass
 
     # an interruption in the middle of the fifth epoch
@@ -109,10 +108,10 @@ def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, sc
         nonlocal steps
         steps += 1
         if steps == 4 * 9 + 5:
-            raise Interruption
+            raise InterruptionError
 
     handle = model.decoder.register_forward_hook(interrupt)
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         train(tmp_path / "two", images, config, model)
     handle.remove()
     fresh, resumed = train(tmp_path / "two", images, config, VAE(VAE_CONFIG), resume=True)
@@ -142,7 +141,7 @@ LONG = dataclasses.replace(CONFIG, epochs=60)
 
 
 def start(folder, images_file):
-    arguments = [sys.executable, "-c", SCRIPT, str(folder), os.path.dirname(__file__), str(images_file)]
+    arguments = [sys.executable, "-c", SCRIPT, str(folder), str(Path(__file__).parent), str(images_file)]
     return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
 
 
@@ -228,7 +227,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, images):
     model = build()
     with torch.no_grad():
         model.decoder[0].weight[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match="loss: expected finite numbers, got .*nan.* in epoch 0"):
+    with pytest.raises(FloatingPointError, match=r"loss: expected finite numbers, got .*nan.* in epoch 0"):
         train(tmp_path, images, model=model)
     assert not list((tmp_path / "checkpoints").iterdir())
 

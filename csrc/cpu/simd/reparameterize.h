@@ -30,8 +30,9 @@ struct ReparameterizeLoops {
 namespace latentcore {
 namespace {
 
-// Blocks run over the rows as one flat stretch, so that short rows fill the SIMD lanes too; for_rows walks the rows
-// inside a block and calls visit(row, begin, end) with the part of the row that lies in it.
+// Short rows share a block, so that they fill the SIMD lanes too, but a row is never cut where it fits: its sum must
+// not depend on the rows before it, which another thread may have. visit(row, begin, end) gets the row's part of the
+// block.
 template <class Visit>
 LATENTCORE_FUNCTION void for_rows(int64_t begin, int64_t end, int64_t L, Visit visit) {
   for (int64_t i = begin; i < end;) {
@@ -42,14 +43,21 @@ LATENTCORE_FUNCTION void for_rows(int64_t begin, int64_t end, int64_t L, Visit v
   }
 }
 
+// Where the block that starts at `begin` ends.
+LATENTCORE_FUNCTION int64_t block_end(int64_t begin, int64_t row_end, int64_t L) {
+  if (L <= kBlock) return min(begin + kBlock / L * L, row_end * L);
+  return min(begin + kBlock, (begin / L + 1) * L);
+}
+
 template <class T>
 void reparameterize(const T* mu, const T* logvar, uint64_t seed, uint64_t offset, int64_t row_begin, int64_t row_end,
                     int64_t L, T* z, compute_t<T>* kl) {
   using C = compute_t<T>;
   C m[kBlock], v[kBlock], sample[kBlock], term[kBlock], noise_buffer[kBlock + 8];
   BlockSum<C> row_sum;
-  for (int64_t begin = row_begin * L; begin < row_end * L; begin += kBlock) {
-    const int64_t size = min(kBlock, row_end * L - begin);
+  for (int64_t begin = row_begin * L, end; begin < row_end * L; begin = end) {
+    end = block_end(begin, row_end, L);
+    const int64_t size = end - begin;
     const C* noise = normal_block(seed, offset + static_cast<uint64_t>(begin), size, noise_buffer);
     load_block(mu + begin, size, m);
     load_block(logvar + begin, size, v);
@@ -60,7 +68,7 @@ void reparameterize(const T* mu, const T* logvar, uint64_t seed, uint64_t offset
       term[i] = gaussian_kl(m[i], v[i], std);
     }
     store_block(sample, size, z + begin);
-    for_rows(begin, begin + size, L, [&](int64_t row, int64_t from, int64_t to) {
+    for_rows(begin, end, L, [&](int64_t row, int64_t from, int64_t to) {
       row_sum.add(term + from, to - from);
       if (begin + to == (row + 1) * L) kl[row] = row_sum.take();
     });
@@ -73,13 +81,14 @@ void reparameterize_backward(const T* grad_z, const compute_t<T>* grad_kl, const
                              T* grad_logvar) {
   using C = compute_t<T>;
   C m[kBlock], v[kBlock], gz[kBlock], gkl[kBlock], gm[kBlock], gv[kBlock], noise_buffer[kBlock + 8];
-  for (int64_t begin = row_begin * L; begin < row_end * L; begin += kBlock) {
-    const int64_t size = min(kBlock, row_end * L - begin);
+  for (int64_t begin = row_begin * L, end; begin < row_end * L; begin = end) {
+    end = block_end(begin, row_end, L);
+    const int64_t size = end - begin;
     const C* noise = normal_block(seed, offset + static_cast<uint64_t>(begin), size, noise_buffer);
     load_block(mu + begin, size, m);
     load_block(logvar + begin, size, v);
     load_block(grad_z + begin, size, gz);
-    for_rows(begin, begin + size, L, [&](int64_t row, int64_t from, int64_t to) {
+    for_rows(begin, end, L, [&](int64_t row, int64_t from, int64_t to) {
       for (int64_t i = from; i < to; ++i) gkl[i] = grad_kl[row];
     });
 #pragma omp simd
