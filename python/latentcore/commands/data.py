@@ -1,0 +1,26 @@
+"""`latentcore data`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from latentcore.commands.few_label import data_folder
+from latentcore.data import ImageSet, mnist, save_images
+
+
+def fetch_mnist(out: Path, source: Path | None) -> None:
+    """Get MNIST's files."""
+    print(f"MNIST's four files are in {mnist.fetch(out, source)}")
+
+
+def export(data: Path | None, out: Path, classes: Sequence[int], labels_per_class: int, seed: int) -> None:
+    """Write the NumPy files of the few-label protocol: train.npz (no labels), val.npz (a few), test.npz."""
+    folder = data_folder(data)
+    train = mnist.load(folder, "train").select(classes)
+    files = {
+        "train.npz": ImageSet(train.images),
+        "val.npz": train.draw(labels_per_class, seed=seed),
+        "test.npz": mnist.load(folder, "test").select(classes),
+    }
+    for name, images in files.items():
+        save_images(out / name, images)
+        print(f"{out / name}: {len(images)} images, {'no labels' if images.labels is None else 'labels'}")

@@ -1,0 +1,1 @@
+"""Questions asked of trained systems, a file each."""

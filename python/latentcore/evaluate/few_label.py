@@ -1,0 +1,96 @@
+"""How good a few-label system is, and its pictures."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from latentcore import metrics, plots
+from latentcore.data import ImageSet
+from latentcore.ops import rotate
+from latentcore.train.few_label import FewLabelRun
+from latentcore.train.inputs import to_unit
+
+# shapes: (N, C, H, W) images
+
+_SHOWN = 16  # images in a row of reconstructions
+_ROTATED = 6  # images turned in the picture of rotations
+
+
+def figures(run: FewLabelRun, test: ImageSet) -> dict[str, float]:
+    """Figures of a run on labelled images, all from decode(encode(x)) and classify(x).
+
+    Returns:
+        ``accuracy``, macro ``precision``, ``recall`` and ``f1_macro``, ``f1`` = (macro + micro F1) / 2; ``ssim``,
+        ``mse`` and ``psnr`` (dB), means over the images; ``test_images``, their number.
+    """
+    report = metrics.classification_report(test.known_labels(), run.classify(test.images))
+    original, decoded = to_unit(test.images), run.reconstruct(test.images)
+    return {
+        "accuracy": report.accuracy,
+        "precision": report.precision,
+        "recall": report.recall,
+        "f1_macro": report.f1_macro,
+        "f1": report.f1_score,
+        "ssim": float(metrics.ssim(original, decoded).mean()),
+        "mse": float(metrics.mse(original, decoded).mean()),
+        "psnr": float(metrics.psnr(original, decoded).mean()),
+        "test_images": len(test),
+    }
+
+
+def plain_f1(mixture: Any, run: FewLabelRun, test: ImageSet) -> float:
+    """The F1 score of another mixture in the latents of `run`."""
+    predicted = mixture.predict_label(run.encode(test.images))
+    return metrics.classification_report(test.known_labels(), predicted).f1_score
+
+
+def write_pictures(run: FewLabelRun, test: ImageSet) -> list[Path]:
+    """Draw a run's pictures into its folder: losses, reconstructions, manifold, latents, rotations.
+
+    Manifold and latents need two latent axes and are left out otherwise.
+
+    Returns:
+        The files.
+    """
+    drawn = {"losses": _losses(run), "reconstructions": _reconstructions(run, test), "rotations": _rotations(test)}
+    if run.model.config.latent == 2:
+        drawn["manifold"] = plots.manifold(run.decode(plots.normal_grid()))
+        drawn["latents"] = plots.latent_scatter(
+            run.encode(test.images),
+            test.labels,
+            means=run.mixture.means_,
+            covariances=run.mixture.covariances_,
+        )
+    paths = []
+    for name, figure in drawn.items():
+        path = run.folder / "pictures" / f"{name}.png"
+        plots.save_figure(figure, path)
+        paths.append(path)
+    return paths
+
+
+def _losses(run: FewLabelRun) -> Figure:
+    with (run.folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return plots.loss_curves({term: [float(row[term]) for row in rows] for term in ("loss", "reconstruction", "kl")})
+
+
+def _spread(images: Tensor, count: int) -> Tensor:
+    """Some images from all over the set."""
+    return images[torch.linspace(0, len(images) - 1, min(count, len(images))).long()]
+
+
+def _reconstructions(run: FewLabelRun, test: ImageSet) -> Figure:
+    shown = _spread(test.images, _SHOWN)
+    return plots.reconstructions(to_unit(shown), run.reconstruct(shown))
+
+
+def _rotations(test: ImageSet) -> Figure:
+    angles = [30.0 * step for step in range(12)]
+    shown = _spread(test.images, _ROTATED)
+    turned = rotate(shown, torch.tensor(angles).expand(len(shown), -1), dtype=torch.float32)
+    return plots.rotations(turned, angles)
