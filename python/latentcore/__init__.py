@@ -13,8 +13,8 @@ if TYPE_CHECKING:
         gmm_statistics,
         reparameterize_kl,
         rotate,
-        vae_loss,
     )
+    from latentcore.ops.vae_loss import vae_loss
     from latentcore.train.runs import load_run
 
     __version__: str

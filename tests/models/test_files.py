@@ -1,5 +1,6 @@
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,7 +55,7 @@ class Hostile:
 def test_code_is_never_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"encoder.0.weight": Hostile()}, "zip.pth")
-    with open("bare.pth", "wb") as file:
+    with Path("bare.pth").open("wb") as file:
         pickle.dump({"encoder.0.weight": Hostile()}, file)
     for name in ("zip.pth", "bare.pth"):
         with pytest.raises(ValueError, match=f"{name}: expected a whole file of tensors"):

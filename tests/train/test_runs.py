@@ -58,7 +58,7 @@ def test_encode_decode_sample(folder):
 
 
 def test_a_run_without_a_classifier_says_so(folder):
-    with pytest.raises(TypeError, match="'vae' .* does not classify"):
+    with pytest.raises(TypeError, match=r"'vae' .* does not classify"):
         load_run(folder).classify(torch.zeros(1, 12, 12))
 
 

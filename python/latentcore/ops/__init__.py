@@ -1,10 +1,10 @@
 """The fast operators: native kernels where there is one for the device, plain torch otherwise."""
 
-from latentcore.ops.mixture import MixtureStatistics, gmm_e_step, gmm_log_prob, gmm_statistics
+from latentcore.ops.mixture import gmm_e_step, gmm_log_prob, gmm_statistics
 from latentcore.ops.reparameterize import reparameterize_kl
 from latentcore.ops.vae_loss import vae_loss
 from latentcore.ops.warp import affine, rotate
-from latentcore.reference import VAELoss
+from latentcore.reference import MixtureStatistics, VAELoss
 
 __all__ = [
     "MixtureStatistics",
