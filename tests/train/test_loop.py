@@ -138,7 +138,7 @@ sys.path.insert(0, sys.argv[2])
 import test_loop
 test_loop.train(Path(sys.argv[1]), torch.load(sys.argv[3], weights_only=True), test_loop.LONG, resume=True)
 """
-LONG = dataclasses.replace(CONFIG, epochs=60)
+LONG = dataclasses.replace(CONFIG, epochs=24)
 
 
 def start(folder, images_file):
@@ -162,13 +162,13 @@ def test_a_killed_process_leaves_a_whole_checkpoint_to_resume_from(tmp_path, ima
     torch.save(images, tmp_path / "images.pt")
     run = tmp_path / "run"
     with start(run, tmp_path / "images.pt") as process:
-        wait_for_epochs(process, run, 3)
+        wait_for_epochs(process, run, 2)
         process.send_signal(end)
         process.wait()
         if end == signal.SIGINT:
             assert process.stderr.read().rstrip().endswith("KeyboardInterrupt")
     done = len(torch.load(run / "checkpoints" / "last.pth", weights_only=True)["history"])
-    assert 3 <= done < LONG.epochs
+    assert 2 <= done < LONG.epochs
     load_vae(run / "checkpoints" / "model.pth")
     if end == signal.SIGINT:
         assert not list(run.rglob(".*"))
