@@ -1,0 +1,1 @@
+"""Figures of trained systems: `python -m benchmarks.quality SUITE --json FILE`."""
