@@ -45,6 +45,13 @@ def test_equals_the_twin_in_float64(simd, dtype, shape, interpolation):
     assert_near(native(images, matrix, interpolation, fill=0.7), expected)
 
 
+@pytest.mark.parametrize("zoom", [-0.97, 1.03, 3.7, 31.3, 101.3])
+def test_wide_images_keep_the_digits_of_float(simd, zoom):
+    images = torch.randn(1, 2, 40, 3000)
+    matrix = torch.tensor([[zoom, 0.0137, 1500 - 1500 * zoom], [0.0013, 0.9, 0.2]], dtype=torch.float64)[None, None]
+    assert_near(native(images, matrix), twin(images.double(), matrix))
+
+
 @pytest.mark.parametrize("dtype", HALF)
 def test_half_types_err_at_most_twice_as_much_as_torch(simd, dtype):
     images = torch.randn(3, 2, 20, 20).to(dtype)
@@ -174,6 +181,14 @@ def test_gradients_in_lower_precision(simd, dtype):
     assert_near(angle.grad, wide_angle.grad, tolerance=1e-5)
 
 
+def test_the_angle_of_uint8_images_has_a_gradient():
+    images = torch.randint(0, 256, (3, 2, 14, 14), dtype=torch.uint8)
+    angle = torch.tensor([10.3, 77.0, 201.0], dtype=torch.float64, requires_grad=True)
+    (grad,) = torch.autograd.grad(ops.rotate(images, angle, dtype=torch.float32).square().sum(), angle)
+    (expected,) = torch.autograd.grad(ops.rotate(images.double() / 255, angle).square().sum(), angle)
+    assert_near(grad, expected, tolerance=1e-5)
+
+
 def test_opcheck():
     for dtype in (torch.float32, torch.float64):
         images, matrix = torch.randn(2, 1, 5, 6, dtype=dtype, requires_grad=True), maps(2, 2).requires_grad_()
@@ -235,6 +250,9 @@ def test_any_matrix_gives_values_between_the_smallest_and_the_largest(height, wi
         (lambda x: ops.rotate(x, 1.0, interpolation="cubic"), ValueError, "interpolation: expected one of"),
         (lambda x: ops.rotate(x, 1.0, dtype=torch.float64), TypeError, "dtype: expected the images' dtype"),
         (lambda x: ops.rotate(x, 1.0, center=(1, 2, 3)), ValueError, "center: expected a pair"),
+        (lambda x: ops.rotate(x, 1.0, center=3.0), TypeError, "center: expected a pair"),
+        (lambda x: ops.rotate(x, 1.0, fill=None), TypeError, "fill: expected a number, got NoneType"),
+        (lambda x: ops.affine(x, shear=5), TypeError, "shear: expected a pair"),
         (lambda x: ops.affine(x, matrix=torch.eye(2)), ValueError, "matrix: expected shape"),
         (lambda x: ops.affine(x, matrix=torch.eye(2, 3), angle=3.0), ValueError, "angle: expected no value beside"),
         (lambda x: ops.affine(x, translate=(1,)), ValueError, "translate: expected a pair"),

@@ -132,27 +132,32 @@ LATENTCORE_FUNCTION C sample(const Plane<In, C>& plane, const Cell& cell, bool n
 }
 
 // Pixels whose four neighbours are all inside: no checks, and the coordinates of a segment in the type of computation,
-// counted from the segment's first source pixel.
+// counted from the segment's first source pixel. The whole part of a step is counted in integers, so that float keeps
+// its digits where the image is made much smaller.
 template <class T, class In, class C>
 LATENTCORE_FUNCTION void inner_segment(const In* image, C gain, const Row& row, const WarpShape& s, int64_t begin,
                                        int64_t size, int64_t y, T* out) {
   const double px = row.x + row.dx * static_cast<double>(begin), py = row.y + row.dy * static_cast<double>(begin);
   const double base_x = __builtin_floor(px), base_y = __builtin_floor(py);
   const C start_x = static_cast<C>(px - base_x), start_y = static_cast<C>(py - base_y);
-  const C step_x = static_cast<C>(row.dx), step_y = static_cast<C>(row.dy);
+  const double whole_x = __builtin_floor(row.dx + 0.5), whole_y = __builtin_floor(row.dy + 0.5);
+  const C step_x = static_cast<C>(row.dx - whole_x), step_y = static_cast<C>(row.dy - whole_y);
+  const auto stride_x = static_cast<int32_t>(whole_x), stride_y = static_cast<int32_t>(whole_y);
   const auto origin_x = static_cast<int32_t>(base_x), origin_y = static_cast<int32_t>(base_y);
   const auto last_x = static_cast<int32_t>(s.W - 2), last_y = static_cast<int32_t>(s.H - 2);
   C dx[kSegment], dy[kSegment];
   int32_t ix[kSegment], iy[kSegment];
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) {
-    const C x = start_x + step_x * static_cast<C>(static_cast<int32_t>(i));
-    const C yy = start_y + step_y * static_cast<C>(static_cast<int32_t>(i));
+    const auto k = static_cast<int32_t>(i);
+    const C x = start_x + step_x * static_cast<C>(k);
+    const C yy = start_y + step_y * static_cast<C>(k);
+    const int32_t from_x = origin_x + stride_x * k, from_y = origin_y + stride_y * k;
     // rounding may carry a point of the border over it: the indices are held inside, the weights follow
-    ix[i] = min(max(static_cast<int32_t>(__builtin_floor(x)) + origin_x, 0), last_x);
-    iy[i] = min(max(static_cast<int32_t>(__builtin_floor(yy)) + origin_y, 0), last_y);
-    dx[i] = x - static_cast<C>(ix[i] - origin_x);
-    dy[i] = yy - static_cast<C>(iy[i] - origin_y);
+    ix[i] = min(max(static_cast<int32_t>(__builtin_floor(x)) + from_x, 0), last_x);
+    iy[i] = min(max(static_cast<int32_t>(__builtin_floor(yy)) + from_y, 0), last_y);
+    dx[i] = x - static_cast<C>(ix[i] - from_x);
+    dy[i] = yy - static_cast<C>(iy[i] - from_y);
   }
   for (int64_t c = 0; c < s.C; ++c) {
     const In* plane = image + c * s.H * s.W;
@@ -175,8 +180,8 @@ void warp_rows(const In* image, double gain, const double* matrix, const WarpSha
   for (int64_t y = row_begin; y < row_end; ++y) {
     const Row row = Row::of(matrix, y);
     const Span outer = row.inside(s, 1.0);
-    // a step that float cannot hold leaves at most one pixel inside, which goes the checked way
-    const bool checked = s.nearest || s.W < 2 || s.H < 2 || abs(row.dx) > 1e9 || abs(row.dy) > 1e9;
+    // the unchecked way counts in 32 bits; so large a step leaves few pixels inside, if any
+    const bool checked = s.nearest || s.W < 2 || s.H < 2 || abs(row.dx) > 1e8 || abs(row.dy) > 1e8;
     const Span inner = checked ? Span{0, 0} : intersect(row.inside(s, 0.0), outer);
     // where nothing is inside, the checked pixels reach from end to end
     const Span unchecked = inner.begin < inner.end ? inner : Span{outer.end, outer.end};

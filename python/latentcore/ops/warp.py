@@ -1,7 +1,7 @@
 """Rotation and affine maps of batches of images, differentiable in the images and in the map."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import torch
@@ -156,8 +156,7 @@ def _unbatch(result: Tensor, images: Tensor) -> Tensor:
 def _center(center: tuple[float, float] | None, batch: Tensor) -> tuple[float, float]:
     if center is None:
         return (batch.shape[-1] - 1) / 2, (batch.shape[-2] - 1) / 2
-    if len(center) != 2:
-        _checks.fail_value("center", "a pair (x, y)", center)
+    _check_pair("center", center, "a pair (x, y)")
     return float(center[0]), float(center[1])
 
 
@@ -180,9 +179,15 @@ def _pair(name: str, value: Tensor | Sequence[Numbers], n: int, device: torch.de
     if isinstance(value, Tensor):
         _checks.shape(name, value, (n, 2))
         return [_numbers(name, column, n, device) for column in value.unbind(1)]
-    if len(value) != 2:
-        _checks.fail_value(name, "a pair or a tensor of shape (N, 2)", value)
+    _check_pair(name, value, "a pair or a tensor of shape (N, 2)")
     return [_numbers(name, item, n, device) for item in value]
+
+
+def _check_pair(name: str, value: object, expected: str) -> None:
+    if not isinstance(value, Sized):
+        _checks.fail_type(name, expected, type(value).__name__)
+    if len(value) != 2:
+        _checks.fail_value(name, expected, value)
 
 
 def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor:
@@ -202,6 +207,8 @@ def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor
 
 def _warp(images: Tensor, matrix: Tensor, interpolation: str, fill: float, dtype: torch.dtype | None) -> Tensor:
     _checks.one_of("interpolation", interpolation, ("bilinear", "nearest"))
+    if isinstance(fill, bool) or not isinstance(fill, int | float):
+        _checks.fail_type("fill", "a number", type(fill).__name__)
     result = images.dtype if dtype is None else dtype
     if result != images.dtype and (images.dtype != torch.uint8 or result not in _checks.FLOATING):
         allowed = "uint8 or a floating dtype" if images.dtype == torch.uint8 else f"the images' dtype, {images.dtype}"
