@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc cmake -type f)
-WERROR := -C cmake.define.LATENTCORE_WERROR=ON
+WERROR := --config-settings=cmake.define.LATENTCORE_WERROR=ON
 CXX_FILES = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: help demo test lint format quality wheel cuda-check clean

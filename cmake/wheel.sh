@@ -5,7 +5,7 @@ set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$BIN/pip" wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
-    -C build-dir=build/wheel --wheel-dir "$work/raw" .
+    --config-settings=build-dir=build/wheel --wheel-dir "$work/raw" .
 # torch brings its own libraries, and the driver's come with the card
 PATH="$PWD/$BIN:$PATH" auditwheel repair --wheel-dir dist \
     --exclude 'libtorch*.so' --exclude 'libc10*.so' --exclude 'libcuda*.so*' "$work"/raw/*.whl

@@ -1,5 +1,8 @@
+import numpy as np
 import pytest
 import torch
+
+from latentcore.data import mnist
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +17,16 @@ def threads(request):
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def mnist_folder(tmp_path_factory):
+    """A folder of IDX files with the digits that come with the package."""
+    folder = tmp_path_factory.mktemp("mnist")
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        digits = mnist.embedded(split)
+        arrays = {"images-idx3": digits.images[:, 0].numpy(), "labels-idx1": digits.labels.numpy().astype(np.uint8)}
+        for name, array in arrays.items():
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / f"{prefix}-{name}-ubyte").write_bytes(header + array.tobytes())
+    return folder

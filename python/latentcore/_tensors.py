@@ -15,7 +15,10 @@ from latentcore._files import replacing
 def save_tensors(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write tensors and plain values (numbers, words, lists and dicts of them) so that `load_tensors` reads them."""
     with replacing(path) as temporary:
-        torch.save(dict(content), temporary)
+        try:
+            torch.save(dict(content), temporary)
+        except RuntimeError as error:  # how torch tells that the disk is full
+            raise OSError(f"{path}: {_reason(error)}") from error
 
 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_code_is_never_executed(tmp_path):
     for write in (pickle.dump, torch.save):
         with path.open("wb") as file:
             write({"weights": Dangerous(marker)}, file)
-        with pytest.raises(ValueError, match=r"gmm\.pkl: expected a mixture's file"):
+        with pytest.raises(ValueError, match=r"gmm\.pkl: expected a whole file of tensors"):
             load_mixture(path)
         assert not marker.exists()
 
@@ -81,14 +81,14 @@ def test_a_truncated_file(saved, share):
     path, _ = saved
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"mixture\.pt: expected a mixture's file"):
+    with pytest.raises(ValueError, match=r"mixture\.pt: expected a whole file of tensors"):
         load_mixture(path)
 
 
 def test_other_files(tmp_path):
     path = tmp_path / "other"
     path.write_text("Predicted_Label\n1\n4\n")
-    with pytest.raises(ValueError, match="other: expected a mixture's file"):
+    with pytest.raises(ValueError, match="other: expected a whole file of tensors"):
         load_mixture(path)
     torch.save(torch.nn.Linear(2, 2).state_dict(), path)
     with pytest.raises(ValueError, match=r"other: the content: expected a dict with .* got \['bias', 'weight'\]"):

@@ -7,13 +7,14 @@ from rich.table import Table
 
 
 def show(title: str, rows: Mapping[str, str]) -> None:
-    """Print a table of two columns; long values are wrapped, not cut."""
+    """Print a table of two columns, a line a row: paths stay whole, for copying."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
     for name, value in rows.items():
         table.add_row(name, value)
-    Console(highlight=False).print(table)
+    longest = max(len(name) + len(value) for name, value in rows.items())
+    Console(highlight=False, width=max(longest + 8, len(title) + 1)).print(table)
 
 
 def number(value: float) -> str:

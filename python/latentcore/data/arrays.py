@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -124,33 +124,33 @@ def save_images(path: str | os.PathLike[str], images: ImageSet) -> None:
         np.savez_compressed(file, **content)  # type: ignore[arg-type]  # numpy's stub takes its flags for arrays
 
 
-def _guarded(path: Path, reader: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+def _guarded(path: Path, reader: Callable[[IO[bytes]], dict[str, Any]]) -> dict[str, Any]:
     """What `reader` finds; whatever a damaged file makes it raise becomes one ValueError."""
-    with path.open("rb"):
-        pass  # a file that is missing or may not be read is an OSError with its own words
-    try:
-        return reader(path)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "allow_pickle" in str(error) or "pickle" in str(error):
-            reason = "it holds pickled objects, which are never read"
-        _checks.fail_value(str(path), f"a whole {path.suffix} file of numbers", reason)
+    with path.open("rb") as file:  # a file that is missing or may not be read is an OSError with its own words
+        try:
+            return reader(file)
+        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if "pickle" in reason:
+                reason = "it holds pickled objects, which are never read"
+            _checks.fail_value(str(path), f"a whole {path.suffix} file of numbers", reason)
 
 
-def _read_npz(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
-        if isinstance(file, np.ndarray):
+def _read_npz(file: IO[bytes]) -> dict[str, Any]:
+    with np.load(file, allow_pickle=False) as content:
+        if isinstance(content, np.ndarray):
             raise ValueError("it is a single array, as .npy files hold it")
-        return {key: file[key] for key in file.files if key in (*_IMAGE_KEYS, *_LABEL_KEYS)}
+        return {key: content[key] for key in content.files if key in (*_IMAGE_KEYS, *_LABEL_KEYS)}
 
 
-def _read_npy(path: Path) -> dict[str, Any]:
-    return {"images": np.lib.format.open_memmap(path, mode="r")}
+def _read_npy(file: IO[bytes]) -> dict[str, Any]:
+    return {"images": np.lib.format.read_array(file, allow_pickle=False)}
 
 
-def _read_hdf5(path: Path) -> dict[str, Any]:
-    with h5py.File(path, "r") as file:
-        return {key: file[key][()] for key in (*_IMAGE_KEYS, *_LABEL_KEYS) if isinstance(file.get(key), h5py.Dataset)}
+def _read_hdf5(file: IO[bytes]) -> dict[str, Any]:
+    with h5py.File(file, "r") as content:
+        keys = [key for key in (*_IMAGE_KEYS, *_LABEL_KEYS) if isinstance(content.get(key), h5py.Dataset)]
+        return {key: content[key][()] for key in keys}
 
 
 def _first(arrays: Mapping[str, Any], keys: Sequence[str]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from latentcore._files import replacing
+from latentcore._tensors import load_tensors, save_tensors
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Parameters
 from latentcore.mixture._initialise import covariances_of, factor_shape
@@ -45,8 +45,7 @@ def save_mixture(path: str | os.PathLike[str], model: GaussianMixture) -> None:
     if hasattr(model, "classes_"):
         content["classes"] = _arrays.tensor(model.classes_, dtype=torch.int64)
         content["component_label_proba"] = _arrays.tensor(model.component_label_proba_, dtype=dtype)
-    with replacing(path) as temporary:
-        torch.save({name: value.cpu().contiguous() for name, value in content.items()}, temporary)
+    save_tensors(path, {name: value.cpu().contiguous() for name, value in content.items()})
 
 
 def load_mixture(path: str | os.PathLike[str]) -> GaussianMixture:
@@ -108,23 +107,14 @@ class _Content:
         self.kind = _COVARIANCE_TYPES[self._covariance_type()]
 
     def _read(self) -> dict[str, Tensor]:
-        try:
-            content = torch.load(self._path, map_location="cpu", weights_only=True)
-        except OSError:
-            raise
-        except Exception as error:  # what torch.load raises on foreign bytes is not documented
-            summary = str(error).strip().split("\n")[0][:200]
-            raise ValueError(
-                f"{self._path}: expected a mixture's file (a dict of tensors), got {type(error).__name__}: {summary}"
-            ) from error
-        keys = set(content) if isinstance(content, dict) else None
+        content = load_tensors(self._path)
+        keys = set(content)
         if keys not in (set(_REQUIRED), {*_REQUIRED, *_LABELS}):
-            got = type(content).__name__ if keys is None else sorted(map(str, keys))
-            self.fail("the content", f"a dict with {', '.join(_REQUIRED)} (and {', '.join(_LABELS)})", got)
+            self.fail("the content", f"a dict with {', '.join(_REQUIRED)} (and {', '.join(_LABELS)})", sorted(keys))
         for name, value in content.items():
             if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
                 self.fail(name, "a dense tensor", type(value).__name__)
-        return dict(content)
+        return content
 
     def fail(self, name: str, expected: str, got: object) -> NoReturn:
         raise ValueError(f"{self._path}: {name}: expected {expected}, got {got}")

@@ -28,15 +28,18 @@ def latent_scatter(z: Any, labels: Any = None, *, means: Any = None, covariances
     figure = new_figure(6, 5.4)
     panel = figure.subplots()
     names = np.zeros(len(z), dtype=int) if labels is None else np.asarray(labels)
+    size = min(25.0, max(3.0, 4000 / max(len(z), 1)))  # few points are drawn large
     for colour, name in zip(PALETTE * 10, np.unique(names), strict=False):
         points = z[names == name]
         x, y = points.T
-        panel.scatter(x, y, s=5, alpha=0.5, color=colour, linewidths=0, label=str(name), rasterized=True)
+        panel.scatter(x, y, s=size, alpha=0.6, color=colour, linewidths=0, label=str(name), rasterized=True)
     if means is not None:
         for mean, covariance in zip(np.asarray(means), np.asarray(covariances), strict=True):
             _add_ellipses(panel, mean, covariance)
     if labels is not None:
-        panel.legend(title="label", markerscale=4, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+        panel.legend(
+            title="label", markerscale=(36 / size) ** 0.5, frameon=False, loc="upper left", bbox_to_anchor=(1, 1)
+        )
     panel.set_xlabel("$z_1$")
     panel.set_ylabel("$z_2$")
     tidy(panel)
@@ -47,6 +50,6 @@ def _add_ellipses(panel: Axes, mean: Any, covariance: Any) -> None:
     variances, directions = np.linalg.eigh(covariance)
     angle = float(np.degrees(np.arctan2(directions[1, 1], directions[0, 1])))
     minor, major = 2 * np.sqrt(np.maximum(variances, 0))
-    for deviations, width in ((1, 1.4), (2, 0.7)):
+    for deviations, width in ((1, 1.2), (2, 0.5)):
         size = (deviations * major, deviations * minor)
         panel.add_patch(Ellipse(mean, *size, angle=angle, fill=False, edgecolor="black", linewidth=width))

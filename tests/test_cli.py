@@ -1,0 +1,137 @@
+"""The command, mostly as a process of its own."""
+
+import dataclasses
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import latentcore
+from latentcore.cli import main
+from latentcore.commands.demo import CONFIG, demo
+
+PICTURES = {"losses.png", "reconstructions.png", "rotations.png", "manifold.png", "latents.png"}
+
+
+def latentcore_command(*arguments, **options):
+    environment = {key: value for key, value in os.environ.items() if key != "LATENTCORE_DATA"}
+    command = [sys.executable, "-m", "latentcore.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
+
+
+def test_help_is_fast_since_torch_stays_out():
+    code = "import sys; from latentcore.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "demo" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_version_and_info():
+    assert latentcore_command("--version").stdout.strip() == latentcore.__version__
+    done = latentcore_command("info")
+    assert done.returncode == 0
+    for word in ("torch", "SIMD level", "threads", "CPU kernels", "liblatentcore_cpu.so", "devices"):
+        assert word in done.stdout
+
+
+def test_demo_prints_figures_and_leaves_pictures(tmp_path, capsys):
+    train = dataclasses.replace(CONFIG.train, epochs=20)
+    demo(tmp_path / "run", 0, dataclasses.replace(CONFIG, train=train))
+    printed = capsys.readouterr().out
+    for word in ("F1 score", "SSIM", "PSNR", "seconds", "kernels", "rotations"):
+        assert word in printed
+    assert {path.name for path in (tmp_path / "run" / "pictures").iterdir()} == PICTURES
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert figures["f1"] > 0.8
+    assert figures["test_images"] == 150
+
+
+def test_train_then_evaluate(tmp_path, mnist_folder):
+    run = tmp_path / "run"
+    done = latentcore_command(
+        "train", "few-label", "--data", mnist_folder, "--epochs", 6, "--run-dir", run, "--labels-per-class", 3
+    )
+    assert done.returncode == 0, done.stderr
+    assert "f1_plain" in done.stdout
+    before = json.loads((run / "metrics.json").read_text())
+    done = latentcore_command("evaluate", run, "--data", mnist_folder)
+    assert done.returncode == 0, done.stderr
+    after = json.loads((run / "metrics.json").read_text())
+    assert {key: after[key] for key in ("f1", "ssim", "mse")} == {key: before[key] for key in ("f1", "ssim", "mse")}
+    loaded = latentcore.load_run(run)
+    assert loaded.sample(3).shape == (3, 1, 28, 28)
+
+
+def test_data_fetch_and_export(tmp_path, mnist_folder):
+    done = latentcore_command("data", "export", "--data", mnist_folder, "--out", tmp_path / "files", "--classes", "3,5")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "files").iterdir()} == {"train.npz", "val.npz", "test.npz"}
+    done = latentcore_command("data", "fetch", "mnist", "--from", mnist_folder, "--out", tmp_path / "mnist")
+    assert done.returncode == 1
+    assert "expected content with MD5" in done.stderr  # these digits are not the whole set
+    assert not (tmp_path / "mnist").exists()
+
+
+def test_ctrl_c_leaves_a_whole_checkpoint_from_which_training_goes_on(tmp_path, mnist_folder):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "latentcore.cli", "train", "few-label", "--data", str(mnist_folder)]
+    process = subprocess.Popen([*command, "--run-dir", str(run)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "last.pth").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.splitlines()[-1].startswith("interrupted: the last checkpoint is whole")
+    assert not [path for path in run.rglob("*") if ".part" in path.name]
+    done = latentcore_command("train", "few-label", "--data", mnist_folder, "--resume", run)
+    assert done.returncode == 0, done.stderr
+    rows = (run / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == [str(epoch) for epoch in range(36)]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, mnist_folder):
+    def fill():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    run = tmp_path / "run"
+    done = latentcore_command("train", "few-label", "--data", mnist_folder, "--run-dir", run, preexec_fn=fill)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert not list((run / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "few-label"], 1, "error: --data: expected a folder with MNIST's files"),
+        (["train", "few-label", "--data", "nowhere"], 1, "error: nowhere: expected the file train-images-idx3-ubyte"),
+        (["train", "few-label", "--classes", "1,x"], 2, "argument --classes: invalid"),
+        (["train", "few-label", "--classes", "1,1"], 2, "expected different digits"),
+        (["train", "few-label", "--epochs", "0"], 2, "expected a number from 1 up"),
+        (["evaluate", "nowhere"], 1, "error: [Errno 2] No such file or directory"),
+        (["data", "fetch", "cifar"], 2, "invalid choice: 'cifar'"),
+        (["nonsense"], 2, "invalid choice: 'nonsense'"),
+    ],
+)
+def test_bad_input_is_one_line_and_a_code(tmp_path, monkeypatch, capsys, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LATENTCORE_DATA", raising=False)
+    if code == 2:
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+    else:
+        assert main(arguments) == code
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "Traceback" not in printed
+    assert code == 2 or len(printed.splitlines()) == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,96 @@
+"""vae.py's three commands, as processes in a folder of their own."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentcore.data import ImageSet, mnist, save_images
+
+VAE = Path(__file__).parent.parent / "vae.py"
+
+
+def vae(folder, *arguments):
+    command = [sys.executable, str(VAE), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with the protocol's files after training."""
+    folder = tmp_path_factory.mktemp("protocol")
+    train, test = (mnist.embedded(split).select((1, 4, 8)) for split in ("train", "test"))
+    save_images(folder / "train.npz", ImageSet(train.images))
+    save_images(folder / "val.npz", train.draw(5, seed=0))
+    save_images(folder / "test.npz", test)
+    np.save(folder / "ten.npy", test.images[:10, 0].numpy() / np.float32(255))
+    done = vae(folder, "train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_both_files_are_data(trained):
+    for name in ("vae.pth", "gmm_params.pkl"):
+        assert isinstance(torch.load(trained / name, weights_only=True), dict)
+
+
+def test_reconstruction_has_the_shape_of_the_input(trained):
+    done = vae(trained, "ten.npy", "test_reconstruction", "vae.pth")
+    assert done.returncode == 0, done.stderr
+    with np.load(trained / "vae_reconstructed.npz") as file:
+        (decoded,) = (file[key] for key in file.files)
+    assert decoded.shape == (10, 28, 28)
+    assert decoded.min() >= 0
+    assert decoded.max() <= 1
+    original = np.load(trained / "ten.npy")
+    assert ((decoded - original) ** 2).mean() < 0.06
+
+
+def test_classifier_writes_a_label_per_image_in_order(trained):
+    done = vae(trained, "test.npz", "test_classifier", "vae.pth", "gmm_params.pkl")
+    assert done.returncode == 0, done.stderr
+    lines = (trained / "vae.csv").read_text().splitlines()
+    assert lines[0] == "Predicted_Label"
+    predicted = np.array([int(line) for line in lines[1:]])
+    accuracy = (predicted == mnist.embedded("test").select((1, 4, 8)).labels.numpy()).mean()
+    assert accuracy > 0.8
+    assert f"accuracy {accuracy:.4f}" in done.stdout
+    for word in ("precision", "recall", "F1"):
+        assert word in done.stdout
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "python vae.py TRAIN VAL train"),
+        (["test.npz", "test_classifier", "vae.pth"], 2, "python vae.py TRAIN VAL train"),
+        (["none.npz", "test_reconstruction", "vae.pth"], 1, "error: [Errno 2]"),
+        (["test.npz", "test_reconstruction", "gmm_params.pkl"], 1, "error: gmm_params.pkl: expected the state dict"),
+        (["test.npz", "test_classifier", "vae.pth", "vae.pth"], 1, "error: vae.pth"),
+        (["test.npz", "test_classifier", "vae.pth", "hostile.pkl"], 1, "error: hostile.pkl"),
+        (["test.npz", "test_reconstruction", "hostile.pkl"], 1, "error: hostile.pkl"),
+        (["small.npz", "test_reconstruction", "vae.pth"], 1, "error: images: expected shape"),
+        (["short.npz", "test_reconstruction", "vae.pth"], 1, "error: short.npz: expected a whole .npz file"),
+        (["train.npz", "train.npz", "train", "a.pth", "b.pkl"], 1, "error: train.npz: expected labels"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(trained, arguments, code, message):
+    (trained / "hostile.pkl").write_bytes(pickle.dumps(Hostile()))
+    np.savez(trained / "small.npz", data=np.zeros((2, 5, 5), np.uint8))
+    (trained / "short.npz").write_bytes((trained / "test.npz").read_bytes()[:500])
+    before = {path.name for path in trained.iterdir()}
+    done = vae(trained, *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in trained.iterdir()} == before
