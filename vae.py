@@ -1,7 +1,7 @@
 """Few-label classification of small images: a VAE and a Gaussian mixture, by the protocol of three commands.
 
 python vae.py TRAIN VAL train VAE_FILE GMM_FILE       trains on the images of TRAIN, reads the mixture with VAL's labels
-python vae.py TEST test_reconstruction VAE_FILE       writes vae_reconstructed.npz, of the shape of TEST's images
+python vae.py TEST test_reconstruction VAE_FILE       writes vae_reconstructed.npz, (N, H, W) as TEST's images
 python vae.py TEST test_classifier VAE_FILE GMM_FILE  writes vae.csv with the column Predicted_Label
 """
 
@@ -34,7 +34,7 @@ def train(train_file: str, val_file: str, vae_file: str, gmm_file: str) -> None:
 
 @torch.no_grad()
 def reconstruct(test_file: str, vae_file: str) -> None:
-    """Write decode(encode(x)) in [0, 1] for the images of a file, in its shape."""
+    """Write decode(encode(x)) in [0, 1] for the images of a file: (N, H, W), or (N, C, H, W) for several channels."""
     model, images = load_vae(vae_file), load_images(test_file).images
     decoded = model.decode(model.encode(to_unit(as_images(images, model.config.image_shape)))[0]).numpy()
     with replacing("vae_reconstructed.npz") as temporary, temporary.open("wb") as file:
@@ -78,6 +78,9 @@ def main(arguments: list[str]) -> int:
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return 130
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -90,7 +90,12 @@ def test_ctrl_c_leaves_a_whole_checkpoint_from_which_training_goes_on(tmp_path, 
     assert process.returncode == 130
     assert printed.splitlines()[-1].startswith("interrupted: the last checkpoint is whole")
     assert not [path for path in run.rglob("*") if ".part" in path.name]
-    done = latentcore_command("train", "few-label", "--data", mnist_folder, "--resume", run)
+    done = latentcore_command("evaluate", run, "--data", mnist_folder)
+    assert "expected the mixture of a finished run, found none" in done.stderr
+    resume = ("train", "few-label", "--data", mnist_folder, "--resume", run)
+    assert "expected no --preset" in latentcore_command(*resume, "--epochs", 3).stderr
+    assert "expected the images and labels with which" in latentcore_command(*resume, "--classes", "3,5,7").stderr
+    done = latentcore_command(*resume)
     assert done.returncode == 0, done.stderr
     rows = (run / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == [str(epoch) for epoch in range(36)]

@@ -31,7 +31,7 @@ def main() -> int:
     began = time.perf_counter()
     try:
         rows = suite.run(data_folder(options.data), full=options.full, names=names)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     with replacing(options.json) as temporary:

@@ -13,7 +13,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except KeyboardInterrupt:
-        print("interrupted: the last checkpoint is whole; `--resume RUN` goes on from it", file=sys.stderr)
+        hint = (
+            ": the last checkpoint is whole, and `--resume RUN` goes on from it" if options.command == "train" else ""
+        )
+        print(f"interrupted{hint}", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -83,7 +86,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     few_label = systems.add_parser("few-label", help="a VAE, a mixture in its latent plane, a few labels to read it")
     _add_data_folder(few_label)
     _add_labels(few_label)
-    few_label.add_argument("--preset", choices=("digits148", "plain"), default="digits148", help="configuration")
+    few_label.add_argument("--preset", choices=("digits148", "plain"), help="configuration (digits148)")
     few_label.add_argument("--epochs", type=_positive, help="instead of the preset's")
     few_label.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run")
     _add_run_dir(few_label)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentcore import _C, ops, reference
+from latentcore import ops, reference
 from latentcore.ops import gmm_e_step, gmm_log_prob, gmm_statistics
 from latentcore.testing import assert_near, assert_near_in_half
 
@@ -15,14 +15,6 @@ COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 HALF = (torch.bfloat16, torch.float16)
 # one of each: a single number, the plane, odd sizes that fill no register, several blocks of samples
 SIZES = [(1, 1, 1), (300, 3, 2), (65, 5, 7), (513, 2, 40)]
-
-
-@pytest.fixture(params=_C.simd_levels())
-def simd_level(request):
-    before = _C.simd_level()
-    _C.set_simd_level(request.param)
-    yield request.param
-    _C.set_simd_level(before)
 
 
 def problem(N, K, D, covariance_type, *, batch=(), dtype=torch.float64, requires_grad=False):
@@ -65,7 +57,7 @@ def gradients(module, tensors, covariance_type, sample_weight=None):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, *HALF], ids=str)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_equals_the_float64_twin(sizes, covariance_type, dtype, simd_level):
+def test_equals_the_float64_twin(sizes, covariance_type, dtype, simd):
     tensors = problem(*sizes, covariance_type, batch=(2,), dtype=dtype)
     sample_weight = torch.rand(2, sizes[0]).to(dtype)
     actual = outputs(ops, tensors, covariance_type, sample_weight)
@@ -78,7 +70,7 @@ def test_equals_the_float64_twin(sizes, covariance_type, dtype, simd_level):
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_gradients_equal_the_float64_twins(sizes, covariance_type, simd_level):
+def test_gradients_equal_the_float64_twins(sizes, covariance_type, simd):
     tensors = problem(*sizes, covariance_type, batch=(2,), dtype=torch.float32, requires_grad=True)
     sample_weight = torch.rand(2, sizes[0])
     actual = gradients(ops, tensors, covariance_type, sample_weight)
@@ -89,7 +81,7 @@ def test_gradients_equal_the_float64_twins(sizes, covariance_type, simd_level):
 
 @pytest.mark.parametrize("dtype", HALF, ids=str)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_half_gradients_are_as_near_as_torchs(covariance_type, dtype, simd_level):
+def test_half_gradients_are_as_near_as_torchs(covariance_type, dtype, simd):
     tensors = problem(300, 3, 5, covariance_type, dtype=dtype, requires_grad=True)
     actual, in_half = (gradients(module, tensors, covariance_type) for module in (ops, reference))
     expected = gradients(reference, doubles(tensors), covariance_type)

@@ -2,18 +2,10 @@ import pytest
 import scipy.stats
 import torch
 
-from latentcore import _C, ops, reference
+from latentcore import ops, reference
 from latentcore.testing import assert_near, assert_near_in_half
 
 SHAPES = [(5,), (3, 1), (4, 7), (2, 3, 33), (0, 2), (3, 0)]
-
-
-@pytest.fixture(params=_C.simd_levels())
-def simd(request):
-    before = _C.simd_level()
-    _C.set_simd_level(request.param)
-    yield request.param
-    _C.set_simd_level(before)
 
 
 def latents(shape, dtype=torch.float32):

@@ -3,20 +3,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentcore import _C, ops, reference
+from latentcore import ops, reference
 from latentcore.testing import assert_near, assert_near_in_half
 
 SHAPES = [(1, 1), (3, 7), (5, 1, 9, 11), (2, 33, 65), (2, 0), (4,)]
 LIKELIHOODS = ["bernoulli", "gaussian"]
 TERMS = ("loss", "reconstruction", "kl")
-
-
-@pytest.fixture(params=_C.simd_levels())
-def simd(request):
-    before = _C.simd_level()
-    _C.set_simd_level(request.param)
-    yield request.param
-    _C.set_simd_level(before)
 
 
 def inputs(shape, dtype=torch.float32, latents=3):
@@ -218,3 +210,13 @@ def test_errors_name_the_argument(error, name, change):
     }
     with pytest.raises(error, match=f"^{name}: expected"):
         ops.vae_loss(**{**good, **change})
+
+
+def test_logits_of_one_dimension_are_a_pixel_per_sample():
+    logits, target, mu = torch.randn(5), torch.rand(5), torch.randn(5, 2)
+    actual = ops.vae_loss(logits, target, mu, mu, reduction="none")
+    for expected in (
+        reference.vae_loss(logits, target, mu, mu, reduction="none"),
+        ops.vae_loss(logits[:, None], target[:, None], mu, mu, reduction="none"),
+    ):
+        assert_near(actual.loss, expected.loss)

@@ -7,19 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentcore import _C, ops, reference
+from latentcore import ops, reference
 from latentcore.testing import assert_near, assert_near_in_half
 
 SHAPES = [(1, 1, 1, 1), (2, 1, 1, 7), (2, 3, 5, 3), (3, 1, 28, 28), (1, 2, 33, 200), (20, 1, 9, 8)]
 HALF = [torch.float16, torch.bfloat16]
-
-
-@pytest.fixture(params=_C.simd_levels())
-def simd(request):
-    before = _C.simd_level()
-    _C.set_simd_level(request.param)
-    yield request.param
-    _C.set_simd_level(before)
 
 
 def maps(n, a=1, spread=0.5):

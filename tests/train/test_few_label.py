@@ -53,6 +53,7 @@ def test_the_folder_holds_what_was_promised(tmp_path, images, labels):
     } <= files
     plain = json.loads((run.folder / "config.json").read_text())
     assert plain.pop("system") == "few-label"
+    assert len(plain.pop("data")) == 64
     assert FewLabelConfig.from_dict(plain) == CONFIG
     assert run.metrics["parameters"] == sum(p.numel() for p in run.model.parameters())
     assert load_vae(run.folder / "checkpoints" / "model.pth").config == CONFIG.vae

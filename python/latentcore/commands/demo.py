@@ -31,8 +31,8 @@ def demo(run_dir: Path | None, seed: int, config: FewLabelConfig = CONFIG) -> No
     test = mnist.embedded("test").select(_CLASSES)
     labelled = train.draw(_LABELS_PER_CLASS, seed=seed)
     print(
-        f"A VAE learns {len(train)} digits ({', '.join(map(str, _CLASSES))}) without labels; a Gaussian mixture in its "
-        f"latent plane\nis read with {_LABELS_PER_CLASS} labels a class and classifies {len(test)} test digits."
+        f"A VAE learns {len(train)} digits ({', '.join(map(str, _CLASSES))}) without labels; a Gaussian mixture\n"
+        f"in its latent plane, read with {_LABELS_PER_CLASS} labels a class, classifies {len(test)} test digits."
     )
     began = time.perf_counter()
     config = replace(config, train=replace(config.train, seed=seed))

@@ -27,7 +27,7 @@ def train(
     data: Path | None,
     classes: Sequence[int],
     labels_per_class: int,
-    preset: str,
+    preset: str | None,
     seed: int,
     epochs: int | None,
     run_dir: Path | None,
@@ -36,6 +36,8 @@ def train(
     """Train a few-label system on MNIST, evaluate it on the test images and draw its pictures."""
     folder = data_folder(data)
     if resume is not None:
+        if preset or epochs or run_dir:
+            raise ValueError("--resume: expected no --preset, --epochs or --run-dir beside it: the run has its own")
         saved = read_json(resume / "config.json")
         seed = saved.get("train", {}).get("seed", seed)
     images = mnist.load(folder, "train").select(classes)
@@ -43,7 +45,7 @@ def train(
     if resume is not None:
         run = resume_few_label(resume, images.images, labelled.images, labelled.labels)
     else:
-        config = FEW_LABEL[preset]
+        config = FEW_LABEL[preset or "digits148"]
         config = replace(config, train=replace(config.train, seed=seed, epochs=epochs or config.train.epochs))
         run = train_few_label(images.images, labelled.images, labelled.labels, config, run_dir)
     test = mnist.load(folder, "test").select(classes)

@@ -11,17 +11,7 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Options, Parameters, factorise, moments_to_parameters
-from latentcore.reference import MixtureStatistics, centred_moments
-
-
-def factor_shape(covariance_type: str, n_components: int, n_features: int) -> tuple[int, ...]:
-    """The shape of covariances, precisions and their factors: scikit-learn's."""
-    return {
-        "full": (n_components, n_features, n_features),
-        "tied": (n_features, n_features),
-        "diag": (n_components, n_features),
-        "spherical": (n_components,),
-    }[covariance_type]
+from latentcore.reference import MixtureStatistics, centred_moments, covariance_shape
 
 
 @dataclass(frozen=True)
@@ -36,7 +26,7 @@ class Given:
     def checked(cls, estimator: Any, device: torch.device) -> "Given":
         """`weights_init`, `means_init` and `precisions_init` of the estimator, checked."""
         K, D = estimator.n_components, estimator.n_features_in_
-        precisions_shape = factor_shape(estimator.covariance_type, K, D)
+        precisions_shape = covariance_shape(K, D, estimator.covariance_type)
         given = cls(
             _given("weights_init", estimator.weights_init, (K,), device),
             _given("means_init", estimator.means_init, (K, D), device),

@@ -17,9 +17,10 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Fit, Options, Parameters, best_of_restarts
-from latentcore.mixture._initialise import Given, factor_shape, start
+from latentcore.mixture._initialise import Given, start
 from latentcore.mixture.labels import check_labels, decode_from_labels
 from latentcore.ops import gmm_e_step
+from latentcore.reference import covariance_shape
 
 # shapes: X (N, D) samples, K components, C classes
 
@@ -260,7 +261,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         parameters = self._parameters(x.device)
         K, D = self.n_components, x.shape[1]
         _checks.shape("means_", parameters.means, (K, D))
-        _checks.shape("precisions_cholesky_", parameters.precisions_cholesky, factor_shape(self.covariance_type, K, D))
+        _checks.shape(
+            "precisions_cholesky_", parameters.precisions_cholesky, covariance_shape(K, D, self.covariance_type)
+        )
         return parameters.at(None)
 
     def _store(self, fit: Fit, X: Any, dtype: torch.dtype) -> None:

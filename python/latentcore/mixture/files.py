@@ -9,8 +9,9 @@ from torch import Tensor
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Parameters
-from latentcore.mixture._initialise import covariances_of, factor_shape
+from latentcore.mixture._initialise import covariances_of
 from latentcore.mixture.estimator import GaussianMixture
+from latentcore.reference import covariance_shape
 
 # shapes: K components, D features, C classes
 
@@ -73,7 +74,7 @@ def load_mixture(path: str | os.PathLike[str]) -> GaussianMixture:
     kind = content.kind
     weights, means = content.numbers("weights", ("K",)), content.numbers("means", ("K", "D"))
     K, D = means.shape
-    factors = content.numbers("precisions_cholesky", factor_shape(kind, K, D))
+    factors = content.numbers("precisions_cholesky", covariance_shape(K, D, kind))
     diagonal = factors.diagonal(dim1=-2, dim2=-1) if kind in ("full", "tied") else factors
     content.expect(len(weights) == K, "weights", f"shape ({K},)", tuple(weights.shape))
     content.expect(content.sums_to_one(weights), "weights", "numbers >= 0 that sum to 1", weights.tolist())

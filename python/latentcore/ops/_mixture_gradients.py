@@ -15,16 +15,6 @@ from latentcore.ops._registration import once_differentiable
 # shapes: (..., N, D) samples, (..., K, D) means, K components
 
 
-def covariance_shape(components: int, dimensions: int, covariance_type: str) -> tuple[int, ...]:
-    """The shape of precision factors and of second moments."""
-    return {
-        "full": (components, dimensions, dimensions),
-        "tied": (dimensions, dimensions),
-        "diag": (components, dimensions),
-        "spherical": (components,),
-    }[covariance_type]
-
-
 torch.library.define(
     "latentcore::gmm_parameter_gradients",
     "(Tensor n_k, Tensor first, Tensor second, Tensor weights, Tensor precisions_cholesky, str covariance_type) "
@@ -87,7 +77,12 @@ def _fake_statistics(
     sample_weight: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     *batch, components, dimensions = means.shape
-    shapes = ((), (components,), (components, dimensions), covariance_shape(components, dimensions, covariance_type))
+    shapes = (
+        (),
+        (components,),
+        (components, dimensions),
+        reference.covariance_shape(components, dimensions, covariance_type),
+    )
     dtype = reference.sum_dtype(x.dtype)
     log_likelihood, n_k, first, second = (x.new_empty((*batch, *shape), dtype=dtype) for shape in shapes)
     return log_likelihood, n_k, first, second

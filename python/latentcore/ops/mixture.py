@@ -189,7 +189,7 @@ def _check(x: Tensor, weights: Tensor | None, means: Tensor, precisions_cholesky
         _checks.shape("weights", weights, (*batch, components))
     _checks.one_of("covariance_type", covariance_type, _COVARIANCE_TYPES)
     _checks.like("precisions_cholesky", precisions_cholesky, "x", x)
-    factor_shape = _gradients.covariance_shape(components, dimensions, covariance_type)
+    factor_shape = reference.covariance_shape(components, dimensions, covariance_type)
     _checks.shape("precisions_cholesky", precisions_cholesky, (*batch, *factor_shape))
 
 

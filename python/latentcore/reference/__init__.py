@@ -1,7 +1,14 @@
 """Plain torch twins of the operators: fall-back, test oracle and benchmark baseline in one."""
 
 from latentcore.reference._dtypes import sum_dtype
-from latentcore.reference.mixture import MixtureStatistics, centred_moments, gmm_e_step, gmm_log_prob, gmm_statistics
+from latentcore.reference.mixture import (
+    MixtureStatistics,
+    centred_moments,
+    covariance_shape,
+    gmm_e_step,
+    gmm_log_prob,
+    gmm_statistics,
+)
 from latentcore.reference.reparameterize import philox_normal, reparameterize_kl
 from latentcore.reference.vae_loss import VAELoss, vae_loss
 from latentcore.reference.warp import affine_sampling, inverse_sampling, warp
@@ -11,6 +18,7 @@ __all__ = [
     "VAELoss",
     "affine_sampling",
     "centred_moments",
+    "covariance_shape",
     "gmm_e_step",
     "gmm_log_prob",
     "gmm_statistics",

@@ -12,6 +12,16 @@ from latentcore.reference._dtypes import sum_dtype
 # full (..., K, D, D), tied (..., D, D), diag (..., K, D), spherical (..., K)
 
 
+def covariance_shape(components: int, dimensions: int, covariance_type: str) -> tuple[int, ...]:
+    """The shape of covariances, precisions, their factors and second moments: scikit-learn's."""
+    return {
+        "full": (components, dimensions, dimensions),
+        "tied": (dimensions, dimensions),
+        "diag": (components, dimensions),
+        "spherical": (components,),
+    }[covariance_type]
+
+
 class MixtureStatistics(NamedTuple):
     """What an M-step needs of N samples; the moments are centred on the current means.
 

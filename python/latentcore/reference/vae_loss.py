@@ -30,8 +30,9 @@ def vae_loss(
 ) -> VAELoss:
     """See `latentcore.ops.vae_loss`."""
     dtype = sum_dtype(logits.dtype)
-    x = (target / 255 if target.dtype == torch.uint8 else target).to(dtype).flatten(1)
-    wide_logits = logits.to(dtype).flatten(1)
+    # a column for logits of one dimension, a pixel per sample
+    x = (target / 255 if target.dtype == torch.uint8 else target).to(dtype).unsqueeze(-1).flatten(1)
+    wide_logits = logits.to(dtype).unsqueeze(-1).flatten(1)
     if likelihood == "bernoulli":
         terms = F.binary_cross_entropy_with_logits(wide_logits, x, reduction="none")
     else:

@@ -1,5 +1,6 @@
 """Few-label classification: a VAE trained without labels, a mixture in its latent space, a few labels to read it."""
 
+import hashlib
 import os
 import time
 import warnings
@@ -88,7 +89,10 @@ class FewLabelRun(Run):
     @classmethod
     def open(cls, folder: Path, config: dict[str, Any], model: VAE | Autoencoder) -> "FewLabelRun":
         """The run in `folder`, whose configuration and model are read already."""
-        return cls(folder, config, model, load_mixture(mixture_path(folder)))
+        path = mixture_path(folder)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: expected the mixture of a finished run, found none; resume the training")
+        return cls(folder, config, model, load_mixture(path))
 
     def classify(self, images: Any) -> Tensor:
         """Labels (N,), int64, of images as `encode` takes them."""
@@ -126,18 +130,26 @@ def train_few_label(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(train_images, labelled_images, labels, config)
-    folder = create_run("few-label", config.to_dict(), run_dir)
+    folder = create_run("few-label", {**config.to_dict(), "data": _fingerprint(*data)}, run_dir)
     return _train(folder, config, *data)
 
 
 def resume_few_label(
     folder: str | os.PathLike[str], train_images: Any, labelled_images: Any, labels: Any
 ) -> FewLabelRun:
-    """Go on with a run that was interrupted, with the same images, to the result it would have had."""
+    """Go on with a run that was interrupted, with the same images, to the result it would have had.
+
+    Raises:
+        OSError: A file of the run is missing.
+        ValueError: The images or labels are not those that the run began with, or a file of the run is damaged.
+    """
     folder = Path(folder)
     plain = read_json(folder / "config.json")
-    config = FewLabelConfig.from_dict({key: value for key, value in plain.items() if key != "system"})
-    return _train(folder, config, *_checked(train_images, labelled_images, labels, config))
+    config = FewLabelConfig.from_dict({key: value for key, value in plain.items() if key not in ("system", "data")})
+    data = _checked(train_images, labelled_images, labels, config)
+    if plain.get("data") != _fingerprint(*data):
+        _checks.fail_value("train_images", f"the images and labels with which {folder} began", "others")
+    return _train(folder, config, *data)
 
 
 def plain_mixture(run: Run, train_images: Any, labelled_images: Any, labels: Any) -> GaussianMixture:
@@ -168,6 +180,15 @@ def _train(folder: Path, config: FewLabelConfig, images: Tensor, labelled: Tenso
     }
     write_json(folder / "metrics.json", figures)
     return FewLabelRun(folder, run.config, model, mixture)
+
+
+def _fingerprint(images: Tensor, labelled: Tensor, labels: Tensor) -> str:
+    """A word for the data, so that a run is not continued with other images."""
+    digest = hashlib.sha256()
+    for tensor in (images, labelled, labels):
+        digest.update(repr(tuple(tensor.shape)).encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _build(config: FewLabelConfig) -> VAE:
