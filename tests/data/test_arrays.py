@@ -53,6 +53,28 @@ def test_select_and_draw():
         images.draw(3, seed=0)
 
 
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.h5"])
+def test_a_damaged_byte_is_harmless_or_one_error(tmp_path, name):
+    path = tmp_path / name
+    if name == "a.npz":
+        np.savez_compressed(path, data=IMAGES, labels=LABELS)
+    elif name == "a.npy":
+        np.save(path, IMAGES)
+    else:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("data", data=IMAGES, compression="gzip")
+    content = path.read_bytes()
+    messages = []
+    for place in range(0, len(content), -(-len(content) // 200)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            load_images(path)
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > 10
+    assert all(message.startswith(str(path)) for message in messages)
+
+
 class Hostile:
     def __reduce__(self):
         return os.mkdir, ("executed",)

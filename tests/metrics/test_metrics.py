@@ -26,6 +26,15 @@ def test_mse_and_psnr_are_per_image():
     assert metrics.psnr(a, b).tolist() == pytest.approx([20, float("inf")])
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_types_are_measured_in_float(dtype):
+    a = torch.full((1, 1, 9, 9), 2.0**-13, dtype=dtype)  # its square is 0 in float16
+    b = torch.zeros_like(a)
+    assert metrics.mse(a, b).tolist() == [2.0**-26]
+    assert metrics.psnr(a, b).item() == pytest.approx(78.268, abs=1e-3)
+    assert metrics.ssim(a, b).dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [

@@ -51,6 +51,33 @@ def test_rotations_name_the_angles():
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0°", "30°", "60.5°"]
 
 
+def test_strokes_are_black_on_white_and_colours_stay():
+    red = torch.zeros(4, 3, 5, 5)
+    red[:, 0] = 1
+    assert plots.manifold(red).axes[0].images[0].get_array()[2, 2].tolist() == [1, 0, 0]
+    assert plots.manifold(torch.zeros(4, 5, 5)).axes[0].images[0].get_array()[2, 2] == 1
+
+
+def test_more_classes_and_terms_than_colours():
+    figure = plots.latent_scatter(np.random.default_rng(0).normal(size=(24, 2)), np.arange(24) % 12)
+    assert len(figure.axes[0].collections) == 12
+    panels = plots.loss_curves({f"term {i}": [2.0, 1.0] for i in range(12)}).axes
+    assert [len(panel.lines) for panel in panels] == [1] * 12
+
+
+def test_a_full_disk_leaves_no_picture(tmp_path, monkeypatch):
+    figure = plots.manifold(torch.rand(4, 1, 7, 7))
+
+    def full(path, **kwargs):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure, "savefig", full)
+    with pytest.raises(OSError, match="No space left"):
+        plots.save_figure(figure, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
 def test_saved_figures_are_pictures(tmp_path):
     plots.save_figure(plots.manifold(torch.rand(16, 1, 7, 7)), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
@@ -64,6 +91,11 @@ def test_saved_figures_are_pictures(tmp_path):
     [
         (lambda: plots.manifold(torch.rand(15, 1, 7, 7)), "images: expected a square number"),
         (lambda: plots.latent_scatter(np.zeros((3, 3))), r"z: expected shape \(N, 2\)"),
+        (lambda: plots.latent_scatter(np.zeros((3, 2)), [1, 2]), r"labels: expected shape \(3,\), got \(2,\)"),
+        (lambda: plots.latent_scatter(np.zeros((3, 2)), means=[[0, 0]]), r"covariances: expected shape \(1, 2, 2\)"),
+        (lambda: plots.latent_scatter(np.zeros((3, 2)), means=[0, 0]), r"means: expected shape \(K, 2\)"),
+        (lambda: plots.loss_curves({}), "terms: expected at least one term"),
+        (lambda: plots.image_grid(torch.rand(2, 1, 5, 5), 0), r"columns: expected an int in \[1, "),
         (lambda: plots.image_grid(torch.rand(2, 2, 5, 5), 2), "images: expected shape"),
         (lambda: plots.reconstructions(torch.rand(2, 1, 5, 5), torch.rand(3, 1, 5, 5)), "decoded: expected shape"),
         (lambda: plots.rotations(torch.rand(2, 3, 1, 5, 5), [0]), "images: expected shape"),

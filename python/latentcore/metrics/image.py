@@ -1,4 +1,7 @@
-"""How near two batches of images are; all take images (N, C, H, W) in [0, 1] and return one number per image."""
+"""How near two batches of images are; all take images (N, C, H, W) in [0, 1] and return one number per image.
+
+The numbers are float32, or float64 for float64 images.
+"""
 
 import torch
 from torch import Tensor
@@ -12,7 +15,8 @@ _WINDOW = 7
 def mse(a: Tensor, b: Tensor) -> Tensor:
     """Mean squared error of each image. (N,)."""
     _check(a, b)
-    return (a - b).square().flatten(1).mean(1)
+    dtype = _result_dtype(a)
+    return (a.to(dtype) - b.to(dtype)).square().flatten(1).mean(1)
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
@@ -41,7 +45,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     _check(a, b)
     if min(a.shape[-2:]) < _WINDOW:
         _checks.fail_value("a", f"sides of at least {_WINDOW} pixels", tuple(a.shape))
-    dtype = a.dtype
+    dtype = _result_dtype(a)
     a, b = a.double(), b.double()  # differences of squares lose digits
     sample = _WINDOW**2 / (_WINDOW**2 - 1)
     mean_a, mean_b = _windows(a), _windows(b)
@@ -52,6 +56,10 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     denominator = (mean_a.square() + mean_b.square() + c1) * (variance_a + variance_b + c2)
     return (numerator / denominator).flatten(1).mean(1).to(dtype)
+
+
+def _result_dtype(images: Tensor) -> torch.dtype:
+    return torch.promote_types(images.dtype, torch.float32)
 
 
 def _windows(images: Tensor) -> Tensor:

@@ -21,11 +21,8 @@ def image_grid(images: Tensor, columns: int, *, gap: int = 1) -> np.ndarray:
         columns: Images in a row; the last row is filled up with white.
         gap: White pixels between images.
     """
-    _checks.tensor("images", images)
-    if images.dim() == 3:
-        images = images.unsqueeze(1)
-    if images.dim() != 4 or images.shape[1] not in (1, 3) or not len(images):
-        _checks.fail_value("images", "shape (N, H, W), (N, 1, H, W) or (N, 3, H, W), N > 0", tuple(images.shape))
+    images = _with_channels(images)
+    _checks.integer("columns", columns, 1, 10**6)
     n, channels, height, width = images.shape
     rows = -(-n // columns)
     tiles = torch.ones(rows * columns, channels, height + gap, width + gap)
@@ -38,6 +35,8 @@ def image_grid(images: Tensor, columns: int, *, gap: int = 1) -> np.ndarray:
 
 def reconstructions(originals: Tensor, decoded: Tensor) -> Figure:
     """Originals above their reconstructions, (N, ...) each; some ten to twenty images look best."""
+    _checks.tensor("originals", originals)
+    _checks.tensor("decoded", decoded)
     _checks.shape("decoded", decoded, tuple(originals.shape))
     pairs = torch.cat([originals.float(), decoded.float()])
     return _rows(pairs, len(originals), ["original", "decoded"])
@@ -69,20 +68,34 @@ def manifold(images: Tensor) -> Figure:
         _checks.fail_value("images", "a square number of images", len(images))
     figure = new_figure(6, 6)
     panel = figure.subplots()
-    panel.imshow(1 - image_grid(images, side, gap=0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    panel.imshow(image_grid(_on_white(images), side, gap=0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     panel.set_axis_off()
     panel.set_title("decoded 5–95 % quantiles of the prior", fontsize=11)
     return figure
 
 
+def _with_channels(images: Tensor) -> Tensor:
+    _checks.tensor("images", images)
+    if images.dim() == 3:
+        images = images.unsqueeze(1)
+    if images.dim() != 4 or images.shape[1] not in (1, 3) or not len(images):
+        _checks.fail_value("images", "shape (N, H, W), (N, 1, H, W) or (N, 3, H, W), N > 0", tuple(images.shape))
+    return images
+
+
+def _on_white(images: Tensor) -> Tensor:
+    """Grey images inverted, so that strokes are black on white; photographs as they are."""
+    images = _with_channels(images)
+    return 1 - images if images.shape[1] == 1 else images
+
+
 def _rows(images: Tensor, columns: int, labels: list[str]) -> Figure:
-    """A grid in black on white, with a word beside each row."""
+    """A grid with a word beside each row."""
     rows = len(images) // columns
     height = images.shape[-2] + 1
     figure = new_figure(_TILE * columns + (0.8 if labels else 0.1), _TILE * rows + 0.3)
     panel = figure.subplots()
-    grid = image_grid(1 - images if images.dim() == 3 or images.shape[1] == 1 else images, columns)
-    panel.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    panel.imshow(image_grid(_on_white(images), columns), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     panel.set_xticks([])
     panel.set_yticks([height * r + height / 2 - 1 for r in range(len(labels))], labels)
     panel.tick_params(length=0, labelsize=9)

@@ -1,5 +1,6 @@
 """The latent plane."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,19 @@ def latent_scatter(z: Any, labels: Any = None, *, means: Any = None, covariances
     z = np.asarray(z)
     if z.ndim != 2 or z.shape[1] != 2:
         _checks.fail_value("z", "shape (N, 2)", z.shape)
+    names = np.zeros(len(z), dtype=int) if labels is None else np.asarray(labels)
+    if names.shape != (len(z),):
+        _checks.fail_value("labels", f"shape ({len(z)},)", names.shape)
+    gaussians = [] if means is None else _gaussians(means, covariances)
     figure = new_figure(6, 5.4)
     panel = figure.subplots()
-    names = np.zeros(len(z), dtype=int) if labels is None else np.asarray(labels)
     size = min(25.0, max(3.0, 4000 / max(len(z), 1)))  # few points are drawn large
-    for colour, name in zip(PALETTE * 10, np.unique(names), strict=False):
+    for colour, name in zip(cycle(PALETTE), np.unique(names), strict=False):
         points = z[names == name]
         x, y = points.T
         panel.scatter(x, y, s=size, alpha=0.6, color=colour, linewidths=0, label=str(name), rasterized=True)
-    if means is not None:
-        for mean, covariance in zip(np.asarray(means), np.asarray(covariances), strict=True):
-            _add_ellipses(panel, mean, covariance)
+    for mean, covariance in gaussians:
+        _add_ellipses(panel, mean, covariance)
     if labels is not None:
         panel.legend(
             title="label", markerscale=(36 / size) ** 0.5, frameon=False, loc="upper left", bbox_to_anchor=(1, 1)
@@ -44,6 +47,15 @@ def latent_scatter(z: Any, labels: Any = None, *, means: Any = None, covariances
     panel.set_ylabel("$z_2$")
     tidy(panel)
     return figure
+
+
+def _gaussians(means: Any, covariances: Any) -> list[tuple[Any, Any]]:
+    means, covariances = np.asarray(means), np.asarray(covariances)
+    if means.ndim != 2 or means.shape[1] != 2:
+        _checks.fail_value("means", "shape (K, 2)", means.shape)
+    if covariances.shape != (len(means), 2, 2):
+        _checks.fail_value("covariances", f"shape ({len(means)}, 2, 2)", covariances.shape)
+    return list(zip(means, covariances, strict=True))
 
 
 def _add_ellipses(panel: Axes, mean: Any, covariance: Any) -> None:

@@ -1,9 +1,11 @@
 """Loss curves."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.figure import Figure
 
+from latentcore import _checks
 from latentcore.plots.style import PALETTE, new_figure, tidy
 
 
@@ -13,9 +15,11 @@ def loss_curves(terms: Mapping[str, Sequence[float]]) -> Figure:
     Args:
         terms: Per term its value after every epoch, all of one length; keys are the panels' titles.
     """
+    if not terms:
+        _checks.fail_value("terms", "at least one term", "none")
     figure = new_figure(3.2 * len(terms), 2.8)
     panels = figure.subplots(1, len(terms), squeeze=False)[0]
-    for panel, (name, values), colour in zip(panels, terms.items(), PALETTE, strict=False):
+    for panel, (name, values), colour in zip(panels, terms.items(), cycle(PALETTE), strict=False):
         panel.plot(range(1, len(values) + 1), values, color=colour, linewidth=2)
         panel.set_title(name, fontsize=11)
         panel.set_xlabel("epoch", fontsize=9)
