@@ -43,7 +43,7 @@ class Figure:
 
 def report(suite: str, rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """The content of a suite's JSON file."""
-    return {"suite": suite, "commit": _commit(), "machine": _machine(), "seconds": seconds, "rows": list(rows)}
+    return {"suite": suite, "commit": _commit(), "machine": machine(), "seconds": seconds, "rows": list(rows)}
 
 
 def _commit() -> str:
@@ -51,7 +51,8 @@ def _commit() -> str:
     return answer.stdout.strip() or "unknown"
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What a figure depends on, without the machine's name."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -7,6 +7,7 @@
 
 #include "common/checks.h"
 #include "common/dispatch.h"
+#include "cpu/huge_pages.h"
 #include "cpu/mixture_plan.h"
 
 namespace latentcore {
@@ -59,7 +60,7 @@ Tensor new_batched(const Tensor& x, const std::vector<int64_t>& sizes, ScalarTyp
   std::vector<int64_t> shape;
   for (int64_t i = 0; i + 2 < x.dim(); ++i) shape.push_back(x.size(i));
   shape.insert(shape.end(), sizes.begin(), sizes.end());
-  return torch::stable::new_empty(x, shape, dtype);
+  return advise_huge_pages(torch::stable::new_empty(x, shape, dtype));
 }
 
 // What the operators are called with, checked and contiguous.
@@ -200,7 +201,7 @@ Tensor gmm_score(const Tensor& grad_, const Tensor& x_, const Tensor& weights, c
   const Problem& problem = arguments.problem;
   check_parameter(grad_, x_, compute_dtype(x_.scalar_type()), {}, "grad");
   const Tensor grad = torch::stable::contiguous(grad_);
-  const Tensor score = torch::stable::empty_like(arguments.x);
+  const Tensor score = advise_huge_pages(torch::stable::empty_like(arguments.x));
 
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
@@ -220,7 +221,7 @@ Statistics gmm_moments(const Tensor& resp_, const Tensor& x_, const Tensor& mean
   const Problem& problem = arguments.problem;
   check_parameter(resp_, x_, compute_dtype(x_.scalar_type()), {problem.N, problem.K}, "resp");
   const Tensor resp = torch::stable::contiguous(resp_);
-  const Tensor score = torch::stable::empty_like(arguments.x);
+  const Tensor score = advise_huge_pages(torch::stable::empty_like(arguments.x));
   const Statistics sums = summed(arguments, [&]<class T>(Type<T>, const auto& mixture, int64_t row, int64_t count,
                                                          const auto& work, double* part) {
     const auto loop = loops<MixtureLoops<T>>().moments;

@@ -6,6 +6,7 @@
 
 #include "cpu/parallel.h"
 #include "cpu/simd/mixture.h"
+#include "cpu/simd/tiles.h"
 
 namespace latentcore {
 
@@ -40,19 +41,31 @@ struct Problem {
   int64_t cost() const { return K * (is_triangular(type) ? D * D / 8 + D + 2 : D + 2); }
 };
 
-// The upper triangle of P, column after column or row after row.
-template <class T>
-void pack_columns(const T* P, int64_t D, compute_t<T>* out) {
-  for (int64_t j = 0; j < D; ++j) {
-    for (int64_t i = 0; i <= j; ++i) *out++ = load(P[i * D + j]);
-  }
+// Numbers in a packed triangle: a tile of columns reaches down to its last column's diagonal.
+inline int64_t packed_size(int64_t D) {
+  int64_t size = 0;
+  for_tiles<kTileWidth>(D, [&](int64_t j, auto tile) { size += tile.width * (j + tile.width); });
+  return size;
 }
 
+// The upper triangle of P by tiles of columns, each row after row.
+template <class T>
+void pack_columns(const T* P, int64_t D, compute_t<T>* out) {
+  for_tiles<kTileWidth>(D, [&](int64_t j, auto tile) {
+    for (int64_t i = 0; i < j + tile.width; ++i) {
+      for (int64_t c = j; c < j + tile.width; ++c) *out++ = i <= c ? load(P[i * D + c]) : compute_t<T>(0);
+    }
+  });
+}
+
+// The upper triangle of P by tiles of rows, each column after column.
 template <class T>
 void pack_rows(const T* P, int64_t D, compute_t<T>* out) {
-  for (int64_t i = 0; i < D; ++i) {
-    for (int64_t j = i; j < D; ++j) *out++ = load(P[i * D + j]);
-  }
+  for_tiles<kTileWidth>(D, [&](int64_t i, auto tile) {
+    for (int64_t j = i; j < D; ++j) {
+      for (int64_t r = i; r < i + tile.width; ++r) *out++ = r <= j ? load(P[r * D + j]) : compute_t<T>(0);
+    }
+  });
 }
 
 // The parameters of every mixture of the batch in the type of computation.
@@ -64,7 +77,7 @@ class Mixtures {
   // `weights` may be null
   Mixtures(const Problem& problem, const T* weights, const T* means, const T* precisions)
       : problem_(problem),
-        factor_size_(is_triangular(problem.type) ? problem.triangle() : problem.D),
+        factor_size_(is_triangular(problem.type) ? packed_size(problem.D) : problem.D),
         factors_(is_triangular(problem.type) ? problem.factors() : problem.K),
         means_(at(problem.batch * problem.K * problem.D)),
         columns_(at(problem.batch * factors_ * factor_size_)),

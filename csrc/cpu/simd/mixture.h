@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/simd/mixture_block.h"
+#include "cpu/simd/mixture_moments.h"
 
 namespace latentcore {
 
@@ -36,14 +37,15 @@ struct MixtureLoops {
 namespace latentcore {
 namespace {
 
-// Calls body(begin, size) for every block of samples, with the block in work.x.
+// Calls body(begin, size, rounded) for every block of samples, with the block in work.x; `rounded` is the size in whole
+// registers.
 template <class T, class Body>
 LATENTCORE_FUNCTION void for_blocks(int64_t D, const T* x, int64_t count, const MixtureWorkspace<compute_t<T>>& work,
                                     Body body) {
   for (int64_t begin = 0; begin < count; begin += work.size) {
     const int64_t size = min(work.size, count - begin);
     load_transposed(x + begin * D, size, D, work.size, work.x);
-    body(begin, size);
+    body(begin, size, rounded_up<compute_t<T>>(size));
   }
 }
 
@@ -51,8 +53,8 @@ template <class T>
 void gmm_log_prob(const Mixture<compute_t<T>>& mixture, const T* x, int64_t count,
                   const MixtureWorkspace<compute_t<T>>& work, compute_t<T>* out) {
   const int64_t K = mixture.K;
-  for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size) {
-    log_densities(mixture, size, work);
+  for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
+    log_densities(mixture, rounded, work);
     store_transposed(work.joint, size, K, work.size, out + begin * K);
   });
 }
@@ -61,14 +63,9 @@ template <class T>
 void gmm_e_step(const Mixture<compute_t<T>>& mixture, const T* x, int64_t count,
                 const MixtureWorkspace<compute_t<T>>& work, compute_t<T>* log_prob_norm, compute_t<T>* log_resp) {
   const int64_t K = mixture.K;
-  for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size) {
-    log_densities(mixture, size, work);
-    log_sum_exp(K, size, work);
-    for (int64_t k = 0; k < K; ++k) {
-      compute_t<T>* joint = work.joint + k * work.size;
-#pragma omp simd
-      for (int64_t s = 0; s < size; ++s) joint[s] -= finite_or_zero(work.norm[s]);
-    }
+  for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
+    log_densities(mixture, rounded, work);
+    normalize(K, rounded, work);
     store_block(work.norm, size, log_prob_norm + begin);
     store_transposed(work.joint, size, K, work.size, log_resp + begin * K);
   });
@@ -77,14 +74,13 @@ void gmm_e_step(const Mixture<compute_t<T>>& mixture, const T* x, int64_t count,
 template <class T>
 void gmm_statistics(const Mixture<compute_t<T>>& mixture, const T* x, const T* sample_weight, int64_t count,
                     const MixtureWorkspace<compute_t<T>>& work, double* sums) {
-  for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size) {
-    log_densities(mixture, size, work);
+  for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
+    log_densities(mixture, rounded, work);
     responsibilities(mixture.K, sample_weight, begin, size, work);
     sums[0] += static_cast<double>(sum_block(work.norm, size));
     for (int64_t k = 0; k < mixture.K; ++k) {
-      scale_joint(k, size, work);
-      subtract_mean(mixture, k, size, work);
-      add_moments(mixture, k, size, work, sums);
+      scale_joint(k, rounded, work);
+      add_moments(mixture, k, rounded, work, sums);
     }
   });
 }
@@ -93,16 +89,16 @@ template <class T>
 void gmm_score(const Mixture<compute_t<T>>& mixture, compute_t<T> grad, const T* x, const T* sample_weight,
                int64_t count, const MixtureWorkspace<compute_t<T>>& work, T* out) {
   const int64_t D = mixture.D;
-  for_blocks(D, x, count, work, [&](int64_t begin, int64_t size) {
-    log_densities(mixture, size, work);
+  for_blocks(D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
+    log_densities(mixture, rounded, work);
     responsibilities(mixture.K, sample_weight, begin, size, work);
 #pragma omp simd
-    for (int64_t s = 0; s < size; ++s) work.scale[s] *= grad;
-    clear_score(D, size, work);
+    for (int64_t s = 0; s < rounded; ++s) work.scale[s] *= grad;
+    clear_score(D, rounded, work);
     for (int64_t k = 0; k < mixture.K; ++k) {
-      scale_joint(k, size, work);
-      subtract_mean(mixture, k, size, work);
-      add_score(mixture, k, size, work);
+      scale_joint(k, rounded, work);
+      subtract_mean(mixture, k, rounded, work);
+      add_score(mixture, k, rounded, work);
     }
     store_transposed(work.score, size, D, work.size, out + begin * D);
   });
@@ -112,13 +108,13 @@ template <class T>
 void gmm_moments(const Mixture<compute_t<T>>& mixture, const compute_t<T>* resp, const T* x, int64_t count,
                  const MixtureWorkspace<compute_t<T>>& work, T* out, double* sums) {
   const int64_t K = mixture.K, D = mixture.D;
-  for_blocks(D, x, count, work, [&](int64_t begin, int64_t size) {
+  for_blocks(D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
     load_transposed(resp + begin * K, size, K, work.size, work.joint);
-    clear_score(D, size, work);
+    clear_score(D, rounded, work);
     for (int64_t k = 0; k < K; ++k) {
-      subtract_mean(mixture, k, size, work);
-      add_moments(mixture, k, size, work, sums);
-      add_score(mixture, k, size, work);
+      add_moments(mixture, k, rounded, work, sums);
+      subtract_mean(mixture, k, rounded, work);
+      add_score(mixture, k, rounded, work);
     }
     store_transposed(work.score, size, D, work.size, out + begin * D);
   });

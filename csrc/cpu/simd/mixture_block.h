@@ -1,4 +1,4 @@
-// The steps of the mixture operators on one block of samples.
+// The steps of the mixture operators on one block of samples, their moments apart.
 #pragma once
 
 #include "cpu/simd/levels.h"
@@ -12,51 +12,123 @@ struct Mixture {
   CovarianceType type;
   int64_t K, D;
   const C* means;    // (K, D)
-  const C* columns;  // triangular: the columns of P, packed; else (K, D), the diagonal of P
-  const C* rows;     // triangular: the rows of P, packed
+  const C* columns;  // triangular: P, packed by tiles of columns; else (K, D), the diagonal of P
+  const C* rows;     // triangular: P, packed by tiles of rows
   int64_t stride;    // from one component's triangle to the next; 0 for tied
   const C* offsets;  // (K), the log density at the mean, plus the log weight where there is one
 };
 
-// Room for one block of samples; a block holds at most `size` of them, transposed so that loops run over samples.
+// Room for one block of samples; a block holds at most `size` of them, transposed so that loops run over samples. It is
+// filled up with zeros to whole registers, and the samples that are not there have the scale 0.
 template <class C>
 struct MixtureWorkspace {
   int64_t size;
   C* x;           // (D, size)
   C* difference;  // (D, size), x - mu_k
-  C* whitened;    // (D, size), P_k^T (x - mu_k)
+  C* whitened;    // (D, size), P_k^T (x - mu_k), or differences times responsibilities
   C* score;       // (D, size)
   C* joint;       // (K, size), log densities, then exponentials, then responsibilities
   C* norm;        // (size)
   C* scale;       // (size)
 };
 
+// Dimensions up to which the loops over features are unrolled and everything of a sample stays in registers.
+constexpr int64_t kSmallD = 4;
+
 }  // namespace latentcore
 
 #ifdef LATENTCORE_LEVEL
 
 #include "cpu/simd/block.h"
+#include "cpu/simd/tiles.h"
+#include "cpu/simd/vector.h"
 
 namespace latentcore {
 namespace {
 
-// out (columns, stride) = source (count, columns) transposed
+// Registers of samples that are handled at once.
+constexpr int64_t kSampleTile = kAvx512 ? 4 : 2;
+
+// `count` samples, filled up to whole registers
+template <class C>
+LATENTCORE_FUNCTION int64_t rounded_up(int64_t count) {
+  return (count + kLanes<C> - 1) / kLanes<C> * kLanes<C>;
+}
+
+// body(s, Width<v>) for all samples, v registers of them at once; `count` is a multiple of a register.
+template <class C, class Body>
+LATENTCORE_FUNCTION void for_registers(int64_t count, Body body) {
+  for_tiles<kSampleTile>(count / kLanes<C>, [&](int64_t at, auto constant) { body(at * kLanes<C>, constant); });
+}
+
+// Calls square(s, j) for the squares of a register's side in a matrix of `count` samples and `columns` numbers for each,
+// and strip(s_begin, s_end, j_begin, j_end) for the two strips that are left.
+template <class C, class Square, class Strip>
+LATENTCORE_FUNCTION void for_squares(int64_t count, int64_t columns, Square square, Strip strip) {
+  constexpr int64_t lanes = kLanes<C>;
+  const int64_t whole_count = count / lanes * lanes, whole_columns = columns / lanes * lanes;
+  for (int64_t s = 0; s < whole_count; s += lanes) {
+    for (int64_t j = 0; j < whole_columns; j += lanes) square(s, j);
+  }
+  strip(0, whole_count, whole_columns, columns);
+  strip(whole_count, count, 0, columns);
+}
+
+// out (columns, stride) = source (count, columns) transposed, filled up with zeros
 template <class T>
 LATENTCORE_FUNCTION void load_transposed(const T* source, int64_t count, int64_t columns, int64_t stride,
                                          compute_t<T>* out) {
-  for (int64_t j = 0; j < columns; ++j) {
+  using C = compute_t<T>;
+  for_squares<C>(
+      count, columns,
+      [&](int64_t s, int64_t j) {
+        C row[kLanes<C>];
+        Vector<C> rows[kLanes<C>];
+        LATENTCORE_UNROLL
+        for (int64_t i = 0; i < kLanes<C>; ++i) {
+          load_block(source + (s + i) * columns + j, kLanes<C>, row);
+          rows[i] = load_vector(row);
+        }
+        transpose<C>(rows);
+        LATENTCORE_UNROLL
+        for (int64_t i = 0; i < kLanes<C>; ++i) store_vector<C>(rows[i], out + (j + i) * stride + s);
+      },
+      [&](int64_t s_begin, int64_t s_end, int64_t j_begin, int64_t j_end) {
+        for (int64_t j = j_begin; j < j_end; ++j) {
 #pragma omp simd
-    for (int64_t s = 0; s < count; ++s) out[j * stride + s] = load(source[s * columns + j]);
+          for (int64_t s = s_begin; s < s_end; ++s) out[j * stride + s] = load(source[s * columns + j]);
+        }
+      });
+  for (int64_t j = 0; j < columns; ++j) {
+    for (int64_t s = count; s < rounded_up<C>(count); ++s) out[j * stride + s] = 0;
   }
 }
 
+// out (count, columns) = source (columns, stride) transposed
 template <class T>
 LATENTCORE_FUNCTION void store_transposed(const compute_t<T>* source, int64_t count, int64_t columns, int64_t stride,
                                           T* out) {
-  for (int64_t j = 0; j < columns; ++j) {
+  using C = compute_t<T>;
+  for_squares<C>(
+      count, columns,
+      [&](int64_t s, int64_t j) {
+        C row[kLanes<C>];
+        Vector<C> rows[kLanes<C>];
+        LATENTCORE_UNROLL
+        for (int64_t i = 0; i < kLanes<C>; ++i) rows[i] = load_vector(source + (j + i) * stride + s);
+        transpose<C>(rows);
+        LATENTCORE_UNROLL
+        for (int64_t i = 0; i < kLanes<C>; ++i) {
+          store_vector<C>(rows[i], row);
+          store_block(row, kLanes<C>, out + (s + i) * columns + j);
+        }
+      },
+      [&](int64_t s_begin, int64_t s_end, int64_t j_begin, int64_t j_end) {
+        for (int64_t j = j_begin; j < j_end; ++j) {
 #pragma omp simd
-    for (int64_t s = 0; s < count; ++s) out[s * columns + j] = store<T>(source[j * stride + s]);
-  }
+          for (int64_t s = s_begin; s < s_end; ++s) out[s * columns + j] = store<T>(source[j * stride + s]);
+        }
+      });
 }
 
 template <class C>
@@ -71,48 +143,107 @@ LATENTCORE_FUNCTION void subtract_mean(const Mixture<C>& mixture, int64_t k, int
   }
 }
 
-// Calls body(at, Width<w>) for stretches of w = 8, 4, 2 or 1 that make up `length`: loops over samples handle several
-// rows at once, and their number is a constant.
-template <int64_t value>
-struct Width {
-  static constexpr int64_t width = value;
-};
-template <class Body>
-LATENTCORE_FUNCTION void for_widths(int64_t length, Body body) {
-  int64_t at = 0;
-  for (; at + 8 <= length; at += 8) body(at, Width<8>{});
-  if (at + 4 <= length) body(at, Width<4>{}), at += 4;
-  if (at + 2 <= length) body(at, Width<2>{}), at += 2;
-  if (at < length) body(at, Width<1>{});
+// out[c][v] = sum_i factor[i][c] in[i][v] over `length` rows of `in`
+template <int64_t width, int64_t vectors, class C>
+LATENTCORE_FUNCTION void multiply(const C* factor, const C* in, int64_t length, int64_t stride,
+                                  Vector<C> (&out)[width][vectors]) {
+  for (int64_t i = 0; i < length; ++i, in += stride, factor += width) {
+    LATENTCORE_UNROLL
+    for (int64_t v = 0; v < vectors; ++v) {
+      const Vector<C> row = load_vector(in + v * kLanes<C>);
+      LATENTCORE_UNROLL
+      for (int64_t c = 0; c < width; ++c) out[c][v] += factor[c] * row;
+    }
+  }
 }
 
-// out[s] = sum_i factor[i] in[i][s]
-template <class C>
-LATENTCORE_FUNCTION void multiply(const C* factor, const C* in, int64_t length, int64_t stride, int64_t count, C* out) {
-  for_widths(length, [&](int64_t at, auto constant) {
-    constexpr int64_t width = decltype(constant)::width;
-    const C* row = in + at * stride;
-#pragma omp simd
-    for (int64_t s = 0; s < count; ++s) {
-      C sum = at == 0 ? C(0) : out[s];
-#pragma GCC unroll 8
-      for (int64_t c = 0; c < width; ++c) sum += factor[at + c] * row[c * stride + s];
-      out[s] = sum;
-    }
+// squares[s] = |P_k^T (x - mu_k)|^2 for a triangular factor and x - mu_k in work.difference; `keep` leaves
+// P_k^T (x - mu_k) in work.whitened.
+template <bool keep, class C>
+LATENTCORE_FUNCTION void whiten(const Mixture<C>& mixture, int64_t k, int64_t count, const MixtureWorkspace<C>& work,
+                                C* squares) {
+  for_registers<C>(count, [&](int64_t s, auto samples) {
+    constexpr int64_t vectors = decltype(samples)::width;
+    const C* factor = mixture.columns + k * mixture.stride;
+    Vector<C> square[vectors] = {};
+    for_tiles<kTileWidth>(mixture.D, [&](int64_t j, auto columns) {
+      constexpr int64_t width = decltype(columns)::width;
+      Vector<C> y[width][vectors] = {};
+      multiply<width, vectors>(factor, work.difference + s, j + width, work.size, y);
+      factor += width * (j + width);
+      LATENTCORE_UNROLL
+      for (int64_t c = 0; c < width; ++c) {
+        LATENTCORE_UNROLL
+        for (int64_t v = 0; v < vectors; ++v) {
+          square[v] += y[c][v] * y[c][v];
+          if constexpr (keep) store_vector<C>(y[c][v], work.whitened + (j + c) * work.size + s + v * kLanes<C>);
+        }
+      }
+    });
+    LATENTCORE_UNROLL
+    for (int64_t v = 0; v < vectors; ++v) store_vector<C>(square[v], squares + s + v * kLanes<C>);
   });
 }
 
-// out[s] = |P_k^T (x - mu_k)|^2 for a triangular factor; P_k^T (x - mu_k) is left in work.whitened.
+// squares[s] = |P_k^T (x - mu_k)|^2 for D <= kSmallD, all in registers
+template <int64_t D, class C>
+LATENTCORE_FUNCTION void small_squares(const Mixture<C>& mixture, int64_t k, int64_t count,
+                                       const MixtureWorkspace<C>& work, C* squares) {
+  const C* mean = mixture.means + k * D;
+  for (int64_t s = 0; s < count; s += kLanes<C>) {
+    const C* factor = mixture.columns + k * mixture.stride;
+    Vector<C> difference[D], square = {};
+    LATENTCORE_UNROLL
+    for (int64_t i = 0; i < D; ++i) difference[i] = load_vector(work.x + i * work.size + s) - mean[i];
+    for_tiles<kTileWidth>(D, [&](int64_t j, auto columns) {
+      constexpr int64_t width = decltype(columns)::width;
+      LATENTCORE_UNROLL
+      for (int64_t c = 0; c < width; ++c) {
+        Vector<C> y = {};
+        LATENTCORE_UNROLL
+        for (int64_t i = 0; i <= j + c; ++i) y += factor[i * width + c] * difference[i];
+        square += y * y;
+      }
+      factor += width * (j + width);
+    });
+    store_vector<C>(square, squares + s);
+  }
+}
+
 template <class C>
-LATENTCORE_FUNCTION void whiten(const Mixture<C>& mixture, int64_t k, int64_t count, const MixtureWorkspace<C>& work,
-                                C* out) {
-  const C* column = mixture.columns + k * mixture.stride;
-  for (int64_t j = 0; j < mixture.D; ++j) {
-    C* y = work.whitened + j * work.size;
-    multiply(column, work.difference, j + 1, work.size, count, y);
-    column += j + 1;
-#pragma omp simd
-    for (int64_t s = 0; s < count; ++s) out[s] = (j == 0 ? C(0) : out[s]) + y[s] * y[s];
+LATENTCORE_FUNCTION void diagonal_squares(const Mixture<C>& mixture, int64_t k, int64_t count,
+                                          const MixtureWorkspace<C>& work, C* squares) {
+  const C* mean = mixture.means + k * mixture.D;
+  const C* factor = mixture.columns + k * mixture.D;
+  for_registers<C>(count, [&](int64_t s, auto samples) {
+    constexpr int64_t vectors = decltype(samples)::width;
+    Vector<C> square[vectors] = {};
+    for (int64_t i = 0; i < mixture.D; ++i) {
+      LATENTCORE_UNROLL
+      for (int64_t v = 0; v < vectors; ++v) {
+        const Vector<C> y = (load_vector(work.x + i * work.size + s + v * kLanes<C>) - mean[i]) * factor[i];
+        square[v] += y * y;
+      }
+    }
+    LATENTCORE_UNROLL
+    for (int64_t v = 0; v < vectors; ++v) store_vector<C>(square[v], squares + s + v * kLanes<C>);
+  });
+}
+
+// Calls body(Width<D>) for 1 <= D <= kSmallD, or returns false.
+template <class Body>
+LATENTCORE_FUNCTION bool for_small(int64_t D, Body body) {
+  switch (D) {
+    case 1:
+      return body(Width<1>{}), true;
+    case 2:
+      return body(Width<2>{}), true;
+    case 3:
+      return body(Width<3>{}), true;
+    case 4:
+      return body(Width<4>{}), true;
+    default:
+      return false;
   }
 }
 
@@ -121,21 +252,13 @@ template <class C>
 LATENTCORE_FUNCTION void log_densities(const Mixture<C>& mixture, int64_t count, const MixtureWorkspace<C>& work) {
   for (int64_t k = 0; k < mixture.K; ++k) {
     C* joint = work.joint + k * work.size;
-    if (is_triangular(mixture.type)) {
+    if (!is_triangular(mixture.type)) {
+      diagonal_squares(mixture, k, count, work, joint);
+    } else if (!for_small(mixture.D, [&](auto constant) {
+                 small_squares<decltype(constant)::width>(mixture, k, count, work, joint);
+               })) {
       subtract_mean(mixture, k, count, work);
-      whiten(mixture, k, count, work, joint);
-    } else {
-      const C* mean = mixture.means + k * mixture.D;
-      const C* factor = mixture.columns + k * mixture.D;
-#pragma omp simd
-      for (int64_t s = 0; s < count; ++s) {
-        C square = 0;
-        for (int64_t i = 0; i < mixture.D; ++i) {
-          const C y = (work.x[i * work.size + s] - mean[i]) * factor[i];
-          square += y * y;
-        }
-        joint[s] = square;
-      }
+      whiten<false>(mixture, k, count, work, joint);
     }
     const C offset = mixture.offsets[k];
 #pragma omp simd
@@ -143,120 +266,82 @@ LATENTCORE_FUNCTION void log_densities(const Mixture<C>& mixture, int64_t count,
   }
 }
 
-// norm[s] = the greatest joint value; -inf where there is none
+// norm[s] = the greatest of joint[k][s], or 0 where all are -inf
 template <class C>
 LATENTCORE_FUNCTION void greatest_joint(int64_t K, int64_t count, const MixtureWorkspace<C>& work) {
+  for_registers<C>(count, [&](int64_t s, auto samples) {
+    constexpr int64_t vectors = decltype(samples)::width;
+    Vector<C> greatest[vectors];
+    LATENTCORE_UNROLL
+    for (int64_t v = 0; v < vectors; ++v) greatest[v] = load_vector(work.joint + s + v * kLanes<C>);
+    for (int64_t k = 1; k < K; ++k) {
+      LATENTCORE_UNROLL
+      for (int64_t v = 0; v < vectors; ++v) {
+        const Vector<C> joint = load_vector(work.joint + k * work.size + s + v * kLanes<C>);
+        greatest[v] = joint > greatest[v] ? joint : greatest[v];
+      }
+    }
+    LATENTCORE_UNROLL
+    for (int64_t v = 0; v < vectors; ++v) store_vector<C>(greatest[v], work.norm + s + v * kLanes<C>);
+  });
 #pragma omp simd
-  for (int64_t s = 0; s < count; ++s) {
-    C greatest = -static_cast<C>(__builtin_inf());
-    for (int64_t k = 0; k < K; ++k) greatest = max(work.joint[k * work.size + s], greatest);
-    work.norm[s] = finite_or_zero(greatest);
-  }
+  for (int64_t s = 0; s < count; ++s) work.norm[s] = finite_or_zero(work.norm[s]);
 }
 
-// norm[s] = log sum_k exp(joint[k][s])
-template <class C>
-LATENTCORE_FUNCTION void log_sum_exp(int64_t K, int64_t count, const MixtureWorkspace<C>& work) {
-  greatest_joint(K, count, work);
-#pragma omp simd
-  for (int64_t s = 0; s < count; ++s) {
-    C sum = 0;
-    for (int64_t k = 0; k < K; ++k) sum += exp(work.joint[k * work.size + s] - work.norm[s]);
-    work.norm[s] += log(sum);
-  }
-}
-
-// joint becomes exp(joint - greatest); norm[s] = log sum_k exp(joint[k][s]); joint times scale are the
-// responsibilities, weighted.
-template <class T, class C>
-LATENTCORE_FUNCTION void responsibilities(int64_t K, const T* sample_weight, int64_t begin, int64_t count,
-                                          const MixtureWorkspace<C>& work) {
-  greatest_joint(K, count, work);
-#pragma omp simd
-  for (int64_t s = 0; s < count; ++s) work.scale[s] = 0;
+// scale[s] = sum_k exp(joint[k][s] - norm[s]); `keep` leaves the exponentials in joint.
+template <bool keep, class C>
+LATENTCORE_FUNCTION void sum_exponentials(int64_t K, int64_t count, const MixtureWorkspace<C>& work) {
   for (int64_t k = 0; k < K; ++k) {
     C* joint = work.joint + k * work.size;
 #pragma omp simd
     for (int64_t s = 0; s < count; ++s) {
-      joint[s] = exp(joint[s] - work.norm[s]);
-      work.scale[s] += joint[s];
+      const C value = exp(joint[s] - work.norm[s]);
+      work.scale[s] = k == 0 ? value : work.scale[s] + value;
+      if (keep) joint[s] = value;
     }
   }
+}
+
+// joint becomes the log responsibilities, norm log sum_k exp(joint), which is -inf where no component reaches a sample.
+template <class C>
+LATENTCORE_FUNCTION void normalize(int64_t K, int64_t count, const MixtureWorkspace<C>& work) {
+  greatest_joint(K, count, work);
+  sum_exponentials<false>(K, count, work);
 #pragma omp simd
-  for (int64_t s = 0; s < count; ++s) {
+  for (int64_t s = 0; s < count; ++s) work.norm[s] += log(work.scale[s]);
+  for (int64_t k = 0; k < K; ++k) {
+    C* joint = work.joint + k * work.size;
+#pragma omp simd
+    for (int64_t s = 0; s < count; ++s) joint[s] -= finite_or_zero(work.norm[s]);
+  }
+}
+
+// joint becomes the responsibilities, weighted; norm[s] = log sum_k exp(joint[k][s]), weighted.
+template <class T, class C>
+LATENTCORE_FUNCTION void responsibilities(int64_t K, const T* sample_weight, int64_t begin, int64_t count,
+                                          const MixtureWorkspace<C>& work) {
+  const int64_t rounded = rounded_up<C>(count);
+  greatest_joint(K, rounded, work);
+  sum_exponentials<true>(K, rounded, work);
+#pragma omp simd
+  for (int64_t s = 0; s < rounded; ++s) {
     const C sum = work.scale[s];
     work.norm[s] += log(sum);
     work.scale[s] = responsibility_scale(C(1), sum);
   }
-  if (sample_weight == nullptr) return;
+  for (int64_t s = count; s < rounded; ++s) work.scale[s] = 0;
+  if (sample_weight != nullptr) {
 #pragma omp simd
-  for (int64_t s = 0; s < count; ++s) {
-    const C weight = load(sample_weight[begin + s]);
-    work.scale[s] *= weight;
-    // a sample of weight 0 counts nothing, even where its likelihood is 0
-    work.norm[s] = weight == C(0) ? C(0) : weight * work.norm[s];
-  }
-}
-
-// out[c] += sum_s weighted[s] difference[c][s]. The sums are scalars, since reductions of an array do not become SIMD
-// code.
-template <int64_t width, class C>
-LATENTCORE_FUNCTION void add_products(const C* weighted, const C* difference, int64_t stride, int64_t count,
-                                      double* out) {
-  if constexpr (width == 8) {
-    add_products<4>(weighted, difference, stride, count, out);
-    add_products<4>(weighted, difference + 4 * stride, stride, count, out + 4);
-  } else {
-    C sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-#pragma omp simd reduction(+ : sum0, sum1, sum2, sum3)
     for (int64_t s = 0; s < count; ++s) {
-      sum0 += weighted[s] * difference[s];
-      if constexpr (width >= 2) sum1 += weighted[s] * difference[stride + s];
-      if constexpr (width == 4) sum2 += weighted[s] * difference[2 * stride + s];
-      if constexpr (width == 4) sum3 += weighted[s] * difference[3 * stride + s];
-    }
-    const C sums[] = {sum0, sum1, sum2, sum3};
-    for (int64_t c = 0; c < width; ++c) out[c] += static_cast<double>(sums[c]);
-  }
-}
-
-// Adds the moments of component k for r = joint[k]; work.difference holds x - mu_k, work.norm is overwritten.
-template <class C>
-LATENTCORE_FUNCTION void add_moments(const Mixture<C>& mixture, int64_t k, int64_t count,
-                                     const MixtureWorkspace<C>& work, double* sums) {
-  const int64_t K = mixture.K, D = mixture.D;
-  const C* resp = work.joint + k * work.size;
-  double* first = sums + 1 + K + k * D;
-  double* second = sums + 1 + K + K * D;
-  if (mixture.type == CovarianceType::full) second += k * (D * (D + 1) / 2);
-  if (mixture.type == CovarianceType::diag) second += k * D;
-  if (mixture.type == CovarianceType::spherical) second += k;
-  sums[1 + k] += static_cast<double>(sum_block(resp, count));
-  for (int64_t i = 0; i < D; ++i) {
-    const C* difference = work.difference + i * work.size;
-    C* weighted = work.norm;
-    C sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t s = 0; s < count; ++s) {
-      weighted[s] = resp[s] * difference[s];
-      sum += weighted[s];
-    }
-    first[i] += static_cast<double>(sum);
-    if (is_triangular(mixture.type)) {
-      for_widths(i + 1, [&](int64_t j, auto constant) {
-        constexpr int64_t width = decltype(constant)::width;
-        add_products<width>(weighted, work.difference + j * work.size, work.size, count, second + j);
-      });
-      second += i + 1;
-    } else {
-      add_products<1>(weighted, difference, work.size, count, second);
-      if (mixture.type == CovarianceType::diag) ++second;
+      const C weight = load(sample_weight[begin + s]);
+      work.scale[s] *= weight;
+      // a sample of weight 0 counts nothing, even where its likelihood is 0
+      work.norm[s] = weight == C(0) ? C(0) : weight * work.norm[s];
     }
   }
 }
 
-// Adds r d log N_k / dx = -r P_k P_k^T (x - mu_k) to work.score, for r = joint[k]; work.difference holds x - mu_k,
-// work.norm is overwritten.
+// Adds r d log N_k / dx = -r P_k P_k^T (x - mu_k) to work.score, for r = joint[k]; work.difference holds x - mu_k.
 template <class C>
 LATENTCORE_FUNCTION void add_score(const Mixture<C>& mixture, int64_t k, int64_t count,
                                    const MixtureWorkspace<C>& work) {
@@ -272,16 +357,23 @@ LATENTCORE_FUNCTION void add_score(const Mixture<C>& mixture, int64_t k, int64_t
     }
     return;
   }
-  whiten(mixture, k, count, work, work.norm);
-  const C* row = mixture.rows + k * mixture.stride;
-  for (int64_t i = 0; i < D; ++i) {
-    C* product = work.norm;
-    C* score = work.score + i * stride;
-    multiply(row, work.whitened + i * stride, D - i, stride, count, product);
-    row += D - i;
-#pragma omp simd
-    for (int64_t s = 0; s < count; ++s) score[s] -= resp[s] * product[s];
-  }
+  whiten<true>(mixture, k, count, work, work.norm);
+  for_registers<C>(count, [&](int64_t s, auto samples) {
+    constexpr int64_t vectors = decltype(samples)::width;
+    const C* factor = mixture.rows + k * mixture.stride;
+    for_tiles<kTileWidth>(D, [&](int64_t i, auto rows) {
+      constexpr int64_t width = decltype(rows)::width;
+      Vector<C> product[width][vectors] = {};
+      multiply<width, vectors>(factor, work.whitened + i * stride + s, D - i, stride, product);
+      factor += width * (D - i);
+      for (int64_t c = 0; c < width; ++c) {
+        for (int64_t v = 0; v < vectors; ++v) {
+          C* score = work.score + (i + c) * stride + s + v * kLanes<C>;
+          store_vector<C>(load_vector(score) - load_vector(resp + s + v * kLanes<C>) * product[c][v], score);
+        }
+      }
+    });
+  });
 }
 
 template <class C>
