@@ -20,11 +20,11 @@ STABLE_TORCH_LIBRARY(latentcore, m) {
       "gmm_moments(Tensor resp, Tensor x, Tensor means, Tensor precisions_cholesky, str covariance_type) "
       "-> (Tensor score, Tensor n_k, Tensor first, Tensor second)");
   m.def(
-      "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, str likelihood, float scale, "
-      "bool with_gradient) -> (Tensor reconstruction, Tensor kl, Tensor gradient)");
+      "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, float beta, str likelihood, float scale, "
+      "bool mean, bool with_gradient) -> (Tensor loss, Tensor reconstruction, Tensor kl, Tensor gradient)");
   m.def(
-      "vae_loss_backward(Tensor grad_reconstruction, Tensor grad_kl, Tensor gradient, Tensor mu, Tensor logvar) "
-      "-> (Tensor grad_logits, Tensor grad_mu, Tensor grad_logvar)");
+      "vae_loss_backward(Tensor? grad_loss, Tensor? grad_reconstruction, Tensor? grad_kl, Tensor gradient, Tensor mu, "
+      "Tensor logvar, float beta, bool mean) -> (Tensor grad_logits, Tensor grad_mu, Tensor grad_logvar)");
   m.def("warp(Tensor images, Tensor matrix, str interpolation, float fill, ScalarType dtype) -> Tensor");
   m.def(
       "warp_backward(Tensor grad, Tensor images, Tensor matrix, str interpolation, float fill, bool for_images, "

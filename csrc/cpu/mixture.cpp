@@ -72,9 +72,9 @@ struct Arguments {
   Arguments(const Tensor& x_, const std::optional<Tensor>& weights_, const Tensor& means_, const Tensor& precisions_,
             const std::string& covariance_type, const std::optional<Tensor>& sample_weight_)
       : problem(problem_of(x_, means_, precisions_, covariance_type)),
-        x(torch::stable::contiguous(x_)),
-        means(torch::stable::contiguous(means_)),
-        precisions_cholesky(torch::stable::contiguous(precisions_)),
+        x(as_contiguous(x_)),
+        means(as_contiguous(means_)),
+        precisions_cholesky(as_contiguous(precisions_)),
         weights(checked(weights_, problem.K, "weights")),
         sample_weight(checked(sample_weight_, problem.N, "sample_weight")) {}
 
@@ -96,7 +96,7 @@ struct Arguments {
   std::optional<Tensor> checked(const std::optional<Tensor>& tensor, int64_t size, const char* name) const {
     if (!tensor) return {};
     check_parameter(*tensor, x, x.scalar_type(), {size}, name);
-    return torch::stable::contiguous(*tensor);
+    return as_contiguous(*tensor);
   }
 };
 
@@ -200,7 +200,7 @@ Tensor gmm_score(const Tensor& grad_, const Tensor& x_, const Tensor& weights, c
   const Arguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight);
   const Problem& problem = arguments.problem;
   check_parameter(grad_, x_, compute_dtype(x_.scalar_type()), {}, "grad");
-  const Tensor grad = torch::stable::contiguous(grad_);
+  const Tensor grad = as_contiguous(grad_);
   const Tensor score = advise_huge_pages(torch::stable::empty_like(arguments.x));
 
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
@@ -220,7 +220,7 @@ Statistics gmm_moments(const Tensor& resp_, const Tensor& x_, const Tensor& mean
   const Arguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {});
   const Problem& problem = arguments.problem;
   check_parameter(resp_, x_, compute_dtype(x_.scalar_type()), {problem.N, problem.K}, "resp");
-  const Tensor resp = torch::stable::contiguous(resp_);
+  const Tensor resp = as_contiguous(resp_);
   const Tensor score = advise_huge_pages(torch::stable::empty_like(arguments.x));
   const Statistics sums = summed(arguments, [&]<class T>(Type<T>, const auto& mixture, int64_t row, int64_t count,
                                                          const auto& work, double* part) {

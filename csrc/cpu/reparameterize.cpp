@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "common/rows.h"
+#include "cpu/huge_pages.h"
 #include "cpu/parallel.h"
 
 namespace latentcore {
@@ -13,9 +14,9 @@ uint64_t seed_value(const Tensor& seed) { return static_cast<uint64_t>(*data<int
 std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu_, const Tensor& logvar_, const Tensor& seed,
                                              int64_t offset) {
   check_reparameterize(mu_, logvar_, seed);
-  const Tensor mu = torch::stable::contiguous(mu_);
-  const Tensor logvar = torch::stable::contiguous(logvar_);
-  const Tensor z = torch::stable::empty_like(mu);
+  const Tensor mu = as_contiguous(mu_);
+  const Tensor logvar = as_contiguous(logvar_);
+  const Tensor z = advise_huge_pages(torch::stable::empty_like(mu));
   Tensor kl = torch::stable::new_empty(mu, leading_sizes(mu), compute_dtype(mu.scalar_type()));
   const auto [rows, L] = rows_of(mu);
   if (L == 0) return {z, torch::stable::zero_(kl)};
@@ -35,12 +36,12 @@ std::tuple<Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, con
                                                       const Tensor& logvar_, const Tensor& seed, int64_t offset) {
   check_reparameterize(mu_, logvar_, seed);
   check_reparameterize_grads(grad_z_, grad_kl_, mu_);
-  const Tensor mu = torch::stable::contiguous(mu_);
-  const Tensor logvar = torch::stable::contiguous(logvar_);
-  const Tensor grad_z = torch::stable::contiguous(grad_z_);
-  const Tensor grad_kl = torch::stable::contiguous(grad_kl_);
-  const Tensor grad_mu = torch::stable::empty_like(mu);
-  const Tensor grad_logvar = torch::stable::empty_like(mu);
+  const Tensor mu = as_contiguous(mu_);
+  const Tensor logvar = as_contiguous(logvar_);
+  const Tensor grad_z = as_contiguous(grad_z_);
+  const Tensor grad_kl = as_contiguous(grad_kl_);
+  const Tensor grad_mu = advise_huge_pages(torch::stable::empty_like(mu));
+  const Tensor grad_logvar = advise_huge_pages(torch::stable::empty_like(mu));
   const auto [rows, L] = rows_of(mu);
   if (L == 0) return {grad_mu, grad_logvar};
 

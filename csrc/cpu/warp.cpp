@@ -5,6 +5,7 @@
 
 #include "common/checks.h"
 #include "common/dispatch.h"
+#include "cpu/huge_pages.h"
 #include "cpu/parallel.h"
 
 namespace latentcore {
@@ -39,11 +40,11 @@ void dispatch_result(ScalarType dtype, Body&& body) {
 
 Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolation, double fill, ScalarType dtype) {
   check_arguments(images_, matrix_, interpolation);
-  const Tensor images = torch::stable::contiguous(images_);
-  const Tensor matrix = torch::stable::contiguous(matrix_);
+  const Tensor images = as_contiguous(images_);
+  const Tensor matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, dtype);
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
-  const Tensor out = torch::stable::new_empty(images, {N, A, C, H, W}, dtype);
+  const Tensor out = advise_huge_pages(torch::stable::new_empty(images, {N, A, C, H, W}, dtype));
   const WarpShape shape{C, H, W, interpolation == "nearest", fill};
   const int64_t image_bytes = C * H * W * static_cast<int64_t>(images.element_size());
   const bool bytes = images.scalar_type() == ScalarType::Byte;
@@ -74,9 +75,9 @@ std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& imag
                                          std::string interpolation, double fill, bool for_images, bool for_matrix) {
   check_arguments(images_, matrix_, interpolation);
   check_dim(grad_, 5, "grad");
-  const Tensor grad = torch::stable::contiguous(grad_);
-  const Tensor images = torch::stable::contiguous(images_);
-  const Tensor matrix = torch::stable::contiguous(matrix_);
+  const Tensor grad = as_contiguous(grad_);
+  const Tensor images = as_contiguous(images_);
+  const Tensor matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, grad.scalar_type());
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
   STD_TORCH_CHECK(grad.numel() == N * A * C * H * W, "grad: expected the shape of the result");

@@ -1,4 +1,4 @@
-// exp, log, log1p, sqrt and the sine and cosine of a fraction of a turn, for float and double.
+// exp, log, artanh near 0, sqrt and the sine and cosine of a fraction of a turn, for float and double.
 //
 // On the host each is straight-line code without branches or tables, so that a loop over it becomes SIMD code at every
 // instruction set; on CUDA the device library serves. Polynomials: Cephes (Moshier), expf/exp/logf/log/sin/cos.
@@ -25,8 +25,12 @@ LATENTCORE_FUNCTION double abs(double x) { return bit_copy<double>(bit_copy<uint
 
 LATENTCORE_FUNCTION float exp(float x) { return ::expf(x); }
 LATENTCORE_FUNCTION double exp(double x) { return ::exp(x); }
+LATENTCORE_FUNCTION float exp_nonpositive(float x) { return ::expf(x); }
+LATENTCORE_FUNCTION double exp_nonpositive(double x) { return ::exp(x); }
 LATENTCORE_FUNCTION float log(float x) { return ::logf(x); }
 LATENTCORE_FUNCTION double log(double x) { return ::log(x); }
+LATENTCORE_FUNCTION float log_normal(float x) { return ::logf(x); }
+LATENTCORE_FUNCTION double log_normal(double x) { return ::log(x); }
 LATENTCORE_FUNCTION float sqrt(float x) { return ::sqrtf(x); }
 LATENTCORE_FUNCTION double sqrt(double x) { return ::sqrt(x); }
 
@@ -55,13 +59,22 @@ constexpr double kRoundDouble = 6755399441055744.0;
 
 }  // namespace detail
 
-LATENTCORE_FUNCTION float exp(float x) {
-  // NaN fails both comparisons and goes through unchanged
-  const float clamped = x > 89.0f ? 89.0f : (x < -104.0f ? -104.0f : x);
-  const float shifted = clamped * 1.44269504088896341f + detail::kRoundFloat;
-  const float n = shifted - detail::kRoundFloat;
-  const uint32_t exponent = bit_copy<uint32_t>(shifted) - bit_copy<uint32_t>(detail::kRoundFloat);
-  float r = clamped - n * 0.693359375f;
+namespace detail {
+
+// exp(x) = fraction * 2^exponent with a fraction near 1, the exponent in two's complement
+struct FloatPower {
+  float fraction;
+  uint32_t exponent;
+};
+struct DoublePower {
+  double fraction;
+  uint64_t exponent;
+};
+
+LATENTCORE_FUNCTION FloatPower exp_parts(float x) {
+  const float shifted = x * 1.44269504088896341f + kRoundFloat;
+  const float n = shifted - kRoundFloat;
+  float r = x - n * 0.693359375f;
   r = r + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -70,17 +83,13 @@ LATENTCORE_FUNCTION float exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  // two factors, since 2^n alone leaves the range of normal numbers at both ends
-  const uint32_t half_exponent = detail::halve(exponent);
-  return p * detail::power_of_two(half_exponent) * detail::power_of_two(exponent - half_exponent);
+  return {p, bit_copy<uint32_t>(shifted) - bit_copy<uint32_t>(kRoundFloat)};
 }
 
-LATENTCORE_FUNCTION double exp(double x) {
-  const double clamped = x > 710.0 ? 710.0 : (x < -746.0 ? -746.0 : x);
-  const double shifted = clamped * 1.4426950408889634073599 + detail::kRoundDouble;
-  const double n = shifted - detail::kRoundDouble;
-  const uint64_t exponent = bit_copy<uint64_t>(shifted) - bit_copy<uint64_t>(detail::kRoundDouble);
-  double r = clamped - n * 6.93145751953125e-1;
+LATENTCORE_FUNCTION DoublePower exp_parts(double x) {
+  const double shifted = x * 1.4426950408889634073599 + kRoundDouble;
+  const double n = shifted - kRoundDouble;
+  double r = x - n * 6.93145751953125e-1;
   r = r - n * 1.42860682030941723212e-6;
   const double rr = r * r;
   double p = 1.26177193074810590878e-4;
@@ -90,19 +99,46 @@ LATENTCORE_FUNCTION double exp(double x) {
   q = q * rr + 2.52448340349684104192e-3;
   q = q * rr + 2.27265548208155028766e-1;
   q = q * rr + 2.00000000000000000009e0;
-  const double e = 1.0 + 2.0 * (p / (q - p));
-  const uint64_t half_exponent = detail::halve(exponent);
-  return e * detail::power_of_two(half_exponent) * detail::power_of_two(exponent - half_exponent);
+  return {1.0 + 2.0 * (p / (q - p)), bit_copy<uint64_t>(shifted) - bit_copy<uint64_t>(kRoundDouble)};
 }
 
-LATENTCORE_FUNCTION float log(float x) {
-  const bool tiny = x < 1.17549435e-38f;
-  const float scaled = tiny ? x * 33554432.0f : x;  // 2^25 lifts denormal numbers
-  const auto bits = bit_copy<uint32_t>(scaled);
+// Two factors, since 2^n alone leaves the range of normal numbers at both ends.
+template <class Power>
+LATENTCORE_FUNCTION auto scale(Power power) {
+  const auto half = halve(power.exponent);
+  return power.fraction * power_of_two(half) * power_of_two(power.exponent - half);
+}
+
+}  // namespace detail
+
+// NaN fails both comparisons and goes through unchanged.
+LATENTCORE_FUNCTION float exp(float x) {
+  return detail::scale(detail::exp_parts(x > 89.0f ? 89.0f : (x < -104.0f ? -104.0f : x)));
+}
+LATENTCORE_FUNCTION double exp(double x) {
+  return detail::scale(detail::exp_parts(x > 710.0 ? 710.0 : (x < -746.0 ? -746.0 : x)));
+}
+
+// exp(x) for x <= 0, with 0 in place of results that are not normal numbers. The selections choose between constants:
+// g++ makes SIMD code of no other.
+LATENTCORE_FUNCTION float exp_nonpositive(float x) {
+  const float kept = x < -87.3f ? 0.0f : 1.0f;
+  const detail::FloatPower power = detail::exp_parts(x < -87.3f ? -87.3f : x);
+  return power.fraction * kept * detail::power_of_two(power.exponent);
+}
+LATENTCORE_FUNCTION double exp_nonpositive(double x) {
+  const double kept = x < -708.3 ? 0.0 : 1.0;
+  const detail::DoublePower power = detail::exp_parts(x < -708.3 ? -708.3 : x);
+  return power.fraction * kept * detail::power_of_two(power.exponent);
+}
+
+// log of a finite number > 0 that is not denormal, plus log(2^shift)
+LATENTCORE_FUNCTION float log_normal(float x, float shift = 0.0f) {
+  const auto bits = bit_copy<uint32_t>(x);
   // mantissa in [sqrt(1/2), sqrt(2)); the exponent is biased by 256 to stay positive
   const uint32_t biased = (bits - 0x3f3504f3u + (256u << 23)) >> 23;
   const float m = bit_copy<float>(bits - ((biased - 256u) << 23)) - 1.0f;
-  const float n = static_cast<float>(static_cast<int32_t>(biased) - (tiny ? 281 : 256));
+  const float n = static_cast<float>(static_cast<int32_t>(biased) - 256) + shift;
   const float mm = m * m;
   float p = 7.0376836292e-2f;
   p = p * m - 1.1514610310e-1f;
@@ -116,23 +152,25 @@ LATENTCORE_FUNCTION float log(float x) {
   float y = m * mm * p;
   y = y - n * 2.12194440e-4f;
   y = y - 0.5f * mm;
-  float result = m + y;
-  result = result + n * 0.693359375f;
+  return m + y + n * 0.693359375f;
+}
+
+LATENTCORE_FUNCTION float log(float x) {
+  const bool tiny = x < 1.17549435e-38f;
   const float infinity = __builtin_inff();
+  float result = log_normal(tiny ? x * 33554432.0f : x, tiny ? -25.0f : 0.0f);
   result = x == infinity ? infinity : result;
   result = x == 0.0f ? -infinity : result;
   return x >= 0.0f ? result : __builtin_nanf("");
 }
 
-LATENTCORE_FUNCTION double log(double x) {
-  const bool tiny = x < 2.2250738585072014e-308;
-  const double scaled = tiny ? x * 18014398509481984.0 : x;  // 2^54
-  const auto bits = bit_copy<uint64_t>(scaled);
+LATENTCORE_FUNCTION double log_normal(double x, double shift = 0.0) {
+  const auto bits = bit_copy<uint64_t>(x);
   const uint64_t biased = (bits - 0x3fe6a09e667f3bcdu + (uint64_t{2048} << 52)) >> 52;
   const double m = bit_copy<double>(bits - ((biased - 2048u) << 52)) - 1.0;
   // a small integer to double without the conversion that only AVX-512 has: through the low bits of 1.5 * 2^52
   const double n = bit_copy<double>(bit_copy<uint64_t>(detail::kRoundDouble) + biased) - detail::kRoundDouble -
-                   (tiny ? 2102.0 : 2048.0);
+                   2048.0 + shift;
   const double mm = m * m;
   double p = 1.01875663804580931796e-4;
   p = p * m + 4.97494994976747001425e-1;
@@ -148,9 +186,13 @@ LATENTCORE_FUNCTION double log(double x) {
   double y = m * (mm * p / q);
   y = y - n * 2.121944400546905827679e-4;
   y = y - 0.5 * mm;
-  double result = m + y;
-  result = result + n * 0.693359375;
+  return m + y + n * 0.693359375;
+}
+
+LATENTCORE_FUNCTION double log(double x) {
+  const bool tiny = x < 2.2250738585072014e-308;
   const double infinity = __builtin_inf();
+  double result = log_normal(tiny ? x * 18014398509481984.0 : x, tiny ? -54.0 : 0.0);
   result = x == infinity ? infinity : result;
   result = x == 0.0 ? -infinity : result;
   return x >= 0.0 ? result : __builtin_nan("");
@@ -158,11 +200,27 @@ LATENTCORE_FUNCTION double log(double x) {
 
 #endif
 
-// log(1 + x) for x >= 0, accurate where x is small: the rounding error of 1 + x is put back.
-template <class T>
-LATENTCORE_FUNCTION T log1p(T x) {
-  const T u = T(1) + x;
-  return log(u) + (x - (u - T(1))) / u;
+// 2 artanh(s) = log((1 + s) / (1 - s)) for |s| <= 1/3, by its series.
+LATENTCORE_FUNCTION float twice_artanh(float s) {
+  const float ss = s * s;
+  float p = 0.0666666667f;
+  p = p * ss + 0.0769230769f;
+  p = p * ss + 0.0909090909f;
+  p = p * ss + 0.1111111111f;
+  p = p * ss + 0.1428571429f;
+  p = p * ss + 0.2f;
+  p = p * ss + 0.3333333333f;
+  const float twice = s + s;
+  return twice + twice * ss * p;
+}
+
+LATENTCORE_FUNCTION double twice_artanh(double s) {
+  const double ss = s * s;
+  double p = 1.0 / 33;
+  LATENTCORE_UNROLL
+  for (int n = 31; n >= 3; n -= 2) p = p * ss + 1.0 / n;
+  const double twice = s + s;
+  return twice + twice * ss * p;
 }
 
 // sin and cos of x * pi / 2 for x in [-1/2, 1/2] (an eighth of a turn to either side).

@@ -40,7 +40,7 @@ LATENTCORE_FUNCTION Philox4 philox4x32_10(uint64_t counter_low, uint64_t counter
 template <class T>
 LATENTCORE_FUNCTION void box_muller(uint32_t a, uint32_t b, T& first, T& second) {
   // (a + 1/2) / 2^32 lies in (0, 1): the logarithm is finite
-  const T radius = sqrt(T(-2) * log((static_cast<T>(a) + T(0.5)) * T(2.3283064365386963e-10)));
+  const T radius = sqrt(T(-2) * log_normal((static_cast<T>(a) + T(0.5)) * T(2.3283064365386963e-10)));
   // The quarter turn nearest to the angle is found in integers, so that the rest is exact in float too.
   const uint32_t quarter = (b + 0x20000000u) >> 30;
   const auto rest = static_cast<int32_t>(b - (quarter << 30));

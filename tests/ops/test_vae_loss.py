@@ -84,7 +84,9 @@ def test_opcheck(likelihood, with_gradient, bytes_):
     logits, target, mu, logvar = inputs((3, 2, 5))
     target = (255 * target).to(torch.uint8) if bytes_ else target
     logits = logits.requires_grad_(with_gradient)
-    torch.library.opcheck(torch.ops.latentcore.vae_loss, (logits, target, mu, logvar, likelihood, 0.5, with_gradient))
+    for mean in (False, True):
+        arguments = (logits, target, mu, logvar, 2.0, likelihood, 0.5, mean, with_gradient)
+        torch.library.opcheck(torch.ops.latentcore.vae_loss, arguments)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

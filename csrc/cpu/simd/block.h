@@ -3,12 +3,11 @@
 
 #include <cstdint>
 
-#include "math/philox.h"
 #include "math/storage.h"
 
 namespace latentcore {
 
-// Elements in a block; a multiple of 4, so that a block holds whole Philox counters.
+// Elements in a block.
 constexpr int64_t kBlock = 256;
 
 template <class T>
@@ -42,19 +41,5 @@ struct BlockSum {
     return static_cast<T>(result);
   }
 };
-
-// The noise of the elements first ... first + size - 1. `buffer` holds kBlock + 8 numbers; returns where in it the
-// noise of `first` stands.
-template <class T>
-LATENTCORE_FUNCTION const T* normal_block(uint64_t seed, uint64_t first, int64_t size, T* buffer) {
-  const uint64_t counter = first / 4;
-  const int64_t lane = static_cast<int64_t>(first % 4);
-  const int64_t counters = (lane + size + 3) / 4;
-#pragma omp simd
-  for (int64_t i = 0; i < counters; ++i) {
-    normal4(seed, counter + static_cast<uint64_t>(i), buffer + 4 * i);
-  }
-  return buffer + lane;
-}
 
 }  // namespace latentcore

@@ -295,7 +295,7 @@ LATENTCORE_FUNCTION void sum_exponentials(int64_t K, int64_t count, const Mixtur
     C* joint = work.joint + k * work.size;
 #pragma omp simd
     for (int64_t s = 0; s < count; ++s) {
-      const C value = exp(joint[s] - work.norm[s]);
+      const C value = exp_nonpositive(joint[s] - work.norm[s]);
       work.scale[s] = k == 0 ? value : work.scale[s] + value;
       if (keep) joint[s] = value;
     }

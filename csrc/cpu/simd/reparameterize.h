@@ -25,6 +25,7 @@ struct ReparameterizeLoops {
 #ifdef LATENTCORE_LEVEL
 
 #include "cpu/simd/block.h"
+#include "cpu/simd/noise.h"
 #include "math/gaussian.h"
 
 namespace latentcore {
@@ -53,7 +54,7 @@ template <class T>
 void reparameterize(const T* mu, const T* logvar, uint64_t seed, uint64_t offset, int64_t row_begin, int64_t row_end,
                     int64_t L, T* z, compute_t<T>* kl) {
   using C = compute_t<T>;
-  C m[kBlock], v[kBlock], sample[kBlock], term[kBlock], noise_buffer[kBlock + 8];
+  C m[kBlock], v[kBlock], sample[kBlock], term[kBlock], noise_buffer[kNoiseBuffer];
   BlockSum<C> row_sum;
   for (int64_t begin = row_begin * L, end; begin < row_end * L; begin = end) {
     end = block_end(begin, row_end, L);
@@ -80,7 +81,7 @@ void reparameterize_backward(const T* grad_z, const compute_t<T>* grad_kl, const
                              uint64_t offset, int64_t row_begin, int64_t row_end, int64_t L, T* grad_mu,
                              T* grad_logvar) {
   using C = compute_t<T>;
-  C m[kBlock], v[kBlock], gz[kBlock], gkl[kBlock], gm[kBlock], gv[kBlock], noise_buffer[kBlock + 8];
+  C m[kBlock], v[kBlock], gz[kBlock], gkl[kBlock], gm[kBlock], gv[kBlock], noise_buffer[kNoiseBuffer];
   for (int64_t begin = row_begin * L, end; begin < row_end * L; begin = end) {
     end = block_end(begin, row_end, L);
     const int64_t size = end - begin;

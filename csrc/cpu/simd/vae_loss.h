@@ -10,9 +10,9 @@ struct VaeLossLoops {
   using C = compute_t<T>;
 
   // The target is uint8 (divided by 255) where `bytes` is set, else of type T. inverse_variance > 0 chooses the
-  // Gaussian likelihood, 0 the Bernoulli one. `gradient` may be null.
-  void (*reconstruction)(const T* logits, const void* target, bool bytes, double inverse_variance, int64_t row_begin,
-                         int64_t row_end, int64_t P, C* reconstruction, T* gradient);
+  // Gaussian likelihood, 0 the Bernoulli one. `gradient`, which may be null, gets the gradient times `factor`.
+  void (*reconstruction)(const T* logits, const void* target, bool bytes, double inverse_variance, C factor,
+                         int64_t row_begin, int64_t row_end, int64_t P, C* reconstruction, T* gradient);
   // KL(N(mu, exp(logvar)) || N(0, 1)), summed over the latents
   void (*kl)(const T* mu, const T* logvar, int64_t row_begin, int64_t row_end, int64_t L, C* kl);
   // out[row] = factor[row] * values[row]
@@ -36,51 +36,58 @@ struct VaeLossLoops {
 namespace latentcore {
 namespace {
 
-template <class T>
-LATENTCORE_FUNCTION void load_target(const void* target, bool bytes, int64_t first, int64_t size, compute_t<T>* out) {
+// The term of every pixel of a row, summed, with its gradient. term(logit, target) -> Term
+template <bool with_gradient, class T, class Target, class TermOf>
+LATENTCORE_FUNCTION compute_t<T> row_terms(const T* logits, const Target* target, compute_t<T> unit,
+                                           compute_t<T> factor, int64_t P, T* gradient, TermOf term) {
   using C = compute_t<T>;
-  if (!bytes) return load_block(static_cast<const T*>(target) + first, size, out);
-  const uint8_t* pixels = static_cast<const uint8_t*>(target) + first;
-#pragma omp simd
-  for (int64_t i = 0; i < size; ++i) out[i] = static_cast<C>(pixels[i]) / C(255);
-}
-
-template <class C>
-LATENTCORE_FUNCTION void terms(const C* logit, const C* target, C inverse_variance, int64_t size, C* value,
-                               C* gradient) {
-  if (inverse_variance > C(0)) {
-#pragma omp simd
-    for (int64_t i = 0; i < size; ++i) {
-      const Term<C> term = gaussian_term(logit[i], target[i], inverse_variance);
-      value[i] = term.value;
-      gradient[i] = term.gradient;
+  double total = 0;
+  for (int64_t begin = 0; begin < P; begin += kBlock) {
+    const int64_t end = min(begin + kBlock, P);
+    C sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = begin; i < end; ++i) {
+      const Term<C> t = term(static_cast<C>(load(logits[i])), unit * static_cast<C>(load(target[i])));
+      sum += t.value;
+      if constexpr (with_gradient) gradient[i] = store<T>(factor * t.gradient);
     }
-    return;
+    total += static_cast<double>(sum);
   }
-#pragma omp simd
-  for (int64_t i = 0; i < size; ++i) {
-    const Term<C> term = bernoulli_term(logit[i], target[i]);
-    value[i] = term.value;
-    gradient[i] = term.gradient;
-  }
+  return static_cast<C>(total);
 }
 
-template <class T>
-void sum_reconstruction(const T* logits, const void* target, bool bytes, double inverse_variance, int64_t row_begin,
-                        int64_t row_end, int64_t P, compute_t<T>* result, T* gradient) {
+template <class T, class Target>
+LATENTCORE_FUNCTION void sum_rows(const T* logits, const Target* target, compute_t<T> unit, double inverse_variance,
+                                  compute_t<T> factor, int64_t row_begin, int64_t row_end, int64_t P,
+                                  compute_t<T>* result, T* gradient) {
   using C = compute_t<T>;
-  C logit[kBlock], x[kBlock], value[kBlock], slope[kBlock];
+  const C weight = static_cast<C>(inverse_variance);
+  const auto bernoulli = [](C logit, C x) __attribute__((always_inline)) { return bernoulli_term(logit, x); };
+  const auto gaussian = [=](C logit, C x) __attribute__((always_inline)) { return gaussian_term(logit, x, weight); };
   for (int64_t row = row_begin; row < row_end; ++row) {
-    BlockSum<C> sum;
-    for (int64_t begin = row * P; begin < (row + 1) * P; begin += kBlock) {
-      const int64_t size = min(kBlock, (row + 1) * P - begin);
-      load_block(logits + begin, size, logit);
-      load_target<T>(target, bytes, begin, size, x);
-      terms(logit, x, static_cast<C>(inverse_variance), size, value, slope);
-      sum.add(value, size);
-      if (gradient != nullptr) store_block(slope, size, gradient + begin);
+    const T* from = logits + row * P;
+    const Target* x = target + row * P;
+    if (gradient == nullptr) {
+      result[row] = weight > C(0) ? row_terms<false>(from, x, unit, factor, P, gradient, gaussian)
+                                  : row_terms<false>(from, x, unit, factor, P, gradient, bernoulli);
+    } else {
+      T* slope = gradient + row * P;
+      result[row] = weight > C(0) ? row_terms<true>(from, x, unit, factor, P, slope, gaussian)
+                                  : row_terms<true>(from, x, unit, factor, P, slope, bernoulli);
     }
-    result[row] = sum.take();
+  }
+}
+
+template <class T>
+void sum_reconstruction(const T* logits, const void* target, bool bytes, double inverse_variance, compute_t<T> factor,
+                        int64_t row_begin, int64_t row_end, int64_t P, compute_t<T>* result, T* gradient) {
+  using C = compute_t<T>;
+  if (bytes) {
+    sum_rows(logits, static_cast<const uint8_t*>(target), C(1) / C(255), inverse_variance, factor, row_begin, row_end,
+             P, result, gradient);
+  } else {
+    sum_rows(logits, static_cast<const T*>(target), C(1), inverse_variance, factor, row_begin, row_end, P, result,
+             gradient);
   }
 }
 

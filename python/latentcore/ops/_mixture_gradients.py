@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore import _native, reference
-from latentcore.ops._registration import once_differentiable
+from latentcore import reference
+from latentcore.ops._registration import register, register_backward
 
 # shapes: (..., N, D) samples, (..., K, D) means, K components
 
@@ -164,19 +164,11 @@ def _expand(grad: Tensor, like: Tensor) -> Tensor:
     return grad.reshape(grad.shape + (1,) * (like.dim() - grad.dim()))
 
 
-def register() -> None:
-    """Register fakes and gradients, once, where the native library has brought the schemas."""
-    torch.library.register_fake("latentcore::gmm_parameter_gradients", _fake_parameter_gradients)
-    if not _native.cpu_library.loaded:
-        return
-    library = torch.library
-    library.register_fake("latentcore::gmm_log_prob", _fake_log_prob)
-    library.register_fake("latentcore::gmm_e_step", _fake_e_step)
-    library.register_fake("latentcore::gmm_statistics", _fake_statistics)
-    library.register_fake("latentcore::gmm_score", _fake_score)
-    library.register_fake("latentcore::gmm_moments", _fake_moments)
-    library.register_autograd("latentcore::gmm_log_prob", _log_prob_backward, setup_context=_setup_log_prob)
-    library.register_autograd("latentcore::gmm_e_step", _e_step_backward, setup_context=_setup_e_step)
-    library.register_autograd("latentcore::gmm_statistics", _statistics_backward, setup_context=_setup_statistics)
-    for operator in ("gmm_score", "gmm_moments", "gmm_parameter_gradients"):
-        once_differentiable(operator)
+log_prob = register("gmm_log_prob", fake=_fake_log_prob, setup_context=_setup_log_prob, backward=_log_prob_backward)
+e_step = register("gmm_e_step", fake=_fake_e_step, setup_context=_setup_e_step, backward=_e_step_backward)
+statistics = register(
+    "gmm_statistics", fake=_fake_statistics, setup_context=_setup_statistics, backward=_statistics_backward
+)
+register_backward("gmm_score", fake=_fake_score)
+register_backward("gmm_moments", fake=_fake_moments)
+register_backward("gmm_parameter_gradients", fake=_fake_parameter_gradients)

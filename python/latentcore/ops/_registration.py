@@ -1,17 +1,65 @@
 """What every operator's registration shares."""
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
+from torch._C import _AutoDispatchBelowAutograd
+from torch._C._functorch import peek_interpreter_stack
 
 from latentcore import _native
 
 
-def once_differentiable(operator: str) -> None:
-    """Make a second derivative through a backward operator an error, not a silent constant."""
+def register(
+    operator: str, *, fake: Callable[..., Any], setup_context: Callable[..., None], backward: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Register an operator's fake kernel and its derivative, and return what to call.
+
+    That is the operator itself where code is traced or transformed. In plain eager mode it is an autograd.Function of
+    the same formulas: a derivative that is registered in Python costs twice as much per call, which matters for small
+    batches.
+    """
+    if not _native.cpu_library.loaded:
+        return _missing
+    name = f"latentcore::{operator}"
+    torch.library.register_fake(name, fake)
+    torch.library.register_autograd(name, backward, setup_context=setup_context)
+    overload = getattr(torch.ops.latentcore, operator).default
+
+    class Eager(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *inputs: Any) -> Any:
+            with _AutoDispatchBelowAutograd():
+                output = overload(*inputs)
+            setup_context(ctx, inputs, output)
+            return output
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Any) -> Any:
+            if torch.is_grad_enabled():  # a second derivative is on the way, and has to fail
+                return backward(ctx, *grads)
+            with _AutoDispatchBelowAutograd():
+                return backward(ctx, *grads)
+
+    Eager.__name__ = Eager.__qualname__ = operator
+
+    def call(*inputs: Any) -> Any:
+        plain = not torch.compiler.is_compiling() and peek_interpreter_stack() is None
+        return Eager.apply(*inputs) if plain else overload(*inputs)  # type: ignore[no-untyped-call]
+
+    return call
+
+
+def _missing(*inputs: Any) -> NoReturn:
+    raise RuntimeError("this operator needs the native library")
+
+
+def register_backward(operator: str, fake: Callable[..., Any]) -> None:
+    """Register a backward operator; its own derivative is an error, not a silent constant."""
 
     def fail(ctx: Any, *grads: Any) -> NoReturn:
         raise RuntimeError(f"latentcore::{operator} is differentiable once only; there is no double backward")
 
-    if _native.cpu_library.loaded:
+    if hasattr(torch.ops.latentcore, operator):
+        torch.library.register_fake(f"latentcore::{operator}", fake)
         torch.library.register_autograd(f"latentcore::{operator}", fail)

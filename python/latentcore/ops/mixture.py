@@ -1,6 +1,5 @@
 """Gaussian mixtures: log densities, responsibilities, and what an M-step needs, in one pass over the samples."""
 
-import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
@@ -53,7 +52,7 @@ def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covarian
     _check(x, None, means, precisions_cholesky, covariance_type)
     if not _native.has_kernel("gmm_log_prob", x):
         return reference.gmm_log_prob(x, means, precisions_cholesky, covariance_type)
-    log_prob: Tensor = torch.ops.latentcore.gmm_log_prob(x, means, precisions_cholesky, covariance_type)
+    log_prob: Tensor = _gradients.log_prob(x, means, precisions_cholesky, covariance_type)
     return log_prob
 
 
@@ -101,7 +100,7 @@ def gmm_e_step(
     _check(x, weights, means, precisions_cholesky, covariance_type)
     if not _native.has_kernel("gmm_e_step", x):
         return reference.gmm_e_step(x, weights, means, precisions_cholesky, covariance_type)
-    log_prob_norm, log_resp = torch.ops.latentcore.gmm_e_step(x, weights, means, precisions_cholesky, covariance_type)
+    log_prob_norm, log_resp = _gradients.e_step(x, weights, means, precisions_cholesky, covariance_type)
     return log_prob_norm, log_resp
 
 
@@ -170,7 +169,7 @@ def gmm_statistics(
             x, weights, means, precisions_cholesky, covariance_type, sample_weight=sample_weight
         )
     return MixtureStatistics(
-        *torch.ops.latentcore.gmm_statistics(x, weights, means, precisions_cholesky, covariance_type, sample_weight)
+        *_gradients.statistics(x, weights, means, precisions_cholesky, covariance_type, sample_weight)
     )
 
 
@@ -191,6 +190,3 @@ def _check(x: Tensor, weights: Tensor | None, means: Tensor, precisions_cholesky
     _checks.like("precisions_cholesky", precisions_cholesky, "x", x)
     factor_shape = reference.covariance_shape(components, dimensions, covariance_type)
     _checks.shape("precisions_cholesky", precisions_cholesky, (*batch, *factor_shape))
-
-
-_gradients.register()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
-from latentcore.ops._registration import once_differentiable
+from latentcore.ops._registration import register, register_backward
 
 # shapes: (..., L) latents
 
@@ -61,13 +61,13 @@ def reparameterize_kl(
     seed_tensor = _seed_tensor(seed, mu)
     if not _native.has_kernel("reparameterize_kl", mu):
         return reference.reparameterize_kl(mu, logvar, seed=seed_tensor, offset=offset)
-    z, kl = torch.ops.latentcore.reparameterize_kl(mu, logvar, seed_tensor, offset)
+    z, kl = _operator(mu, logvar, seed_tensor, offset)
     return z, kl
 
 
 def _seed_tensor(seed: int | Tensor | None, mu: Tensor) -> Tensor:
     if seed is None:
-        drawn: Tensor = torch.ops.latentcore.draw_seed(mu)
+        drawn: Tensor = torch.ops.latentcore.draw_seed(mu) if torch.compiler.is_compiling() else _draw_seed(mu)
         return drawn
     if isinstance(seed, Tensor):
         _checks.dtype("seed", seed, (torch.int64,))
@@ -84,9 +84,11 @@ def _seed_tensor(seed: int | Tensor | None, mu: Tensor) -> Tensor:
 torch.library.define("latentcore::draw_seed", "(Tensor like) -> Tensor", tags=torch.Tag.nondeterministic_seeded)
 
 
-@torch.library.impl("latentcore::draw_seed", "CompositeExplicitAutograd")
 def _draw_seed(like: Tensor) -> Tensor:
     return torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, device=like.device)
+
+
+torch.library.impl("latentcore::draw_seed", "CompositeExplicitAutograd", _draw_seed)
 
 
 @torch.library.register_fake("latentcore::draw_seed")
@@ -122,8 +124,5 @@ def _backward(ctx: Any, grad_z: Tensor, grad_kl: Tensor) -> tuple[Tensor, Tensor
     return grad_mu, grad_logvar, None, None
 
 
-if _native.cpu_library.loaded:
-    torch.library.register_fake("latentcore::reparameterize_kl", _fake)
-    torch.library.register_fake("latentcore::reparameterize_kl_backward", _fake_backward)
-    torch.library.register_autograd("latentcore::reparameterize_kl", _backward, setup_context=_setup_context)
-    once_differentiable("reparameterize_kl_backward")
+_operator = register("reparameterize_kl", fake=_fake, setup_context=_setup_context, backward=_backward)
+register_backward("reparameterize_kl_backward", fake=_fake_backward)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
-from latentcore.ops._registration import once_differentiable
+from latentcore.ops._registration import register, register_backward
 from latentcore.reference import VAELoss
 
 # shapes: B samples, any number of pixel dimensions, L latents
@@ -75,14 +75,13 @@ def vae_loss(
     if target.dtype != torch.uint8:
         target = target.to(logits.dtype)
     with_gradient = torch.is_grad_enabled() and logits.requires_grad
-    reconstruction, kl, _ = torch.ops.latentcore.vae_loss(
-        logits, target, mu, logvar, likelihood, float(scale), with_gradient
+    weight = 0.0 if isinstance(beta, Tensor) else float(beta)
+    loss, reconstruction, kl, _ = _operator(
+        logits, target, mu, logvar, weight, likelihood, float(scale), reduction == "mean", with_gradient
     )
-    if reduction == "mean":
-        reconstruction, kl = reconstruction.mean(), kl.mean()
     if isinstance(beta, Tensor):  # neither its shape nor its dtype is to spread to the loss
-        beta = beta.reshape(()).to(kl.dtype)
-    return VAELoss(reconstruction + beta * kl, reconstruction, kl)
+        loss = reconstruction + beta.reshape(()).to(kl.dtype) * kl
+    return VAELoss(loss, reconstruction, kl)
 
 
 def _check(
@@ -117,16 +116,31 @@ def _check(
 
 
 def _fake(
-    logits: Tensor, target: Tensor, mu: Tensor, logvar: Tensor, likelihood: str, scale: float, with_gradient: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    dtype = reference.sum_dtype(logits.dtype)
-    sums = logits.new_empty(logits.shape[:1], dtype=dtype)
+    logits: Tensor,
+    target: Tensor,
+    mu: Tensor,
+    logvar: Tensor,
+    beta: float,
+    likelihood: str,
+    scale: float,
+    mean: bool,
+    with_gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    sizes = () if mean else logits.shape[:1]
+    loss, reconstruction, kl = (logits.new_empty(sizes, dtype=reference.sum_dtype(logits.dtype)) for _ in range(3))
     gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
-    return sums, torch.empty_like(sums), gradient if with_gradient else logits.new_empty((0,))
+    return loss, reconstruction, kl, gradient if with_gradient else logits.new_empty((0,))
 
 
 def _fake_backward(
-    grad_reconstruction: Tensor, grad_kl: Tensor, gradient: Tensor, mu: Tensor, logvar: Tensor
+    grad_loss: Tensor | None,
+    grad_reconstruction: Tensor | None,
+    grad_kl: Tensor | None,
+    gradient: Tensor,
+    mu: Tensor,
+    logvar: Tensor,
+    beta: float,
+    mean: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.empty_like(gradient, memory_format=torch.contiguous_format),
@@ -135,34 +149,44 @@ def _fake_backward(
     )
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    _, _, mu, logvar, _, _, with_gradient = inputs
-    gradient = output[2]
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    _, _, mu, logvar, ctx.beta, _, _, ctx.mean, ctx.with_gradient = inputs
+    gradient = output[3]
     ctx.mark_non_differentiable(gradient)
     ctx.set_materialize_grads(False)
-    ctx.with_gradient = with_gradient
     ctx.save_for_backward(gradient, mu, logvar)
 
 
 def _backward(
-    ctx: Any, grad_reconstruction: Tensor | None, grad_kl: Tensor | None, _: None
+    ctx: Any, grad_loss: Tensor | None, grad_reconstruction: Tensor | None, grad_kl: Tensor | None, _: None
 ) -> tuple[Tensor | None, ...]:
     gradient, mu, logvar = ctx.saved_tensors
-    zeros = mu.new_zeros(mu.shape[:1], dtype=reference.sum_dtype(mu.dtype))
-    if not ctx.with_gradient:  # only mu and logvar asked for one
-        gradient = mu.new_empty((mu.shape[0], 0))
-    grad_logits, grad_mu, grad_logvar = torch.ops.latentcore.vae_loss_backward(
-        zeros if grad_reconstruction is None else grad_reconstruction,
-        zeros if grad_kl is None else grad_kl,
-        gradient,
+    ready = ctx.with_gradient and ctx.mean and grad_reconstruction is None and _is_one(grad_loss, gradient)
+    grad_logits, grad_mu, grad_logvar = torch.ops.latentcore.vae_loss_backward.default(
+        grad_loss,
+        grad_reconstruction,
+        grad_kl,
+        gradient if ctx.with_gradient and not ready else mu.new_empty((mu.shape[0], 0)),
         mu,
         logvar,
+        ctx.beta,
+        ctx.mean,
     )
-    return grad_logits if ctx.with_gradient else None, None, grad_mu, grad_logvar, None, None, None
+    if ready:
+        grad_logits = gradient
+    return grad_logits if ctx.with_gradient else None, None, grad_mu, grad_logvar, *(None,) * 5
 
 
-if _native.cpu_library.loaded:
-    torch.library.register_fake("latentcore::vae_loss", _fake)
-    torch.library.register_fake("latentcore::vae_loss_backward", _fake_backward)
-    torch.library.register_autograd("latentcore::vae_loss", _backward, setup_context=_setup_context)
-    once_differentiable("vae_loss_backward")
+def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:
+    """Whether backward() starts at the loss itself, whose gradient the forward pass has found already.
+
+    A tensor of a subclass stands for one whose value is not known (under a compiler), and looking at a value on another
+    device would wait for it.
+    """
+    if type(grad) is not Tensor or grad.device.type != "cpu":
+        return False
+    return gradient.dtype == grad.dtype and float(grad) == 1.0
+
+
+_operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward)
+register_backward("vae_loss_backward", fake=_fake_backward)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
-from latentcore.ops._registration import once_differentiable
+from latentcore.ops._registration import register, register_backward
 from latentcore.reference.warp import cosine_sine
 
 # shapes: N images, A angles of each, C channels, H rows, W columns
@@ -215,7 +215,7 @@ def _warp(images: Tensor, matrix: Tensor, interpolation: str, fill: float, dtype
         _checks.fail_type("dtype", allowed, str(dtype))
     if not _native.has_kernel("warp", images):
         return reference.warp(images, matrix, interpolation=interpolation, fill=fill, dtype=result)
-    warped: Tensor = torch.ops.latentcore.warp(images, matrix, interpolation, float(fill), result)
+    warped: Tensor = _operator(images, matrix, interpolation, float(fill), result)
     return warped
 
 
@@ -247,8 +247,5 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Non
     return grad_images if for_images else None, grad_matrix if for_matrix else None, None, None, None
 
 
-if _native.cpu_library.loaded:
-    torch.library.register_fake("latentcore::warp", _fake)
-    torch.library.register_fake("latentcore::warp_backward", _fake_backward)
-    torch.library.register_autograd("latentcore::warp", _backward, setup_context=_setup_context)
-    once_differentiable("warp_backward")
+_operator = register("warp", fake=_fake, setup_context=_setup_context, backward=_backward)
+register_backward("warp_backward", fake=_fake_backward)
