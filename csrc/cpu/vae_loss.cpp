@@ -81,8 +81,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const
   const Tensor loss = torch::stable::new_empty(logits, sizes, sum_type);
   const Tensor reconstruction = torch::stable::new_empty(logits, sizes, sum_type);
   const Tensor kl = torch::stable::new_empty(logits, sizes, sum_type);
-  const Tensor gradient = with_gradient ? advise_huge_pages(torch::stable::empty_like(logits))
-                                        : torch::stable::new_empty(logits, {0});
+  const Tensor gradient =
+      with_gradient ? advise_huge_pages(torch::stable::empty_like(logits)) : torch::stable::new_empty(logits, {0});
 
   dispatch_floating(logits.scalar_type(), "logits", [&](auto type) {
     using T = typename decltype(type)::type;

@@ -1,5 +1,6 @@
 #include "cpu/simd/warp.h"
 
+#include <memory>
 #include <string>
 #include <tuple>
 
@@ -56,12 +57,13 @@ Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolat
     // image are read while it is in the cache.
     const int64_t strips = N >= 16 ? 1 : H;
     parallel(N * strips, A * C * H * W / strips, [&](int64_t begin, int64_t end) {
+      const std::unique_ptr<compute_t<T>[]> room(new compute_t<T>[kBoxSize]);
       for (int64_t item = begin; item < end;) {
         const int64_t n = item / strips, first = item % strips;
         const int64_t last = n == (end - 1) / strips ? (end - 1) % strips + 1 : strips;
         for (int64_t a = 0; a < A; ++a) {
           forward(static_cast<const char*>(images.const_data_ptr()) + n * image_bytes, bytes, gain,
-                  data<double>(matrix) + (n * A + a) * 6, shape, first * (H / strips), last * (H / strips),
+                  data<double>(matrix) + (n * A + a) * 6, shape, first * (H / strips), last * (H / strips), room.get(),
                   mutable_data<T>(out) + (n * A + a) * C * H * W);
         }
         item = n * strips + last;

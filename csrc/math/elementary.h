@@ -36,6 +36,8 @@ LATENTCORE_FUNCTION double sqrt(double x) { return ::sqrt(x); }
 
 #else
 
+LATENTCORE_FUNCTION float floor(float x) { return __builtin_floorf(x); }
+LATENTCORE_FUNCTION double floor(double x) { return __builtin_floor(x); }
 LATENTCORE_FUNCTION float sqrt(float x) { return __builtin_sqrtf(x); }
 LATENTCORE_FUNCTION double sqrt(double x) { return __builtin_sqrt(x); }
 
@@ -169,8 +171,8 @@ LATENTCORE_FUNCTION double log_normal(double x, double shift = 0.0) {
   const uint64_t biased = (bits - 0x3fe6a09e667f3bcdu + (uint64_t{2048} << 52)) >> 52;
   const double m = bit_copy<double>(bits - ((biased - 2048u) << 52)) - 1.0;
   // a small integer to double without the conversion that only AVX-512 has: through the low bits of 1.5 * 2^52
-  const double n = bit_copy<double>(bit_copy<uint64_t>(detail::kRoundDouble) + biased) - detail::kRoundDouble -
-                   2048.0 + shift;
+  const double n =
+      bit_copy<double>(bit_copy<uint64_t>(detail::kRoundDouble) + biased) - detail::kRoundDouble - 2048.0 + shift;
   const double mm = m * m;
   double p = 1.01875663804580931796e-4;
   p = p * m + 4.97494994976747001425e-1;

@@ -61,8 +61,8 @@ LATENTCORE_FUNCTION void for_registers(int64_t count, Body body) {
   for_tiles<kSampleTile>(count / kLanes<C>, [&](int64_t at, auto constant) { body(at * kLanes<C>, constant); });
 }
 
-// Calls square(s, j) for the squares of a register's side in a matrix of `count` samples and `columns` numbers for each,
-// and strip(s_begin, s_end, j_begin, j_end) for the two strips that are left.
+// Calls square(s, j) for the squares of a register's side in a matrix of `count` samples and `columns` numbers for
+// each, and strip(s_begin, s_end, j_begin, j_end) for the two strips that are left.
 template <class C, class Square, class Strip>
 LATENTCORE_FUNCTION void for_squares(int64_t count, int64_t columns, Square square, Strip strip) {
   constexpr int64_t lanes = kLanes<C>;

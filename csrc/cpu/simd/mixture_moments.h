@@ -61,7 +61,7 @@ LATENTCORE_FUNCTION void add_small_moments(const Mixture<C>& mixture, int64_t k,
   LATENTCORE_UNROLL
   for (int64_t i = 0; i < D * (D + 1) / 2; ++i) all[1 + D + i] = second[i];
   C sums[1 + D + D * (D + 1) / 2];
-  sum_lanes<C, 1 + D + D * (D + 1) / 2>(all, sums);
+  sum_lanes<C, 1 + D + D*(D + 1) / 2>(all, sums);
   *out.n_k += static_cast<double>(sums[0]);
   for (int64_t i = 0; i < D; ++i) out.first[i] += static_cast<double>(sums[1 + i]);
   for (int64_t i = 0; i < D * (D + 1) / 2; ++i) out.second[i] += static_cast<double>(sums[1 + D + i]);

@@ -1,0 +1,169 @@
+// How an affine map takes the pixels of a result to points of the image.
+#pragma once
+
+#include "cpu/simd/levels.h"
+
+namespace latentcore {
+
+// One image (C, H, W), sampled at matrix * (x, y, 1) for every output pixel (x, y). Outside the image everything has
+// the value `fill`, and so have points that are not finite.
+struct WarpShape {
+  int64_t C, H, W;
+  bool nearest;
+  double fill;
+};
+
+// Numbers in the largest box that is copied; it stays in the second-level cache.
+constexpr int64_t kBoxSize = int64_t{1} << 16;
+
+}  // namespace latentcore
+
+#ifdef LATENTCORE_LEVEL
+
+#include "cpu/simd/block.h"
+#include "math/sampling.h"
+
+namespace latentcore {
+namespace {
+
+// Side of the largest tile.
+constexpr int64_t kTile = 64;
+
+// Pixels of the result.
+struct Tile {
+  int64_t x_begin, x_end, y_begin, y_end;
+};
+
+// Pixels of the image and of the ring of one pixel around it.
+struct Box {
+  int64_t x, y, width, height;
+};
+
+struct Span {
+  int64_t begin, end;
+};
+
+// The x in [0, W) with low <= start + step * x <= high; empty where a bound is not a number.
+LATENTCORE_FUNCTION Span solve(double start, double step, double low, double high, int64_t W) {
+  const auto width = static_cast<double>(W);
+  double first = 0, last = width - 1;
+  // infinity - infinity and NaN - NaN are NaN: neither map has points
+  if (!(step - step == 0 && start - start == 0)) return {0, 0};
+  if (step != 0) {
+    const double a = (low - start) / step, b = (high - start) / step;
+    first = __builtin_ceil(a < b ? a : b);
+    last = floor(a < b ? b : a);
+  } else if (!(start >= low && start <= high)) {
+    return {0, 0};
+  }
+  if (!(first <= last)) return {0, 0};
+  first = max(first, 0.0);
+  last = min(last, width - 1);
+  return first <= last ? Span{static_cast<int64_t>(first), static_cast<int64_t>(last) + 1} : Span{0, 0};
+}
+
+LATENTCORE_FUNCTION Span intersect(Span a, Span b) {
+  const Span both{max(a.begin, b.begin), min(a.end, b.end)};
+  return both.begin < both.end ? both : Span{0, 0};
+}
+
+// One row of the result: where its pixels come from.
+struct Row {
+  double x, y, dx, dy;  // source of pixel 0, and the step from pixel to pixel
+
+  __attribute__((always_inline)) static inline Row of(const double* m, int64_t row) {
+    const auto r = static_cast<double>(row);
+    return {m[1] * r + m[2], m[4] * r + m[5], m[0], m[3]};
+  }
+  // Pixels whose source lies inside the image grown by `margin` on every side.
+  __attribute__((always_inline)) inline Span inside(const WarpShape& s, double margin) const {
+    return intersect(solve(x, dx, -margin, static_cast<double>(s.W - 1) + margin, s.W),
+                     solve(y, dy, -margin, static_cast<double>(s.H - 1) + margin, s.W));
+  }
+};
+
+// The pixels around a source point, by index, with the point's place between them; none for points outside.
+struct Cell {
+  int64_t ix, iy;
+  double dx, dy;
+  bool valid;
+};
+
+LATENTCORE_FUNCTION Cell cell_at(const Row& row, int64_t x, const WarpShape& s) {
+  const double px = row.x + row.dx * static_cast<double>(x), py = row.y + row.dy * static_cast<double>(x);
+  // written so that NaN is outside
+  const bool valid = px > -1 && px < static_cast<double>(s.W) && py > -1 && py < static_cast<double>(s.H);
+  if (!valid) return {0, 0, 0, 0, false};
+  const double fx = floor(px), fy = __builtin_floor(py);
+  return {static_cast<int64_t>(fx), static_cast<int64_t>(fy), px - fx, py - fy, true};
+}
+
+// A plane of the image; pixels outside have the value `fill`.
+template <class In, class C>
+struct Plane {
+  const In* pixels;
+  int64_t H, W;
+  C gain, fill;
+
+  __attribute__((always_inline)) inline C at(int64_t iy, int64_t ix) const {
+    const bool inside = ix >= 0 && ix < W && iy >= 0 && iy < H;
+    return inside ? gain * static_cast<C>(load(pixels[iy * W + ix])) : fill;
+  }
+};
+
+template <class T>
+LATENTCORE_FUNCTION T to_result(compute_t<T> value) {
+  if constexpr (std::is_same_v<T, uint8_t>) {
+    return static_cast<uint8_t>(min(max(value + 0.5f, 0.0f), 255.0f));
+  } else {
+    return store<T>(value);
+  }
+}
+
+// One pixel, with bounds checked.
+template <class In, class C>
+LATENTCORE_FUNCTION C sample(const Plane<In, C>& plane, const Cell& cell, bool nearest) {
+  if (!cell.valid) return plane.fill;
+  if (nearest) return plane.at(cell.iy + (cell.dy >= 0.5), cell.ix + (cell.dx >= 0.5));
+  return bilinear(plane.at(cell.iy, cell.ix), plane.at(cell.iy, cell.ix + 1), plane.at(cell.iy + 1, cell.ix),
+                  plane.at(cell.iy + 1, cell.ix + 1), static_cast<C>(cell.dx), static_cast<C>(cell.dy));
+}
+
+// The points from `low` to `high`, grown to pixels and cut to [-1, size].
+LATENTCORE_FUNCTION Span pixels_between(double low, double high, int64_t size) {
+  const auto end = static_cast<double>(size);
+  const double first = min(max(floor(low), -1.0), end - 1), last = min(max(floor(high) + 1, 0.0), end);
+  return {static_cast<int64_t>(first), static_cast<int64_t>(last) + 1};
+}
+
+// What a tile reads; nothing (a width of 0) where its points are not finite or too far to be counted in 32 bits.
+LATENTCORE_FUNCTION Box box_of(const double* m, const WarpShape& s, const Tile& tile) {
+  const auto x0 = static_cast<double>(tile.x_begin), x1 = static_cast<double>(tile.x_end - 1);
+  const auto y0 = static_cast<double>(tile.y_begin), y1 = static_cast<double>(tile.y_end - 1);
+  double low[2], high[2];
+  for (int i = 0; i < 2; ++i) {
+    const double* row = m + 3 * i;
+    const double ax = row[0] * x0, bx = row[0] * x1, ay = row[1] * y0, by = row[1] * y1;
+    low[i] = min(ax, bx) + min(ay, by) + row[2];
+    high[i] = max(ax, bx) + max(ay, by) + row[2];
+    if (!(low[i] > -1e8 && high[i] < 1e8)) return {0, 0, 0, 0};
+  }
+  const Span columns = pixels_between(low[0], high[0], s.W), rows = pixels_between(low[1], high[1], s.H);
+  return {columns.begin, rows.begin, columns.end - columns.begin, rows.end - rows.begin};
+}
+
+// The side of tiles whose boxes fit, or 0 where the image is made too small for that.
+LATENTCORE_FUNCTION int64_t tile_side(const double* m, const WarpShape& s) {
+  for (int64_t side = kTile; side >= 8; side /= 2) {
+    const auto length = static_cast<double>(side);
+    const double width = min(length * (abs(m[0]) + abs(m[1])) + 3, static_cast<double>(s.W + 2));
+    const double height = min(length * (abs(m[3]) + abs(m[4])) + 3, static_cast<double>(s.H + 2));
+    if (width * height <= static_cast<double>(kBoxSize)) return side;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace latentcore
+
+#endif
