@@ -46,8 +46,12 @@ cuda-check: $(VENV)/tools  ## compile and link the CUDA library for sm_90, print
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist
 
-# The stamps below are touched last, so that an interrupted step is done again.
-$(VENV)/tools: pyproject.toml
+# The stamps below are touched last, so that an interrupted step is done again. What TORCH and LATENTCORE_CUDA say is
+# kept in a file that changes with them, so that another torch or another choice is installed where they change.
+CHOICE := $(TORCH) LATENTCORE_CUDA=$(LATENTCORE_CUDA)
+$(shell mkdir -p build && echo "$(CHOICE)" | cmp -s - build/choice || echo "$(CHOICE)" > build/choice)
+
+$(VENV)/tools: pyproject.toml build/choice
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install "$(TORCH)"
 	$(PIP) install cmake ninja "pybind11>=3.0" "scikit-build-core>=0.11"

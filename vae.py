@@ -8,6 +8,7 @@ python vae.py TEST test_classifier VAE_FILE GMM_FILE  writes vae.csv with the co
 import sys
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,12 +25,14 @@ from latentcore.train.presets import DIGITS148
 
 def train(train_file: str, val_file: str, vae_file: str, gmm_file: str) -> None:
     """Train without labels, fit the mixture, name its components by the labels of the second file."""
+    _check_outputs(vae_file, gmm_file)
     images, labelled = load_images(train_file), load_images(val_file, labelled=True)
     config = replace(DIGITS148, vae=replace(DIGITS148.vae, image_shape=_shape(images)))
     with tempfile.TemporaryDirectory() as folder:
         run = train_few_label(images.images, labelled.images, labelled.known_labels(), config, f"{folder}/run")
-    save_vae(run.model, vae_file)
-    save_mixture(gmm_file, run.mixture)
+    with replacing(vae_file) as vae, replacing(gmm_file) as gmm:
+        save_vae(run.model, vae)
+        save_mixture(gmm, run.mixture)
 
 
 @torch.no_grad()
@@ -49,6 +52,15 @@ def classify(test_file: str, vae_file: str, gmm_file: str) -> None:
     with replacing("vae.csv") as temporary:
         temporary.write_text("\n".join(["Predicted_Label", *map(str, predicted.tolist())]) + "\n")
     _print_figures(test, predicted)
+
+
+def _check_outputs(vae_file: str, gmm_file: str) -> None:
+    """Two files can be written; this is known before the training, not after it."""
+    if Path(vae_file).resolve() == Path(gmm_file).resolve():
+        raise ValueError(f"GMM_FILE: expected another file than VAE_FILE, got {gmm_file}")
+    for path in (vae_file, gmm_file):
+        if Path(path).is_dir():
+            raise IsADirectoryError(f"{path}: expected a file to write, got a folder")
 
 
 def _shape(images: ImageSet) -> tuple[int, int, int]:

@@ -82,6 +82,8 @@ class Hostile:
         (["small.npz", "test_reconstruction", "vae.pth"], 1, "error: images: expected shape"),
         (["short.npz", "test_reconstruction", "vae.pth"], 1, "error: short.npz: expected a whole .npz file"),
         (["train.npz", "train.npz", "train", "a.pth", "b.pkl"], 1, "error: train.npz: expected labels"),
+        (["train.npz", "val.npz", "train", "a.pth", "./a.pth"], 1, "error: GMM_FILE: expected another file"),
+        (["train.npz", "val.npz", "train", "a.pth", "."], 1, "expected a file to write, got a folder"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(trained, arguments, code, message):

@@ -1,5 +1,6 @@
 """Files of tensors and plain values: data, never code."""
 
+import io
 import os
 import pickle
 from collections.abc import Mapping
@@ -14,11 +15,10 @@ from latentcore._files import replacing
 
 def save_tensors(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write tensors and plain values (numbers, words, lists and dicts of them) so that `load_tensors` reads them."""
+    buffer = io.BytesIO()  # torch itself does not tell why it cannot write to a disk
+    torch.save(dict(content), buffer)
     with replacing(path) as temporary:
-        try:
-            torch.save(dict(content), temporary)
-        except RuntimeError as error:  # how torch tells that the disk is full
-            raise OSError(f"{path}: {_reason(error)}") from error
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -12,11 +12,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _run(options)
-    except KeyboardInterrupt:
-        hint = (
-            ": the last checkpoint is whole, and `--resume RUN` goes on from it" if options.command == "train" else ""
-        )
-        print(f"interrupted{hint}", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print(": ".join(["interrupted", *map(str, interruption.args)]), file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -32,22 +29,17 @@ def _run(options: argparse.Namespace) -> None:
     elif options.command == "demo":
         from latentcore.commands.demo import demo
 
-        demo(options.run_dir, options.seed)
+        demo(options.run_dir, options.seed or 0)
     elif options.command == "data":
         _run_data(options)
     elif options.command == "train":
-        from latentcore.commands.few_label import train
+        from latentcore.commands.few_label import NEW_RUN, resume, train
 
-        train(
-            options.data,
-            options.classes,
-            options.labels_per_class,
-            options.preset,
-            options.seed,
-            options.epochs,
-            options.run_dir,
-            options.resume,
-        )
+        new = {name: getattr(options, name) for name in NEW_RUN}
+        if options.resume is None:
+            train(options.data, **new)
+        else:
+            resume(options.data, options.resume, **new)
     else:
         from latentcore.commands.few_label import evaluate_run
 
@@ -60,7 +52,9 @@ def _run_data(options: argparse.Namespace) -> None:
     if options.action == "fetch":
         data.fetch_mnist(options.out, options.source)
     else:
-        data.export(options.data, options.out, options.classes, options.labels_per_class, options.seed)
+        data.export(
+            options.data, options.out, options.classes or (1, 4, 8), options.labels_per_class or 5, options.seed or 0
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,17 +101,17 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_labels(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--classes", type=_classes, default=(1, 4, 8), metavar="1,4,8", help="digits (1,4,8)")
-    parser.add_argument("--labels-per-class", type=_positive, default=5, metavar="N", help="labels (%(default)s)")
+    parser.add_argument("--classes", type=_classes, metavar="1,4,8", help="digits (1,4,8)")
+    parser.add_argument("--labels-per-class", type=_positive, metavar="N", help="labels (5)")
     _add_seed(parser)
 
 
 def _add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=_seed, default=0, help="of weights and drawn labels (%(default)s)")
+    parser.add_argument("--seed", type=_seed, help="of weights and drawn labels (0)")
 
 
 def _add_run_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="the run's folder (runs/<system>-<time>)")
+    parser.add_argument("--run-dir", type=_folder, metavar="DIR", help="the run's folder (runs/<system>-<time>)")
 
 
 def _add_data_folder(parser: argparse.ArgumentParser) -> None:
@@ -125,21 +119,34 @@ def _add_data_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def _classes(text: str) -> tuple[int, ...]:
-    classes = tuple(int(part) for part in text.split(","))
+    classes = tuple(_whole(part) for part in text.split(","))
     if len(set(classes)) != len(classes):
         raise argparse.ArgumentTypeError(f"expected different digits, got {text}")
     return classes
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, got an empty name")
+    return Path(text)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+
+
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _whole(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 up, got {text}")
     return value
 
 
 def _seed(text: str) -> int:
-    value = int(text)
+    value = _whole(text)
     if not 0 <= value < 2**31:
         raise argparse.ArgumentTypeError(f"expected a number in [0, 2^31), got {text}")
     return value

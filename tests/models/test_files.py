@@ -90,6 +90,15 @@ def test_files_of_something_else(tmp_path, content):
         load_vae(tmp_path / "vae.pth")
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(tmp_path, bad):
+    state = VAE(VAEConfig(hidden=(16,), decoder_hidden=(8,))).state_dict()
+    state["decoder.0.weight"][0, 0] = bad
+    torch.save(state, tmp_path / "vae.pth")
+    with pytest.raises(ValueError, match=r"vae\.pth: decoder\.0\.weight: expected finite numbers"):
+        load_vae(tmp_path / "vae.pth")
+
+
 def test_an_autoencoder_is_not_a_vae(tmp_path):
     save_vae(Autoencoder(AutoencoderConfig(hidden=(16,), decoder_hidden=(8,), latent=3)), tmp_path / "ae.pth")
     with pytest.raises(ValueError, match="the state dict of a VAE"):

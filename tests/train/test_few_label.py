@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import json
 
@@ -54,6 +55,7 @@ def test_the_folder_holds_what_was_promised(tmp_path, images, labels):
     plain = json.loads((run.folder / "config.json").read_text())
     assert plain.pop("system") == "few-label"
     assert len(plain.pop("data")) == 64
+    assert plain.pop("source") == {}
     assert FewLabelConfig.from_dict(plain) == CONFIG
     assert run.metrics["parameters"] == sum(p.numel() for p in run.model.parameters())
     assert load_vae(run.folder / "checkpoints" / "model.pth").config == CONFIG.vae
@@ -75,7 +77,11 @@ def test_the_seed_sets_everything_and_the_callers_random_state_stays(tmp_path, i
 def test_resuming_an_interrupted_run(tmp_path, images, labels):
     run = train(tmp_path / "run", images, labels)
     mixture_path(run.folder).unlink()
+    seconds = run.metrics["seconds"]
     resumed = resume_few_label(run.folder, images, images[:15], labels[:15])
+    with (run.folder / "metrics.csv").open() as file:
+        assert resumed.metrics["seconds"] > sum(float(row["seconds"]) for row in csv.DictReader(file))
+    assert resumed.metrics["seconds"] < 3 * seconds
     assert torch.equal(resumed.predict_proba(images), run.predict_proba(images))
 
 

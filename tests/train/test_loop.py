@@ -255,6 +255,30 @@ def test_a_checkpoint_without_a_field(tmp_path, images):
 
 
 @pytest.mark.parametrize(
+    ("spoiled", "message"),
+    [
+        ({"history": 5}, r"history: expected a list, got int"),
+        ({"history": [{"a": 1}]}, "history: expected rows with numbers for epoch, loss"),
+        ({"config": [1]}, "config: expected a dict, got list"),
+        ({"model": None}, r"last\.pth: expected a state dict, got NoneType"),
+        ({"optimizer": []}, "expected the optimiser's state"),
+    ],
+)
+def test_a_checkpoint_with_a_damaged_field(tmp_path, images, spoiled, message):
+    train(tmp_path, images)
+    path = tmp_path / "checkpoints" / "last.pth"
+    torch.save(torch.load(path, weights_only=True) | spoiled, path)
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path, images, resume=True)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 6])
+def test_short_schedules(tmp_path, images, epochs):
+    config = dataclasses.replace(CONFIG, epochs=epochs, batch_size=300, schedule="one-cycle", pct_start=1 / epochs)
+    assert len(train(tmp_path, images, config)[1]) == epochs
+
+
+@pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
         (lambda x: x[:0], ValueError, "images: expected at least one image"),

@@ -112,8 +112,11 @@ def test_damaged_runs(folder, monkeypatch):
     [
         ("{", "expected a JSON file"),
         ("[]", "expected a JSON object"),
-        ("{}", "expected 'vae' or 'autoencoder'"),
-        ('{"vae": {"latent": "2"}}', r"vae\.latent: expected an int"),
+        ("[" * 100_000, "expected a JSON file"),
+        ("{}", "expected the name of a system under 'system'"),
+        ('{"system": "vae"}', "expected 'vae' or 'autoencoder'"),
+        ('{"system": "vae", "vae": {"latent": "2"}}', r"vae\.latent: expected an int"),
+        ('{"system": "vae", "vae": {"hidden": [1000000000, 1000000000]}}', "expected a state dict of the configured"),
     ],
 )
 def test_damaged_configurations(folder, content, message):

@@ -3,6 +3,7 @@
 import os
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from latentcore import _checks, _config
@@ -39,6 +40,7 @@ def load_autoencoder(path: str | os.PathLike[str]) -> Autoencoder:
 
 def model_from_state(state: dict[str, Any], name: str, kind: type[M], config_kind: type[C]) -> M:
     """Build a model of `kind` in evaluation mode from a state dict; `name` is the file's, for messages."""
+    _check_tensors(state, name)
     words = state.get(_EXTRA, {})
     try:
         model = kind(_config.from_plain(config_kind, _sizes(state, words, kind.outputs_per_latent)))
@@ -49,12 +51,29 @@ def model_from_state(state: dict[str, Any], name: str, kind: type[M], config_kin
     return model.eval()
 
 
-def load_state(model: EncoderDecoder, state: dict[str, Any], name: str) -> None:
-    """Give `model` the state; one of another model is a ValueError that names the file `name`."""
+def load_state(model: EncoderDecoder, state: object, name: str, *, assign: bool = False) -> None:
+    """Give `model` the state; one of another model is a ValueError that names the file `name`.
+
+    `assign` makes the tensors of `state` the model's own, for a model on the device "meta".
+    """
+    tensors = _check_tensors(state, name)
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(tensors, assign=assign)
     except (RuntimeError, ValueError, AttributeError) as error:
         _checks.fail_value(name, f"a state dict of the configured {type(model).__name__}", str(error))
+
+
+def _check_tensors(state: object, name: str) -> dict[str, Any]:
+    """The state, of finite numbers: a model with others would give NaN without a word."""
+    if not isinstance(state, dict):
+        _checks.fail_value(name, "a state dict", type(state).__name__)
+    for key, value in state.items():
+        if isinstance(value, Tensor):
+            if value.layout != torch.strided or value.is_quantized:
+                _checks.fail_value(f"{name}: {key}", "a dense tensor", value.layout)
+            if not bool(value.isfinite().all()):
+                _checks.fail_value(f"{name}: {key}", "finite numbers", "NaN or infinity")
+    return state
 
 
 def _sizes(state: dict[str, Any], words: dict[str, Any], outputs_per_latent: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from latentcore.models.networks import EncoderDecoder
 from latentcore.train.plan import Plan
 
 _FIELDS = ("model", "optimizer", "scheduler", "history", "config", "count")
+_ROW = ("epoch", "loss", "reconstruction", "kl", "seconds")
 
 
 @dataclass
@@ -59,10 +60,7 @@ class State:
             ValueError: The file is damaged, holds code, or is of another model, configuration or data set.
         """
         path = last_path(folder)
-        content = load_tensors(path)
-        for name in _FIELDS:
-            if name not in content:
-                _checks.fail_value(str(path), f"a checkpoint with {', '.join(_FIELDS)}", f"none of {name!r}")
+        content = _read(path)
         _check_same(path, content["config"], plan.config.to_dict())
         if content["count"] != plan.count:
             _checks.fail_value("images", f"the {content['count']} images that {path} was trained on", plan.count)
@@ -70,9 +68,15 @@ class State:
         try:
             self.optimizer.load_state_dict(content["optimizer"])
             self.scheduler.load_state_dict(content["scheduler"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             _checks.fail_value(str(path), "the optimiser's state of this model", str(error))
         self.history = content["history"]
+
+
+def seconds_trained(folder: Path) -> float:
+    """Seconds of all epochs that the run in `folder` has done."""
+    path = last_path(folder)
+    return sum(row["seconds"] for row in _read(path)["history"]) if path.exists() else 0.0
 
 
 def last_path(folder: Path) -> Path:
@@ -83,6 +87,20 @@ def last_path(folder: Path) -> Path:
 def model_path(folder: Path) -> Path:
     """Where a run folder keeps the best model."""
     return folder / "checkpoints" / "model.pth"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = load_tensors(path)
+    for name in _FIELDS:
+        if name not in content:
+            _checks.fail_value(str(path), f"a checkpoint with {', '.join(_FIELDS)}", f"none of {name!r}")
+    for name, kind in (("config", dict), ("history", list), ("scheduler", dict)):
+        if not isinstance(content[name], kind):
+            _checks.fail_value(f"{path}: {name}", f"a {kind.__name__}", type(content[name]).__name__)
+    for row in content["history"]:
+        if not (isinstance(row, dict) and all(isinstance(row.get(key), int | float) for key in _ROW)):
+            _checks.fail_value(f"{path}: history", f"rows with numbers for {', '.join(_ROW)}", row)
+    return content
 
 
 def _check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:

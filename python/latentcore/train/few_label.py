@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from latentcore.mixture import GaussianMixture
 from latentcore.mixture.files import load_mixture, save_mixture
 from latentcore.mixture.presets import class_mean_mixture, few_label_mixture
 from latentcore.models import VAE, Autoencoder, VAEConfig
+from latentcore.train.checkpoint import last_path, seconds_trained
 from latentcore.train.config import TrainConfig
 from latentcore.train.inputs import as_images, as_labels
 from latentcore.train.loop import fit
@@ -111,6 +113,8 @@ def train_few_label(
     labels: Any,
     config: FewLabelConfig,
     run_dir: str | os.PathLike[str] | None = None,
+    *,
+    source: Mapping[str, Any] | None = None,
 ) -> FewLabelRun:
     """Train the system and write its run folder.
 
@@ -120,6 +124,7 @@ def train_few_label(
         labels: Their labels, whole numbers >= 0. (M,).
         config: The configuration; `latentcore.train.presets` has measured ones.
         run_dir: The run's folder; ``None`` makes one under ``runs/``.
+        source: Where the images come from, as plain data; kept in `config.json`.
 
     Returns:
         The run, as `latentcore.load_run` opens it.
@@ -130,7 +135,8 @@ def train_few_label(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(train_images, labelled_images, labels, config)
-    folder = create_run("few-label", {**config.to_dict(), "data": _fingerprint(*data)}, run_dir)
+    about = {"data": _fingerprint(*data), "source": dict(source or {})}
+    folder = create_run("few-label", {**config.to_dict(), **about}, run_dir)
     return _train(folder, config, *data)
 
 
@@ -145,7 +151,8 @@ def resume_few_label(
     """
     folder = Path(folder)
     plain = read_json(folder / "config.json")
-    config = FewLabelConfig.from_dict({key: value for key, value in plain.items() if key not in ("system", "data")})
+    about = ("system", "data", "source")
+    config = FewLabelConfig.from_dict({key: value for key, value in plain.items() if key not in about})
     data = _checked(train_images, labelled_images, labels, config)
     if plain.get("data") != _fingerprint(*data):
         _checks.fail_value("train_images", f"the images and labels with which {folder} began", "others")
@@ -167,9 +174,13 @@ def mixture_path(folder: Path) -> Path:
 
 
 def _train(folder: Path, config: FewLabelConfig, images: Tensor, labelled: Tensor, labels: Tensor) -> FewLabelRun:
-    began = time.perf_counter()
+    began = time.perf_counter() - seconds_trained(folder)
     model = _build(config)
-    history = fit(model, images, config.train, folder, resume=True)
+    try:
+        history = fit(model, images, config.train, folder, resume=True)
+    except KeyboardInterrupt:
+        whole = f"the last checkpoint is whole, and `--resume {folder}` goes on from it"
+        raise KeyboardInterrupt(whole if last_path(folder).exists() else "before the first checkpoint") from None
     run = Run(folder, read_json(folder / "config.json"), model.cpu())
     mixture = _fit_mixture(run, images, labelled, labels, config.mixture, config.train.seed)
     save_mixture(mixture_path(folder), mixture)

@@ -22,7 +22,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, epochs: int, steps: int, done: int) -> None:
-        self._path = folder / "metrics.csv"
+        self._path, self._epochs = folder / "metrics.csv", epochs
         # rows of a run that was killed after its last checkpoint are taken back
         self._board = TensorBoardLogger(folder / "tensorboard", name="", version="", purge_step=done)
         console = Console(stderr=True)
@@ -52,7 +52,7 @@ class Journal:
 
     def show(self, epoch: int, loss: float, rate: float) -> None:
         """Show the loss and the images per second."""
-        self._bar.update(self._task, epoch=str(epoch), loss=f"{loss:.2f}", rate=f"{rate:,.0f}")
+        self._bar.update(self._task, epoch=f"{epoch + 1}/{self._epochs}", loss=f"{loss:.2f}", rate=f"{rate:,.0f}")
 
     def write(self, history: list[dict[str, float]]) -> None:
         """Write the figures; the last row is new."""

@@ -139,7 +139,9 @@ class _Loop:
 def _schedule(optimizer: AdamW, plan: Plan) -> LRScheduler:
     config = plan.config
     if config.schedule == "one-cycle":
-        return OneCycleLR(optimizer, config.learning_rate, total_steps=plan.total, pct_start=config.pct_start)
+        # torch divides by the steps that lead up to the peak less one: a single one is left out
+        pct_start = 0.0 if config.pct_start * plan.total == 1 else config.pct_start
+        return OneCycleLR(optimizer, config.learning_rate, total_steps=plan.total, pct_start=pct_start)
     return ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 

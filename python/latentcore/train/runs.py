@@ -62,7 +62,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         _checks.fail_value(str(path), "a JSON file", str(error))
     if not isinstance(content, dict):
         _checks.fail_value(str(path), "a JSON object", type(content).__name__)
@@ -139,6 +139,8 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     """
     folder = Path(folder)
     config = read_json(folder / "config.json")
+    if not isinstance(config.get("system"), str):
+        _checks.fail_value(str(folder / "config.json"), "the name of a system under 'system'", config.get("system"))
     model = load_model(folder, config)
     if "mixture" not in config:
         return Run(folder, config, model)
@@ -155,8 +157,13 @@ def load_model(folder: Path, config: Mapping[str, Any]) -> VAE | Autoencoder:
     model_kind, config_kind = _KINDS[kind]
     path = folder / "checkpoints" / "model.pth"
     state = load_tensors(path)
-    model = model_kind(_config.from_plain(config_kind, config[kind], kind))
-    load_state(model, state, str(path))
+    plan = _config.from_plain(config_kind, config[kind], kind)
+    try:
+        with torch.device("meta"):  # sizes of a damaged file take no memory
+            model = model_kind(plan)
+    except RuntimeError as error:
+        _checks.fail_value(str(folder / "config.json"), f"the sizes of a {kind}", str(error))
+    load_state(model, state, str(path), assign=True)
     return model
 
 
