@@ -11,6 +11,9 @@ STABLE_TORCH_LIBRARY(latentcore, m) {
       "gmm_e_step(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type) "
       "-> (Tensor log_prob_norm, Tensor log_resp)");
   m.def(
+      "gmm_responsibilities(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type) "
+      "-> Tensor resp");
+  m.def(
       "gmm_statistics(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type, "
       "Tensor? sample_weight) -> (Tensor log_likelihood, Tensor n_k, Tensor first, Tensor second)");
   m.def(
@@ -19,6 +22,9 @@ STABLE_TORCH_LIBRARY(latentcore, m) {
   m.def(
       "gmm_moments(Tensor resp, Tensor x, Tensor means, Tensor precisions_cholesky, str covariance_type) "
       "-> (Tensor score, Tensor n_k, Tensor first, Tensor second)");
+  m.def(
+      "gmm_m_step(Tensor n_k, Tensor first, Tensor second, Tensor means, str covariance_type, float reg_covar) "
+      "-> (Tensor weights, Tensor new_means, Tensor covariances, Tensor precisions_cholesky)");
   m.def(
       "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, float beta, str likelihood, float scale, "
       "bool mean, bool with_gradient) -> (Tensor loss, Tensor reconstruction, Tensor kl, Tensor gradient)");

@@ -5,8 +5,8 @@
 #include <tuple>
 #include <vector>
 
-#include "common/checks.h"
 #include "common/dispatch.h"
+#include "common/mixture_shapes.h"
 #include "cpu/huge_pages.h"
 #include "cpu/mixture_plan.h"
 
@@ -15,52 +15,25 @@ namespace {
 
 using Statistics = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
-CovarianceType covariance_type_of(const std::string& name) {
-  if (name == "full") return CovarianceType::full;
-  if (name == "tied") return CovarianceType::tied;
-  if (name == "diag") return CovarianceType::diag;
-  STD_TORCH_CHECK(name == "spherical", "covariance_type: expected full, tied, diag or spherical, got ", name);
-  return CovarianceType::spherical;
-}
-
-// the shape of precision factors and of second moments
-std::vector<int64_t> covariance_shape(CovarianceType type, int64_t K, int64_t D) {
-  const std::vector<int64_t> shapes[] = {{K, D, D}, {D, D}, {K, D}, {K}};
-  return shapes[static_cast<size_t>(type)];
-}
-
-// `tensor` has the device of x, and the shape (batch dimensions of x, sizes...)
-void check_parameter(const Tensor& tensor, const Tensor& x, ScalarType dtype, const std::vector<int64_t>& sizes,
+void check_parameter(const Tensor& tensor, const Tensor& x, ScalarType dtype, const std::vector<int64_t>& rest,
                      const char* name) {
   check_dtype(tensor, dtype, name);
-  STD_TORCH_CHECK(tensor.device() == x.device(), name, ": expected the device of x");
-  const int64_t batch_dim = x.dim() - 2;
-  check_dim(tensor, batch_dim + static_cast<int64_t>(sizes.size()), name);
-  for (int64_t i = 0; i < batch_dim; ++i) check_size(tensor, i, x.size(i), name);
-  for (size_t i = 0; i < sizes.size(); ++i) check_size(tensor, batch_dim + static_cast<int64_t>(i), sizes[i], name);
+  check_batched(tensor, x, rest, name);
 }
 
 Problem problem_of(const Tensor& x, const Tensor& means, const Tensor& precisions_cholesky,
                    const std::string& covariance_type) {
-  const CovarianceType type = covariance_type_of(covariance_type);
   STD_TORCH_CHECK(x.dim() >= 2, "x: expected at least 2 dimensions, got ", x.dim());
-  check_dim(means, x.dim(), "means");
-  const int64_t D = x.size(x.dim() - 1), K = means.size(x.dim() - 2);
-  STD_TORCH_CHECK(D >= 1, "x: expected at least 1 feature, got ", D);
-  STD_TORCH_CHECK(K >= 1, "means: expected at least 1 component, got ", K);
+  const auto [type, batch, K, D] = sizes_of(means, covariance_type);
+  check_size(x, x.dim() - 1, D, "x");
   check_parameter(means, x, x.scalar_type(), {K, D}, "means");
   check_parameter(precisions_cholesky, x, x.scalar_type(), covariance_shape(type, K, D), "precisions_cholesky");
-  int64_t batch = 1;
-  for (int64_t i = 0; i + 2 < x.dim(); ++i) batch *= x.size(i);
   return {type, batch, x.size(x.dim() - 2), K, D};
 }
 
-// (batch dimensions of x, sizes...)
-Tensor new_batched(const Tensor& x, const std::vector<int64_t>& sizes, ScalarType dtype) {
-  std::vector<int64_t> shape;
-  for (int64_t i = 0; i + 2 < x.dim(); ++i) shape.push_back(x.size(i));
-  shape.insert(shape.end(), sizes.begin(), sizes.end());
-  return advise_huge_pages(torch::stable::new_empty(x, shape, dtype));
+// (batch dimensions of x, rest...)
+Tensor new_batched(const Tensor& x, const std::vector<int64_t>& rest, ScalarType dtype) {
+  return advise_huge_pages(torch::stable::new_empty(x, batched(x, rest), dtype));
 }
 
 // What the operators are called with, checked and contiguous.
@@ -183,6 +156,23 @@ std::tuple<Tensor, Tensor> gmm_e_step(const Tensor& x_, const Tensor& weights, c
   return {log_prob_norm, log_resp};
 }
 
+Tensor gmm_responsibilities(const Tensor& x_, const Tensor& weights, const Tensor& means,
+                            const Tensor& precisions_cholesky, const std::string& covariance_type) {
+  const Arguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {});
+  const Problem& problem = arguments.problem;
+  const Tensor resp = new_batched(x_, {problem.N, problem.K}, compute_dtype(x_.scalar_type()));
+
+  dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
+    using T = typename decltype(type)::type;
+    const auto loop = loops<MixtureLoops<T>>().responsibilities;
+    const Mixtures<T> mixtures = arguments.mixtures<T>();
+    for_samples<compute_t<T>>(problem, [&](int64_t b, int64_t row, int64_t count, const auto& work) {
+      loop(mixtures[b], arguments.row<T>(row), count, work, mutable_data<compute_t<T>>(resp) + row * problem.K);
+    });
+  });
+  return resp;
+}
+
 Statistics gmm_statistics(const Tensor& x_, const Tensor& weights, const Tensor& means,
                           const Tensor& precisions_cholesky, const std::string& covariance_type,
                           const std::optional<Tensor>& sample_weight) {
@@ -236,6 +226,7 @@ Statistics gmm_moments(const Tensor& resp_, const Tensor& x_, const Tensor& mean
 STABLE_TORCH_LIBRARY_IMPL(latentcore, CPU, m) {
   m.impl("gmm_log_prob", TORCH_BOX(&gmm_log_prob));
   m.impl("gmm_e_step", TORCH_BOX(&gmm_e_step));
+  m.impl("gmm_responsibilities", TORCH_BOX(&gmm_responsibilities));
   m.impl("gmm_statistics", TORCH_BOX(&gmm_statistics));
   m.impl("gmm_score", TORCH_BOX(&gmm_score));
   m.impl("gmm_moments", TORCH_BOX(&gmm_moments));

@@ -42,6 +42,7 @@ def outputs(module, tensors, covariance_type, sample_weight=None):
     return (
         module.gmm_log_prob(x, means, factors, covariance_type),
         *module.gmm_e_step(x, weights, means, factors, covariance_type),
+        module.gmm_responsibilities(x, weights, means, factors, covariance_type),
         *statistics,
     )
 
@@ -131,6 +132,7 @@ def test_opcheck(covariance_type, dtype):
         torch.library.opcheck(native.gmm_statistics, (x, weights, means, factors, covariance_type, weight))
     constants = [t.detach() for t in (x, weights, means, factors)]
     grad, resp = torch.rand(2), torch.rand(2, 6, 3)
+    torch.library.opcheck(native.gmm_responsibilities, (*constants, covariance_type))
     torch.library.opcheck(native.gmm_score, (grad, *constants, covariance_type, sample_weight))
     torch.library.opcheck(native.gmm_moments, (resp, constants[0], *constants[2:], covariance_type))
     _, *moments = native.gmm_moments(resp, constants[0], *constants[2:], covariance_type)

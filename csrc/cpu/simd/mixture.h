@@ -17,6 +17,8 @@ struct MixtureLoops {
   void (*log_prob)(const Mixture<C>& mixture, const T* x, int64_t count, const MixtureWorkspace<C>& work, C* out);
   void (*e_step)(const Mixture<C>& mixture, const T* x, int64_t count, const MixtureWorkspace<C>& work,
                  C* log_prob_norm, C* log_resp);
+  void (*responsibilities)(const Mixture<C>& mixture, const T* x, int64_t count, const MixtureWorkspace<C>& work,
+                           C* resp);
   void (*statistics)(const Mixture<C>& mixture, const T* x, const T* sample_weight, int64_t count,
                      const MixtureWorkspace<C>& work, double* sums);
   // score = grad sum_k r_k d log N_k / dx
@@ -72,6 +74,18 @@ void gmm_e_step(const Mixture<compute_t<T>>& mixture, const T* x, int64_t count,
 }
 
 template <class T>
+void gmm_responsibilities(const Mixture<compute_t<T>>& mixture, const T* x, int64_t count,
+                          const MixtureWorkspace<compute_t<T>>& work, compute_t<T>* resp) {
+  const int64_t K = mixture.K;
+  for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
+    log_densities(mixture, rounded, work);
+    responsibilities<T>(K, nullptr, begin, size, work);
+    for (int64_t k = 0; k < K; ++k) scale_joint(k, rounded, work);
+    store_transposed(work.joint, size, K, work.size, resp + begin * K);
+  });
+}
+
+template <class T>
 void gmm_statistics(const Mixture<compute_t<T>>& mixture, const T* x, const T* sample_weight, int64_t count,
                     const MixtureWorkspace<compute_t<T>>& work, double* sums) {
   for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
@@ -122,7 +136,7 @@ void gmm_moments(const Mixture<compute_t<T>>& mixture, const compute_t<T>* resp,
 
 }  // namespace
 
-LATENTCORE_LOOPS(MixtureLoops, &gmm_log_prob<T>, &gmm_e_step<T>, &gmm_statistics<T>, &gmm_score<T>, &gmm_moments<T>)
+LATENTCORE_LOOPS(MixtureLoops, &gmm_log_prob<T>, &gmm_e_step<T>, &gmm_responsibilities<T>, &gmm_statistics<T>, &gmm_score<T>, &gmm_moments<T>)
 
 }  // namespace latentcore
 

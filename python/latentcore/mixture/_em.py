@@ -6,29 +6,15 @@ covariance is never the difference of two large numbers.
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore.ops import gmm_statistics
-from latentcore.reference import MixtureStatistics
+from latentcore.ops import gmm_m_step, gmm_statistics
+from latentcore.reference import MixtureParameters, MixtureStatistics, precisions_cholesky_of
 
 # shapes: (N, D) samples, K components, (..., K) parameters with the restarts in front
-
-
-class Parameters(NamedTuple):
-    """A mixture in float64; covariances and factors have scikit-learn's shapes for the covariance type."""
-
-    weights: Tensor
-    means: Tensor
-    covariances: Tensor
-    precisions_cholesky: Tensor
-
-    def at(self, index: Tensor | int | None) -> "Parameters":
-        """The restarts that `index` picks; None adds the dimension of restarts."""
-        return Parameters(*(value[index] for value in self))
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,7 @@ class Options:
 class Fit:
     """One restart's end: its parameters, the mean log-likelihood at every E-step, whether it converged."""
 
-    parameters: Parameters
+    parameters: MixtureParameters
     lower_bounds: list[float]
     converged: bool
 
@@ -57,8 +43,17 @@ class Fit:
         return self.lower_bounds[-1] if self.lower_bounds else -math.inf
 
 
+def pick(parameters: MixtureParameters, index: Tensor | int | None) -> MixtureParameters:
+    """The restarts that `index` picks; None adds the dimension of restarts."""
+    return MixtureParameters(*(value[index] for value in parameters))
+
+
 def best_of_restarts(
-    x: Tensor, start: Parameters, options: Options, sample_weight: Tensor | None = None, previous: float = -math.inf
+    x: Tensor,
+    start: MixtureParameters,
+    options: Options,
+    sample_weight: Tensor | None = None,
+    previous: float = -math.inf,
 ) -> Fit:
     """Run EM from every start (leading dimension) and return the fit with the greatest likelihood.
 
@@ -68,11 +63,11 @@ def best_of_restarts(
     restarts = len(start.weights)
     running = torch.arange(restarts, device=x.device)
     total = float(len(x) if sample_weight is None else sample_weight.double().sum())
-    parameters = Parameters(*(value.clone() for value in start))
+    parameters = MixtureParameters(*(value.clone() for value in start))
     bounds: list[list[float]] = [[] for _ in range(restarts)]
     last = torch.full((restarts,), previous, dtype=torch.float64, device=x.device)
     for iteration in range(1, options.max_iter + 1):
-        updated, log_likelihood = _iterate(x, parameters.at(running), options, sample_weight)
+        updated, log_likelihood = _iterate(x, pick(parameters, running), options, sample_weight)
         for value, new in zip(parameters, updated, strict=True):
             value[running] = new
         current = log_likelihood / total
@@ -87,12 +82,12 @@ def best_of_restarts(
         if not len(running):
             break
     best = int(last.argmax())
-    return Fit(parameters.at(best), bounds[best], converged=best not in running.tolist())
+    return Fit(pick(parameters, best), bounds[best], converged=best not in running.tolist())
 
 
 def _iterate(
-    x: Tensor, parameters: Parameters, options: Options, sample_weight: Tensor | None
-) -> tuple[Parameters, Tensor]:
+    x: Tensor, parameters: MixtureParameters, options: Options, sample_weight: Tensor | None
+) -> tuple[MixtureParameters, Tensor]:
     """One E-step and M-step of every restart; also the log-likelihood before the step."""
     restarts = len(parameters.weights)
     weights, means, _, factors = (value.to(x.dtype) for value in parameters)
@@ -113,53 +108,25 @@ def _check_likelihood(log_likelihood: Tensor) -> None:
         _checks.fail_value("X", "samples that the mixture reaches", "a log-likelihood that is not finite; scale X")
 
 
-def m_step(statistics: MixtureStatistics, centres: Tensor, options: Options) -> Parameters:
+def m_step(statistics: MixtureStatistics, centres: Tensor, options: Options) -> MixtureParameters:
     """The parameters that maximise the expected log-likelihood, from statistics centred on `centres`."""
-    weights, means, covariances = moments_to_parameters(statistics, centres, options)
-    return Parameters(weights, means, *factorise(covariances, options))
-
-
-def moments_to_parameters(
-    statistics: MixtureStatistics, centres: Tensor, options: Options
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, means and covariances of the components, the latter with `reg_covar` on their diagonals."""
-    # scikit-learn's guard of components without samples; such a component keeps its mean
-    n_k = statistics.n_k.double() + 10 * torch.finfo(statistics.n_k.dtype).eps
-    shift = statistics.first.double() / n_k.unsqueeze(-1)
-    covariances = _covariances(statistics.second.double(), n_k, shift, options)
-    if not bool(covariances.isfinite().all()):
+    found = gmm_m_step(statistics, centres, options.covariance_type, reg_covar=options.reg_covar)
+    if not bool(found.covariances.isfinite().all()):
         _checks.fail_value("X", "samples whose covariance is finite", "an overflow; scale X")
-    return n_k / n_k.sum(-1, keepdim=True), centres.double() + shift, covariances
+    if bool(found.precisions_cholesky.isfinite().all()):
+        return found
+    return MixtureParameters(*found[:2], *_rescue(found.covariances, options))
 
 
-def _covariances(second: Tensor, n_k: Tensor, shift: Tensor, options: Options) -> Tensor:
-    if options.covariance_type == "diag":
-        return (second / n_k.unsqueeze(-1) - shift.square()).clamp_min(0) + options.reg_covar
-    if options.covariance_type == "spherical":
-        variance = (second / n_k - shift.square().sum(-1)) / shift.shape[-1]
-        return variance.clamp_min(0) + options.reg_covar
-    if options.covariance_type == "tied":
-        between = (n_k.unsqueeze(-1) * shift).mT @ shift
-        matrices = (second - between) / n_k.sum(-1)[..., None, None]
-    else:
-        matrices = second / n_k[..., None, None] - shift.unsqueeze(-1) * shift.unsqueeze(-2)
-    return matrices + options.reg_covar * torch.eye(shift.shape[-1], dtype=torch.float64, device=shift.device)
-
-
-def factorise(covariances: Tensor, options: Options) -> tuple[Tensor, Tensor]:
+def _rescue(covariances: Tensor, options: Options) -> tuple[Tensor, Tensor]:
     """The covariances, made positive definite where only rounding kept them from it, and `precisions_cholesky`."""
     if options.covariance_type in ("diag", "spherical"):
-        if bool((covariances <= 0).any()):
-            _fail_collapsed(options)
-        return covariances, covariances.rsqrt()
-    lower, failed = torch.linalg.cholesky_ex(covariances)
-    if bool(failed.any()):
-        covariances = _lift_eigenvalues(covariances, options)
-        lower, failed = torch.linalg.cholesky_ex(covariances)
-        if bool(failed.any()):
-            _fail_collapsed(options)
-    identity = torch.eye(covariances.shape[-1], dtype=torch.float64, device=covariances.device)
-    return covariances, torch.linalg.solve_triangular(lower, identity, upper=False).mT.contiguous()
+        _fail_collapsed(options)
+    covariances = _lift_eigenvalues(covariances, options)
+    factors = precisions_cholesky_of(covariances, options.covariance_type)
+    if not bool(factors.isfinite().all()):
+        _fail_collapsed(options)
+    return covariances, factors
 
 
 def _lift_eigenvalues(covariances: Tensor, options: Options) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from latentcore import _checks
 from latentcore.mixture import _arrays
-from latentcore.mixture._em import Options, Parameters, factorise, moments_to_parameters
-from latentcore.reference import MixtureStatistics, centred_moments, covariance_shape
+from latentcore.mixture._em import Options, m_step
+from latentcore.ops import gmm_m_step
+from latentcore.reference import MixtureParameters, MixtureStatistics, centred_moments, covariance_shape
 
 
 @dataclass(frozen=True)
@@ -77,20 +78,22 @@ def start(
     init_params: str,
     options: Options,
     random: np.random.RandomState,
-) -> Parameters:
+) -> MixtureParameters:
     """The parameters before the first iteration, without a dimension for restarts."""
     weights, means, precisions = given.weights, given.means, given.precisions
-    covariances = None
-    if weights is None or means is None or precisions is None:
-        resp = _responsibilities(x, sample_weight, n_components, init_params, random)
-        estimated = _estimate(x.double(), resp, options)
-        weights = estimated[0] if weights is None else weights
-        means = estimated[1] if means is None else means
-        covariances = estimated[2]
+    if weights is not None and means is not None and precisions is not None:
+        return MixtureParameters(weights, means, *_from_precisions(precisions, options.covariance_type))
+    resp = _responsibilities(x, sample_weight, n_components, init_params, random)
+    statistics, centres = _statistics(x.double(), resp, options.covariance_type)
     if precisions is None:
-        assert covariances is not None
-        return Parameters(weights, means, *factorise(covariances, options))
-    return Parameters(weights, means, *_from_precisions(precisions, options.covariance_type))
+        estimated = m_step(statistics, centres, options)
+        matrices = estimated[2:]
+    else:  # the estimated covariances are not used: they may be singular
+        estimated = gmm_m_step(statistics, centres, options.covariance_type)
+        matrices = _from_precisions(precisions, options.covariance_type)
+    return MixtureParameters(
+        estimated.weights if weights is None else weights, estimated.means if means is None else means, *matrices
+    )
 
 
 def _responsibilities(
@@ -118,13 +121,14 @@ def _responsibilities(
     return torch.from_numpy(resp).to(x.device)
 
 
-def _estimate(x: Tensor, resp: Tensor, options: Options) -> tuple[Tensor, Tensor, Tensor]:
+def _statistics(x: Tensor, resp: Tensor, covariance_type: str) -> tuple[MixtureStatistics, Tensor]:
+    """Statistics of given responsibilities, and the means about which they are centred."""
     n_k = resp.sum(0)
     # a component that got no sample starts at the mean of all
     share = torch.where(n_k > 0, resp / n_k.clamp_min(1e-300), 1 / len(x))
     centres = share.mT @ x
-    first, second = centred_moments(x, resp, centres, options.covariance_type)
-    return moments_to_parameters(MixtureStatistics(n_k.sum(), n_k, first, second), centres, options)
+    first, second = centred_moments(x, resp, centres, covariance_type)
+    return MixtureStatistics(n_k.sum(), n_k, first, second), centres
 
 
 def _from_precisions(precisions: Tensor, covariance_type: str) -> tuple[Tensor, Tensor]:

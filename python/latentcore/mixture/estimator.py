@@ -16,11 +16,11 @@ from torch import Tensor
 
 from latentcore import _checks
 from latentcore.mixture import _arrays
-from latentcore.mixture._em import Fit, Options, Parameters, best_of_restarts
+from latentcore.mixture._em import Fit, Options, best_of_restarts, pick
 from latentcore.mixture._initialise import Given, start
 from latentcore.mixture.labels import check_labels, decode_from_labels
-from latentcore.ops import gmm_e_step
-from latentcore.reference import covariance_shape
+from latentcore.ops import gmm_e_step, gmm_responsibilities
+from latentcore.reference import MixtureParameters, covariance_shape
 
 # shapes: X (N, D) samples, K components, C classes
 
@@ -175,7 +175,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def predict_proba(self, X: Any) -> Any:
         """The responsibilities p(k | x), (N, K)."""
-        return _arrays.like(self._e_step(X)[1].exp(), X)
+        return _arrays.like(self._responsibilities(X), X)
 
     def predict_label(self, X: Any) -> Any:
         """The most probable class of each sample, (N,), for a mixture fitted with labels."""
@@ -242,10 +242,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             start(part, part_weight, given, self.n_components, self.init_params, options, random)
             for _ in range(self.n_init)
         ]
-        fit = best_of_restarts(part, Parameters(*map(torch.stack, zip(*starts, strict=True))), options, part_weight)
+        fit = best_of_restarts(
+            part, MixtureParameters(*map(torch.stack, zip(*starts, strict=True))), options, part_weight
+        )
         if part is x:
             return fit
-        return best_of_restarts(x, fit.parameters.at(None), options, weight)
+        return best_of_restarts(x, pick(fit.parameters, None), options, weight)
 
     def _initial_samples(
         self, x: Tensor, weight: Tensor | None, random: np.random.RandomState
@@ -257,14 +259,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         drawn = torch.from_numpy(random.choice(len(x), self.init_size, replace=False)).to(x.device)
         return x[drawn], None if weight is None else weight[drawn]
 
-    def _warm_start(self, x: Tensor) -> Parameters:
+    def _warm_start(self, x: Tensor) -> MixtureParameters:
         parameters = self._parameters(x.device)
         K, D = self.n_components, x.shape[1]
         _checks.shape("means_", parameters.means, (K, D))
         _checks.shape(
             "precisions_cholesky_", parameters.precisions_cholesky, covariance_shape(K, D, self.covariance_type)
         )
-        return parameters.at(None)
+        return pick(parameters, None)
 
     def _store(self, fit: Fit, X: Any, dtype: torch.dtype) -> None:
         self._set_parameters(fit.parameters, X, dtype)
@@ -282,7 +284,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 stacklevel=3,
             )
 
-    def _set_parameters(self, parameters: Parameters, X: Any, dtype: torch.dtype) -> None:
+    def _set_parameters(self, parameters: MixtureParameters, X: Any, dtype: torch.dtype) -> None:
         """Publish the parameters with a dtype, as tensors where X is one."""
         for name, value in zip(_FITTED, parameters, strict=True):
             setattr(self, name, _arrays.like(value.to(dtype), X))
@@ -292,26 +294,33 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.precisions_ = _arrays.like(precisions.to(dtype), X)
 
     def _learn_labels(self, x: Tensor, labels: Tensor, weight: Tensor | None, X: Any) -> None:
-        resp = self._e_step(x)[1].exp()
+        resp = self._responsibilities(x)
         classes, table = decode_from_labels(
             resp, labels, sample_weight=weight, propagation=float(self.label_propagation)
         )
         self.classes_ = _arrays.like(classes, X)
         self.component_label_proba_ = _arrays.like(table.to(x.dtype), X)
 
-    def _parameters(self, device: torch.device | None = None, dtype: torch.dtype = torch.float64) -> Parameters:
+    def _parameters(self, device: torch.device | None = None, dtype: torch.dtype = torch.float64) -> MixtureParameters:
         check_is_fitted(self)
-        return Parameters(*(_arrays.tensor(getattr(self, name), device, dtype) for name in _FITTED))
+        return MixtureParameters(*(_arrays.tensor(getattr(self, name), device, dtype) for name in _FITTED))
 
     def _e_step(self, X: Any) -> tuple[Tensor, Tensor]:
+        return gmm_e_step(*self._with_parameters(X), self.covariance_type)
+
+    def _responsibilities(self, X: Any) -> Tensor:
+        return gmm_responsibilities(*self._with_parameters(X), self.covariance_type)
+
+    def _with_parameters(self, X: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The samples, and the parameters as the operators take them, on the samples' device."""
         check_is_fitted(self)
         x = _arrays.samples(self, X, reset=False)
         weights, means, _, factors = self._parameters(x.device, x.dtype)
-        return gmm_e_step(x, weights, means, factors, self.covariance_type)
+        return x, weights, means, factors
 
     def _label_proba(self, X: Any) -> Tensor:
         check_is_fitted(self, "component_label_proba_", msg="fit the mixture with labels before predicting labels")
-        resp = self._e_step(X)[1].exp()
+        resp = self._responsibilities(X)
         return resp @ _arrays.tensor(self.component_label_proba_, resp.device, resp.dtype)
 
     def _n_parameters(self) -> int:

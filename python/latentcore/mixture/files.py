@@ -8,10 +8,9 @@ from torch import Tensor
 
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.mixture import _arrays
-from latentcore.mixture._em import Parameters
 from latentcore.mixture._initialise import covariances_of
 from latentcore.mixture.estimator import GaussianMixture
-from latentcore.reference import covariance_shape
+from latentcore.reference import MixtureParameters, covariance_shape
 
 # shapes: K components, D features, C classes
 
@@ -82,7 +81,7 @@ def load_mixture(path: str | os.PathLike[str]) -> GaussianMixture:
     model = GaussianMixture(K, covariance_type=kind)
     model.n_features_in_ = D
     wide = factors.double()
-    parameters = Parameters(weights.double(), means.double(), covariances_of(wide, kind), wide)
+    parameters = MixtureParameters(weights.double(), means.double(), covariances_of(wide, kind), wide)
     model._set_parameters(parameters, None, means.dtype)
     if content.has_labels:
         classes = content.integers("classes", ("C",))

@@ -8,9 +8,9 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from latentcore.mixture import _arrays
-from latentcore.mixture._em import Parameters
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.mixture.labels import check_labels
+from latentcore.reference import MixtureParameters
 
 # shapes: X (N, D) samples, K components, C classes
 
@@ -118,7 +118,7 @@ def _in_units_of(X: Any, model: GaussianMixture, centre: Tensor, scale: Tensor) 
     dtype = model.means_.dtype
     weights, means, covariances, factors = model._parameters()
     means, covariances, factors = means * scale + centre, covariances * scale[:, None] * scale, factors / scale[:, None]
-    model._set_parameters(Parameters(weights, means, covariances, factors), X, dtype)
+    model._set_parameters(MixtureParameters(weights, means, covariances, factors), X, dtype)
     for name in ("classes_", "component_label_proba_"):
         setattr(model, name, _arrays.like(getattr(model, name), X))
     log_volume = float(scale.log().sum())

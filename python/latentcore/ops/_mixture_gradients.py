@@ -88,6 +88,12 @@ def _fake_statistics(
     return log_likelihood, n_k, first, second
 
 
+def _fake_responsibilities(
+    x: Tensor, weights: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str
+) -> Tensor:
+    return _fake_log_prob(x, means, precisions_cholesky, covariance_type)
+
+
 def _fake_score(
     grad: Tensor,
     x: Tensor,
@@ -169,6 +175,7 @@ e_step = register("gmm_e_step", fake=_fake_e_step, setup_context=_setup_e_step, 
 statistics = register(
     "gmm_statistics", fake=_fake_statistics, setup_context=_setup_statistics, backward=_statistics_backward
 )
+register_backward("gmm_responsibilities", fake=_fake_responsibilities)
 register_backward("gmm_score", fake=_fake_score)
 register_backward("gmm_moments", fake=_fake_moments)
 register_backward("gmm_parameter_gradients", fake=_fake_parameter_gradients)

@@ -1,5 +1,6 @@
 """Gaussian mixtures: log densities, responsibilities, and what an M-step needs, in one pass over the samples."""
 
+import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
@@ -102,6 +103,54 @@ def gmm_e_step(
         return reference.gmm_e_step(x, weights, means, precisions_cholesky, covariance_type)
     log_prob_norm, log_resp = _gradients.e_step(x, weights, means, precisions_cholesky, covariance_type)
     return log_prob_norm, log_resp
+
+
+def gmm_responsibilities(
+    x: Tensor, weights: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str = "full"
+) -> Tensor:
+    r"""Responsibilities of the components of a mixture for each sample: ``gmm_e_step(...)[1].exp()`` in one pass.
+
+    .. math::
+
+        r_{nk} = \frac{w_k N(x_n \mid \mu_k, P_k)}{\sum_j w_j N(x_n \mid \mu_j, P_j)}
+
+    A sample that no component reaches belongs to none: all its responsibilities are 0.
+
+    Args:
+        x: Samples. (..., N, D), as in `gmm_e_step`, and so are the other arguments.
+        weights: Mixture weights. (..., K).
+        means: Means. (..., K, D).
+        precisions_cholesky: Cholesky factors of the precisions, as in `gmm_log_prob`.
+        covariance_type: "full", "tied", "diag" or "spherical".
+
+    Returns:
+        Responsibilities in [0, 1], (..., N, K), float32 (float64 for float64 input). Differentiable, once, in all four
+        tensors.
+
+    Raises:
+        TypeError: An argument is not a tensor or its dtype is not supported or not that of ``x``.
+        ValueError: A shape, a device or ``covariance_type`` is wrong.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.ops import gmm_responsibilities
+        >>> x, means = torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [2.0]])
+        >>> gmm_responsibilities(x, torch.tensor([0.5, 0.5]), means, torch.ones(2, 1), "diag")
+        tensor([[0.8808, 0.1192],
+                [0.1192, 0.8808]])
+
+    Reference:
+        Bishop, "Pattern recognition and machine learning", 2006, equation 9.23.
+    """
+    tensors = (x, weights, means, precisions_cholesky)
+    _check(*tensors, covariance_type)
+    derived = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if derived:
+        return gmm_e_step(*tensors, covariance_type)[1].exp()
+    if not _native.has_kernel("gmm_responsibilities", x):
+        return reference.gmm_responsibilities(*tensors, covariance_type)
+    resp: Tensor = torch.ops.latentcore.gmm_responsibilities(*tensors, covariance_type)
+    return resp
 
 
 def gmm_statistics(

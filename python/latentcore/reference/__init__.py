@@ -1,12 +1,14 @@
 """Plain torch twins of the operators: fall-back, test oracle and benchmark baseline in one."""
 
 from latentcore.reference._dtypes import sum_dtype
+from latentcore.reference.m_step import MixtureParameters, gmm_m_step, precisions_cholesky_of
 from latentcore.reference.mixture import (
     MixtureStatistics,
     centred_moments,
     covariance_shape,
     gmm_e_step,
     gmm_log_prob,
+    gmm_responsibilities,
     gmm_statistics,
 )
 from latentcore.reference.reparameterize import philox_normal, reparameterize_kl
@@ -14,6 +16,7 @@ from latentcore.reference.vae_loss import VAELoss, vae_loss
 from latentcore.reference.warp import affine_sampling, inverse_sampling, warp
 
 __all__ = [
+    "MixtureParameters",
     "MixtureStatistics",
     "VAELoss",
     "affine_sampling",
@@ -21,9 +24,12 @@ __all__ = [
     "covariance_shape",
     "gmm_e_step",
     "gmm_log_prob",
+    "gmm_m_step",
+    "gmm_responsibilities",
     "gmm_statistics",
     "inverse_sampling",
     "philox_normal",
+    "precisions_cholesky_of",
     "reparameterize_kl",
     "sum_dtype",
     "vae_loss",

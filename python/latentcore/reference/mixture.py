@@ -60,6 +60,13 @@ def gmm_e_step(
     return log_prob_norm, log_joint - reached.unsqueeze(-1)
 
 
+def gmm_responsibilities(
+    x: Tensor, weights: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str = "full"
+) -> Tensor:
+    """See `latentcore.ops.gmm_responsibilities`."""
+    return gmm_e_step(x, weights, means, precisions_cholesky, covariance_type)[1].exp()
+
+
 def gmm_statistics(
     x: Tensor,
     weights: Tensor,

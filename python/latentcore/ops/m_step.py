@@ -1,0 +1,89 @@
+"""The parameters of Gaussian mixtures from their statistics: the M-step of expectation maximisation."""
+
+import torch
+from torch import Tensor
+
+from latentcore import _checks, _native, reference
+from latentcore.reference import MixtureParameters, MixtureStatistics
+
+# shapes: (..., K, D) means, K components, D features
+
+
+def gmm_m_step(
+    statistics: MixtureStatistics, means: Tensor, covariance_type: str = "full", *, reg_covar: float = 1e-6
+) -> MixtureParameters:
+    r"""The mixture that maximises the expected log likelihood, from the statistics of `gmm_statistics`.
+
+    .. math::
+
+        w_k = \frac{N_k}{\sum_j N_j}, \quad \mu'_k = \mu_k + \frac{F_k}{N_k}, \quad
+        \Sigma_k = \frac{S_k}{N_k} - \frac{F_k F_k^\top}{N_k^2} + \text{reg\_covar} \, I
+
+    Everything is float64, whatever the samples are: the moments are centred, so that a covariance is never the
+    difference of two large numbers, and small matrices cost nothing. A component without samples keeps its mean.
+
+    Args:
+        statistics: What `gmm_statistics` returned; float32 or float64. ``log_likelihood`` is not used.
+        means: The means about which the moments are centred: those that `gmm_statistics` was given. (..., K, D).
+        covariance_type: "full", "tied", "diag" or "spherical", as for `gmm_statistics`.
+        reg_covar: What is added to the variances, >= 0, in squared units of the samples.
+
+    Returns:
+        `MixtureParameters(weights, means, covariances, precisions_cholesky)`, float64, in scikit-learn's shapes.
+        Factors of a covariance that is not positive definite are NaN. Not differentiable.
+
+    Raises:
+        TypeError: A tensor has an unsupported dtype.
+        ValueError: A shape, a device, ``covariance_type`` or ``reg_covar`` is wrong.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.ops import gmm_m_step, gmm_statistics
+        >>> x, means = torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [2.0]])
+        >>> statistics = gmm_statistics(x, torch.tensor([0.5, 0.5]), means, torch.ones(2, 1), "diag")
+        >>> gmm_m_step(statistics, means, "diag").means.flatten()
+        tensor([0.2384, 1.7616], dtype=torch.float64)
+
+    Reference:
+        Bishop, "Pattern recognition and machine learning", 2006, equations 9.24 to 9.26.
+    """
+    _check(statistics, means, covariance_type, reg_covar)
+    if not _native.has_kernel("gmm_m_step", means):
+        return reference.gmm_m_step(statistics, means, covariance_type, reg_covar=reg_covar)
+    return MixtureParameters(
+        *torch.ops.latentcore.gmm_m_step(*statistics[1:], means, covariance_type, float(reg_covar))
+    )
+
+
+def _check(statistics: MixtureStatistics, means: Tensor, covariance_type: str, reg_covar: float) -> None:
+    _checks.floating("means", means)
+    if means.dim() < 2 or 0 in means.shape[-2:]:
+        _checks.fail_value("means", "shape (..., K, D) with K and D >= 1", tuple(means.shape))
+    *batch, components, dimensions = means.shape
+    _checks.one_of("covariance_type", covariance_type, ("full", "tied", "diag", "spherical"))
+    shapes = (
+        (components,),
+        (components, dimensions),
+        reference.covariance_shape(components, dimensions, covariance_type),
+    )
+    for name, value, shape in zip(("n_k", "first", "second"), statistics[1:], shapes, strict=True):
+        _checks.dtype(f"statistics.{name}", value, (torch.float32, torch.float64))
+        _checks.shape(f"statistics.{name}", value, (*batch, *shape))
+        if value.device != means.device:
+            _checks.fail_value(f"statistics.{name}", f"the device of means, {means.device}", value.device)
+    if not reg_covar >= 0:
+        _checks.fail_value("reg_covar", "a number >= 0", reg_covar)
+
+
+def _fake(
+    n_k: Tensor, first: Tensor, second: Tensor, means: Tensor, covariance_type: str, reg_covar: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    weights, new_means, covariances, factors = (
+        torch.empty_like(like, dtype=torch.float64, memory_format=torch.contiguous_format)
+        for like in (n_k, means, second, second)
+    )
+    return weights, new_means, covariances, factors
+
+
+if _native.cpu_library.loaded:
+    torch.library.register_fake("latentcore::gmm_m_step", _fake)

@@ -1,0 +1,102 @@
+"""The M-step against its float64 twin and scikit-learn's."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky, _estimate_gaussian_parameters
+
+from latentcore import ops, reference
+from latentcore.ops import gmm_m_step, gmm_statistics
+from latentcore.testing import assert_near
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+SIZES = [(50, 1, 1), (300, 3, 2), (400, 5, 7), (900, 2, 40)]
+
+
+def statistics_of(N, K, D, covariance_type, *, batch=(), dtype=torch.float64):
+    x, means = torch.randn(*batch, N, D, dtype=dtype), torch.randn(*batch, K, D, dtype=dtype)
+    shape = reference.covariance_shape(K, D, covariance_type)
+    factors = torch.ones(*batch, *shape, dtype=dtype)
+    if covariance_type in ("full", "tied"):
+        factors = torch.eye(D, dtype=dtype).expand(*batch, *shape).contiguous()
+    weights = torch.full((*batch, K), 1 / K, dtype=dtype)
+    return gmm_statistics(x, weights, means, factors, covariance_type), means, x
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("batch", [(), (3, 2), (0,)], ids=str)
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_equals_the_twin(sizes, covariance_type, batch, dtype, threads):
+    statistics, means, _ = statistics_of(*sizes, covariance_type, batch=batch, dtype=dtype)
+    actual = gmm_m_step(statistics, means, covariance_type, reg_covar=0.01)
+    expected = reference.gmm_m_step(statistics, means, covariance_type, reg_covar=0.01)
+    for a, e in zip(actual, expected, strict=True):
+        assert a.dtype == torch.float64
+        assert a.is_contiguous()
+        assert_near(a, e)
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_equals_scikit_learns(covariance_type):
+    statistics, means, x = statistics_of(400, 3, 4, covariance_type)
+    found = gmm_m_step(statistics, means, covariance_type)
+    log_prob = reference.gmm_log_prob(x, means, torch.ones(3, dtype=torch.float64), "spherical")
+    n_k, expected_means, covariances = _estimate_gaussian_parameters(
+        x.numpy(), log_prob.softmax(-1).numpy(), 1e-6, covariance_type
+    )
+    np.testing.assert_allclose(found.weights, n_k / n_k.sum(), rtol=1e-10)
+    np.testing.assert_allclose(found.means, expected_means, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.covariances, covariances, rtol=1e-9, atol=1e-12)
+    factors = _compute_precision_cholesky(covariances, covariance_type)
+    np.testing.assert_allclose(found.precisions_cholesky, factors, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_a_covariance_that_is_not_positive_definite_has_nan_factors(covariance_type):
+    x = torch.zeros(10, 2)
+    shape = reference.covariance_shape(2, 2, covariance_type)
+    factors = torch.eye(2).expand(shape).contiguous() if covariance_type in ("full", "tied") else torch.ones(shape)
+    statistics = gmm_statistics(x, torch.tensor([0.5, 0.5]), torch.zeros(2, 2), factors, covariance_type)
+    for module in (ops, reference):
+        found = module.gmm_m_step(statistics, torch.zeros(2, 2), covariance_type, reg_covar=0.0)
+        assert bool(found.precisions_cholesky.isnan().all())
+        assert bool((found.covariances == 0).all())
+
+
+def test_a_component_without_samples_keeps_its_mean():
+    statistics, means, _ = statistics_of(100, 2, 3, "full")
+    empty = type(statistics)(*(torch.zeros_like(part) for part in statistics))
+    found = gmm_m_step(empty, means)
+    assert torch.equal(found.means, means)
+    assert bool(found.precisions_cholesky.isfinite().all())
+
+
+def test_opcheck_and_compile():
+    statistics, means, _ = statistics_of(100, 2, 3, "full", dtype=torch.float32)
+    torch.library.opcheck(torch.ops.latentcore.gmm_m_step, (*statistics[1:], means, "full", 1e-6))
+    compiled = torch.compile(gmm_m_step, fullgraph=True)(statistics, means)
+    for a, e in zip(compiled, gmm_m_step(statistics, means), strict=True):
+        assert torch.equal(a, e)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda s, m: (s._replace(n_k=s.n_k[:1]), m), ValueError, r"statistics\.n_k: expected shape \(2,\)"),
+        (
+            lambda s, m: (s._replace(second=s.second[0]), m),
+            ValueError,
+            r"statistics\.second: expected shape \(2, 3, 3\)",
+        ),
+        (lambda s, m: (s._replace(first=s.first.half()), m), TypeError, r"statistics\.first: expected float32"),
+        (lambda s, m: (s, m[0]), ValueError, r"means: expected shape \(\.\.\., K, D\)"),
+        (lambda s, m: (s, m, "round"), ValueError, "covariance_type: expected one of"),
+    ],
+)
+def test_bad_input(change, error, message):
+    statistics, means, _ = statistics_of(100, 2, 3, "full")
+    with pytest.raises(error, match=message):
+        gmm_m_step(*change(statistics, means))
+    with pytest.raises(ValueError, match="reg_covar: expected a number >= 0"):
+        gmm_m_step(statistics, means, reg_covar=-1.0)
