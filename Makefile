@@ -9,9 +9,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc cmake -type f)
 WERROR := --config-settings=cmake.define.LATENTCORE_WERROR=ON
+BENCH_RESULT := benchmarks/results/0.1.0/operators--cpu.json
+PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' -W default -q \
+	--benchmark-enable --benchmark-quiet
 CXX_FILES = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test lint format quality wheel cuda-check clean
+.PHONY: help demo test lint format quality bench bench-compare fuzz asan wheel cuda-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -37,6 +40,19 @@ format: $(VENV)/lint  ## put Python and C++ files in their format
 quality: $(VENV)/installed $(VENV)/test  ## the figures of the few-label system on full MNIST (LATENTCORE_DATA)
 	$(BIN)/python -m benchmarks.quality digits148 --json build/digits148.json
 
+bench: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time the operators against their peers
+	$(PYTEST_BENCH) --benchmark-json=$(BENCH_RESULT)
+
+bench-compare: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time again, name every ratio that fell by more than 15 %
+	$(PYTEST_BENCH) --benchmark-json=build/operators--cpu.json
+	$(BIN)/python -m benchmarks.compare $(BENCH_RESULT) build/operators--cpu.json
+
+fuzz: $(VENV)/installed $(VENV)/test  ## 10,000 examples of every property test
+	LATENTCORE_EXAMPLES=10000 $(BIN)/python -m pytest -m hypothesis
+
+asan: $(VENV)/tools $(VENV)/test  ## the operators' tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	BIN=$(BIN) cmake/asan.sh
+
 wheel: $(VENV)/tools $(VENV)/wheel  ## build and repair a wheel, test its operators in a new environment
 	BIN=$(BIN) TORCH="$(TORCH)" LATENTCORE_CUDA=$(subst auto,on,$(LATENTCORE_CUDA)) cmake/wheel.sh
 
@@ -61,6 +77,6 @@ $(VENV)/installed: $(VENV)/tools $(NATIVE)
 	$(PIP) install --no-build-isolation $(WERROR) --editable .
 	touch $@
 
-$(VENV)/test $(VENV)/lint $(VENV)/wheel: $(VENV)/%: $(VENV)/tools pyproject.toml
+$(VENV)/test $(VENV)/lint $(VENV)/wheel $(VENV)/bench: $(VENV)/%: $(VENV)/tools pyproject.toml
 	$(PIP) install $$($(BIN)/python cmake/extra.py $*)
 	touch $@

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "cpu/elementary.h"
 #include "cpu/simd/levels.h"
 #include "math/philox.h"
 
@@ -64,6 +65,15 @@ std::array<uint32_t, 4> philox(uint64_t counter_low, uint64_t counter_high, uint
   return {result.lane[0], result.lane[1], result.lane[2], result.lane[3]};
 }
 
+template <class T>
+std::vector<T> elementary(const std::string& name, const std::vector<T>& x) {
+  std::vector<T> out(x.size());
+  if (!latentcore::evaluate_elementary(name, x.data(), static_cast<int64_t>(x.size()), out.data())) {
+    throw py::value_error("name: expected an elementary function, got '" + name + "'");
+  }
+  return out;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
@@ -73,4 +83,8 @@ PYBIND11_MODULE(_C, m) {
   m.def("simd_levels", &supported_levels, "The SIMD levels that this processor supports.");
   m.def("philox4x32_10", &philox, py::arg("counter_low"), py::arg("counter_high"), py::arg("key"),
         "Known-answer hook: one Philox4x32-10 block.");
+  m.def("elementary_float", &elementary<float>, py::arg("name"), py::arg("x"),
+        "Known-answer hook: an elementary function in float32.");
+  m.def("elementary_double", &elementary<double>, py::arg("name"), py::arg("x"),
+        "Known-answer hook: an elementary function in float64.");
 }

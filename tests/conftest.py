@@ -1,10 +1,17 @@
+import os
 import signal
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 
 from latentcore.data import mnist
+
+hypothesis.settings.register_profile(
+    "latentcore", max_examples=int(os.environ.get("LATENTCORE_EXAMPLES", "40")), deadline=None
+)
+hypothesis.settings.load_profile("latentcore")
 
 
 @pytest.fixture(autouse=True)

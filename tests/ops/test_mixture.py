@@ -4,7 +4,7 @@ import functools
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcore import ops, reference
@@ -206,7 +206,6 @@ def test_non_contiguous(covariance_type):
         assert torch.equal(a, b)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     N=st.integers(0, 600),
     K=st.integers(1, 9),

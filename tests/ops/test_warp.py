@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcore import ops, reference
@@ -218,7 +218,6 @@ def test_non_contiguous_empty_and_single_images():
     assert ops.rotate(images, torch.zeros(3, 0)).shape == (3, 0, 2, 6, 7)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 9),
     st.integers(1, 90),

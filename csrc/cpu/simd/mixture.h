@@ -136,7 +136,8 @@ void gmm_moments(const Mixture<compute_t<T>>& mixture, const compute_t<T>* resp,
 
 }  // namespace
 
-LATENTCORE_LOOPS(MixtureLoops, &gmm_log_prob<T>, &gmm_e_step<T>, &gmm_responsibilities<T>, &gmm_statistics<T>, &gmm_score<T>, &gmm_moments<T>)
+LATENTCORE_LOOPS(MixtureLoops, &gmm_log_prob<T>, &gmm_e_step<T>, &gmm_responsibilities<T>, &gmm_statistics<T>,
+                 &gmm_score<T>, &gmm_moments<T>)
 
 }  // namespace latentcore
 
