@@ -7,6 +7,9 @@ set(latentcore_flags_baseline -march=x86-64-v2)
 set(latentcore_flags_avx2 -march=x86-64-v3)
 set(latentcore_flags_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
 
+# sanitizers make so much more of every loop that optimising it takes minutes
+set(latentcore_optimisation $<IF:$<BOOL:${LATENTCORE_SANITIZE}>,-O1,-O3>)
+
 function(latentcore_simd_sources out)
   set(sources)
   foreach(stem IN LISTS ARGN)
@@ -16,7 +19,7 @@ function(latentcore_simd_sources out)
       set_source_files_properties(
         "${source}" PROPERTIES
         COMPILE_DEFINITIONS LATENTCORE_LEVEL=${level}
-        COMPILE_OPTIONS "-O3;-fopenmp-simd;-fno-math-errno;-fno-trapping-math;${latentcore_flags_${level}}")
+        COMPILE_OPTIONS "${latentcore_optimisation};-fopenmp-simd;-fno-math-errno;-fno-trapping-math;${latentcore_flags_${level}}")
       list(APPEND sources "${source}")
     endforeach()
   endforeach()

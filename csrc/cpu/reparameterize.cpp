@@ -14,6 +14,7 @@ uint64_t seed_value(const Tensor& seed) { return static_cast<uint64_t>(*data<int
 std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu_, const Tensor& logvar_, const Tensor& seed,
                                              int64_t offset) {
   check_reparameterize(mu_, logvar_, seed);
+  STD_TORCH_CHECK(offset >= 0, "offset: expected a number >= 0, got ", offset);
   const Tensor mu = as_contiguous(mu_);
   const Tensor logvar = as_contiguous(logvar_);
   const Tensor z = advise_huge_pages(torch::stable::empty_like(mu));

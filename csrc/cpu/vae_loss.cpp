@@ -72,6 +72,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const
   check_dtype(mu_, logits_.scalar_type(), "mu");
   check_size(mu_, 0, logits_.size(0), "mu");
   const double weight = inverse_variance(likelihood, scale);
+  STD_TORCH_CHECK(!mean || logits_.size(0) > 0, "logits: expected a batch with at least one sample for its mean");
 
   const Tensor logits = as_contiguous(logits_), target = as_contiguous(target_);
   const Tensor mu = as_contiguous(mu_), logvar = as_contiguous(logvar_);

@@ -82,7 +82,8 @@ std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& imag
   const Tensor matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, grad.scalar_type());
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
-  STD_TORCH_CHECK(grad.numel() == N * A * C * H * W, "grad: expected the shape of the result");
+  const int64_t expected[] = {N, A, C, H, W};
+  for (int64_t i = 0; i < 5; ++i) check_size(grad, i, expected[i], "grad");
   const bool bytes = images.scalar_type() == ScalarType::Byte;
   STD_TORCH_CHECK(!(bytes && for_images), "images: expected a floating dtype where a gradient is asked for");
   const ScalarType sum_type = compute_dtype(grad.scalar_type());

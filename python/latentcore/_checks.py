@@ -1,6 +1,7 @@
 """Argument checks: one message with the argument's name, what was expected and what came."""
 
 from collections.abc import Collection
+from numbers import Integral, Real
 from typing import NoReturn
 
 import torch
@@ -65,9 +66,15 @@ def one_of(name: str, value: object, choices: Collection[str]) -> None:
         fail_value(name, "one of " + ", ".join(repr(c) for c in choices), repr(value))
 
 
+def number(name: str, value: object, expected: str = "a number") -> None:
+    """`value` is a real number, Python's or NumPy's, not a bool."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Real):
+        fail_type(name, expected, type(value).__name__)
+
+
 def integer(name: str, value: object, low: int, high: int) -> None:
-    """`value` is an int (not a bool) in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    """`value` is an int, Python's or NumPy's, not a bool, in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, int | Integral):
         fail_type(name, "an int", type(value).__name__)
-    if not low <= value <= high:
+    if not low <= int(value) <= high:
         fail_value(name, f"an int in [{low}, {high}]", value)

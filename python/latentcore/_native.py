@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch._C._functorch import peek_interpreter_stack
 
 _SIMD_LEVELS = ("baseline", "avx2", "avx512")
 
@@ -68,7 +69,7 @@ def _kernels(key: str) -> frozenset[str]:
 
 
 def _check_simd_variable() -> None:
-    wanted = os.environ.get("LATENTCORE_SIMD", _SIMD_LEVELS[0])
+    wanted = os.environ.get("LATENTCORE_SIMD") or _SIMD_LEVELS[0]
     if wanted not in _SIMD_LEVELS:
         raise ValueError(f"LATENTCORE_SIMD: expected one of {', '.join(_SIMD_LEVELS)}, got {wanted!r}")
 
@@ -83,7 +84,12 @@ if not cpu_library.loaded:
 
 
 def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
-    """Whether `operator` has a native kernel for the device of `tensor`; its twin in `reference` serves otherwise."""
+    """Whether `operator` has a native kernel for the device of `tensor`; its twin in `reference` serves otherwise.
+
+    The twin serves under torch.func too (vmap, jvp, jacrev and others), whose transformations see through it.
+    """
+    if not torch.compiler.is_compiling() and peek_interpreter_stack() is not None:
+        return False
     return operator in _KERNELS.get(tensor.device.type, ())
 
 

@@ -314,3 +314,18 @@ def test_not_fitted(X):
 def test_bad_number_of_samples(X):
     with pytest.raises(ValueError, match="n_samples: expected an int in"):
         GaussianMixture().fit(X).sample(0)
+
+
+def test_a_failed_fit_leaves_a_fitted_mixture_as_it_was(blobs):
+    model = GaussianMixture(2, random_state=0).fit(blobs[0])
+    before = model.predict(blobs[0])
+    with pytest.raises(ValueError, match=r"NaN|finite"):
+        model.fit(np.full((10, 5), np.nan))
+    assert model.n_features_in_ == 3
+    np.testing.assert_array_equal(model.predict(blobs[0]), before)
+
+
+def test_small_precisions_that_are_not_symmetric(blobs):
+    precisions = np.stack([np.eye(3)] * 2) * 1e-12 + np.triu(np.full((3, 3), 1e-9), 1)
+    with pytest.raises(ValueError, match="precisions_init: expected symmetric"):
+        GaussianMixture(2, precisions_init=precisions).fit(blobs[0])

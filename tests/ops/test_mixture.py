@@ -243,6 +243,20 @@ def test_the_error_does_not_grow_with_the_number_of_samples():
         assert_near(part, single.double() * count, tolerance=1e-6)
 
 
+@pytest.mark.parametrize("module", [ops, reference])
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_a_sample_of_weight_0_counts_nowhere_whatever_it_is(module, covariance_type):
+    x, *parameters = problem(20, 3, 2, covariance_type)
+    weight = torch.rand(20, dtype=torch.float64)
+    weight[[3, 7]] = 0
+    expected = module.gmm_statistics(x, *parameters, covariance_type, sample_weight=weight)
+    x[3], x[7] = float("nan"), float("inf")
+    for a, e in zip(
+        module.gmm_statistics(x, *parameters, covariance_type, sample_weight=weight), expected, strict=True
+    ):
+        assert_near(a, e)
+
+
 def test_no_component_for_a_sample_out_of_reach():
     x = torch.tensor([[0.0, 0.0], [1e25, -1e25]])
     weights, means, factors = torch.tensor([0.5, 0.5]), torch.zeros(2, 2), torch.eye(2).expand(2, 2, 2)

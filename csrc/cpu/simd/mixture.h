@@ -89,6 +89,7 @@ template <class T>
 void gmm_statistics(const Mixture<compute_t<T>>& mixture, const T* x, const T* sample_weight, int64_t count,
                     const MixtureWorkspace<compute_t<T>>& work, double* sums) {
   for_blocks(mixture.D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
+    clear_weightless(mixture.D, sample_weight, begin, size, work);
     log_densities(mixture, rounded, work);
     responsibilities(mixture.K, sample_weight, begin, size, work);
     sums[0] += static_cast<double>(sum_block(work.norm, size));
@@ -104,6 +105,7 @@ void gmm_score(const Mixture<compute_t<T>>& mixture, compute_t<T> grad, const T*
                int64_t count, const MixtureWorkspace<compute_t<T>>& work, T* out) {
   const int64_t D = mixture.D;
   for_blocks(D, x, count, work, [&](int64_t begin, int64_t size, int64_t rounded) {
+    clear_weightless(D, sample_weight, begin, size, work);
     log_densities(mixture, rounded, work);
     responsibilities(mixture.K, sample_weight, begin, size, work);
 #pragma omp simd

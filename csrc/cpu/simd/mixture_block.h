@@ -316,6 +316,18 @@ LATENTCORE_FUNCTION void normalize(int64_t K, int64_t count, const MixtureWorksp
   }
 }
 
+// A sample of weight 0 counts nowhere, whatever it is: it becomes 0.
+template <class T, class C>
+LATENTCORE_FUNCTION void clear_weightless(int64_t D, const T* sample_weight, int64_t begin, int64_t count,
+                                          const MixtureWorkspace<C>& work) {
+  if (sample_weight == nullptr) return;
+  for (int64_t s = 0; s < count; ++s) {
+    if (load(sample_weight[begin + s]) == C(0)) {
+      for (int64_t i = 0; i < D; ++i) work.x[i * work.size + s] = 0;
+    }
+  }
+}
+
 // joint becomes the responsibilities, weighted; norm[s] = log sum_k exp(joint[k][s]), weighted.
 template <class T, class C>
 LATENTCORE_FUNCTION void responsibilities(int64_t K, const T* sample_weight, int64_t begin, int64_t count,

@@ -44,7 +44,9 @@ def _samples_of_tensor(estimator: Any, X: Tensor, reset: bool) -> Tensor:
 
 def tensor(value: Any, device: torch.device | None = None, dtype: torch.dtype = torch.float64) -> Tensor:
     """A parameter, however it was given, as a tensor; on its own device unless another is named."""
-    given = value.detach() if isinstance(value, Tensor) else torch.tensor(np.asarray(value, dtype=np.float64))
+    given = value.detach() if isinstance(value, Tensor) else torch.tensor(np.asarray(value))
+    if given.is_complex():
+        _checks.fail_type("a parameter", "real numbers", str(given.dtype))
     return given.to(given.device if device is None else device, dtype)
 
 

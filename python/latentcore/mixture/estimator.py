@@ -155,6 +155,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         `sample_weight`: (N,), counts a sample so many times. `labels`: (N,) class numbers >= 0, -1 where unknown.
         """
         self._validate_params()
+        before = dict(self.__dict__)
+        try:
+            return self._fit(X, sample_weight, labels)
+        except BaseException:  # a fitted mixture stays as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit(self, X: Any, sample_weight: Any, labels: Any) -> "GaussianMixture":
         x = _arrays.samples(self, X, reset=True)
         if len(x) < self.n_components:
             _checks.fail_value("X", f"at least n_components = {self.n_components} samples", len(x))

@@ -5,7 +5,6 @@ from typing import Any, NoReturn
 
 import torch
 from torch._C import _AutoDispatchBelowAutograd
-from torch._C._functorch import peek_interpreter_stack
 
 from latentcore import _native
 
@@ -15,9 +14,8 @@ def register(
 ) -> Callable[..., Any]:
     """Register an operator's fake kernel and its derivative, and return what to call.
 
-    That is the operator itself where code is traced or transformed. In plain eager mode it is an autograd.Function of
-    the same formulas: a derivative that is registered in Python costs twice as much per call, which matters for small
-    batches.
+    That is the operator itself under torch.compile. In eager mode it is an autograd.Function of the same formulas: a
+    derivative that is registered in Python costs twice as much per call, which matters for small batches.
     """
     if not _native.cpu_library.loaded:
         return _missing
@@ -36,18 +34,34 @@ def register(
 
         @staticmethod
         def backward(ctx: Any, *grads: Any) -> Any:
-            if torch.is_grad_enabled():  # a second derivative is on the way, and has to fail
-                return backward(ctx, *grads)
             with _AutoDispatchBelowAutograd():
-                return backward(ctx, *grads)
+                found = backward(ctx, *grads)
+            return _Once.guard(operator, found) if torch.is_grad_enabled() else found
 
     Eager.__name__ = Eager.__qualname__ = operator
 
     def call(*inputs: Any) -> Any:
-        plain = not torch.compiler.is_compiling() and peek_interpreter_stack() is None
-        return Eager.apply(*inputs) if plain else overload(*inputs)  # type: ignore[no-untyped-call]
+        return overload(*inputs) if torch.compiler.is_compiling() else Eager.apply(*inputs)  # type: ignore[no-untyped-call]
 
     return call
+
+
+class _Once(torch.autograd.Function):
+    """Hands first derivatives through where a second one may be asked for, which is an error, not a silent zero."""
+
+    @staticmethod
+    def guard(operator: str, grads: Any) -> Any:
+        kept = iter(_Once.apply(operator, *(g.detach().requires_grad_() for g in grads if g is not None)))  # type: ignore[no-untyped-call]
+        return tuple(None if g is None else next(kept) for g in grads)
+
+    @staticmethod
+    def forward(ctx: Any, operator: str, *grads: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.operator = operator
+        return tuple(grad.view_as(grad) for grad in grads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> NoReturn:
+        raise RuntimeError(f"latentcore.{ctx.operator} is differentiable once only; there is no double backward")
 
 
 def _missing(*inputs: Any) -> NoReturn:

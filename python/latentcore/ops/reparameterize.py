@@ -61,7 +61,7 @@ def reparameterize_kl(
     seed_tensor = _seed_tensor(seed, mu)
     if not _native.has_kernel("reparameterize_kl", mu):
         return reference.reparameterize_kl(mu, logvar, seed=seed_tensor, offset=offset)
-    z, kl = _operator(mu, logvar, seed_tensor, offset)
+    z, kl = _operator(mu, logvar, seed_tensor, int(offset))
     return z, kl
 
 
@@ -77,7 +77,7 @@ def _seed_tensor(seed: int | Tensor | None, mu: Tensor) -> Tensor:
             _checks.fail_value("seed", f"the device of mu, {mu.device}", seed.device)
         return seed
     _checks.integer("seed", seed, -(2**63), 2**63 - 1)
-    return torch.full((), seed, dtype=torch.int64, device=mu.device)
+    return torch.full((), int(seed), dtype=torch.int64, device=mu.device)
 
 
 # A schema with a tag cannot be made in schema.cpp: the stable ABI of torch 2.11 has no tags.

@@ -1,9 +1,10 @@
 """Rotation and affine maps of batches of images, differentiable in the images and in the map."""
 
 import math
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -157,6 +158,8 @@ def _center(center: tuple[float, float] | None, batch: Tensor) -> tuple[float, f
     if center is None:
         return (batch.shape[-1] - 1) / 2, (batch.shape[-2] - 1) / 2
     _check_pair("center", center, "a pair (x, y)")
+    for coordinate in center:
+        _checks.number("center", coordinate)
     return float(center[0]), float(center[1])
 
 
@@ -170,9 +173,8 @@ def _numbers(name: str, value: Numbers, n: int, device: torch.device, extra: str
         if value.dim() > 0:
             _checks.shape(name, value, (n, extra) if extra else (n,))
         return value.double().expand(n) if value.dim() == 0 else value.double()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        _checks.fail_type(name, "a number or a torch.Tensor", type(value).__name__)
-    return torch.full((n,), value, dtype=torch.float64, device=device)
+    _checks.number(name, value, "a number or a torch.Tensor")
+    return torch.full((n,), float(value), dtype=torch.float64, device=device)
 
 
 def _pair(name: str, value: Tensor | Sequence[Numbers], n: int, device: torch.device) -> list[Tensor]:
@@ -184,7 +186,7 @@ def _pair(name: str, value: Tensor | Sequence[Numbers], n: int, device: torch.de
 
 
 def _check_pair(name: str, value: object, expected: str) -> None:
-    if not isinstance(value, Sized):
+    if not isinstance(value, Sequence | Tensor | np.ndarray) or isinstance(value, str):
         _checks.fail_type(name, expected, type(value).__name__)
     if len(value) != 2:
         _checks.fail_value(name, expected, value)
@@ -195,7 +197,7 @@ def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor
     names = ("angle", "translate", "scale", "shear", "center")
     defaults = (0.0, (0.0, 0.0), 1.0, (0.0, 0.0), None)
     for name, value, default in zip(names, others, defaults, strict=True):
-        if isinstance(value, Tensor) or value != default:
+        if isinstance(value, Tensor | np.ndarray) or value != default:
             _checks.fail_value(name, "no value beside matrix", value)
     if matrix.device != device:
         _checks.fail_value("matrix", f"the device of images, {device}", matrix.device)
@@ -207,8 +209,7 @@ def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor
 
 def _warp(images: Tensor, matrix: Tensor, interpolation: str, fill: float, dtype: torch.dtype | None) -> Tensor:
     _checks.one_of("interpolation", interpolation, ("bilinear", "nearest"))
-    if isinstance(fill, bool) or not isinstance(fill, int | float):
-        _checks.fail_type("fill", "a number", type(fill).__name__)
+    _checks.number("fill", fill)
     result = images.dtype if dtype is None else dtype
     if result != images.dtype and (images.dtype != torch.uint8 or result not in _checks.FLOATING):
         allowed = "uint8 or a floating dtype" if images.dtype == torch.uint8 else f"the images' dtype, {images.dtype}"

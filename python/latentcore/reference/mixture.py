@@ -77,6 +77,8 @@ def gmm_statistics(
     sample_weight: Tensor | None = None,
 ) -> MixtureStatistics:
     """See `latentcore.ops.gmm_statistics`."""
+    if sample_weight is not None:  # a sample of weight 0 counts nowhere, whatever it is
+        x = x.masked_fill((sample_weight == 0).unsqueeze(-1), 0)
     log_prob_norm, log_resp = gmm_e_step(x, weights, means, precisions_cholesky, covariance_type)
     resp = log_resp.detach().exp()
     if sample_weight is not None:

@@ -1,0 +1,52 @@
+"""Second derivatives are refused, and torch.func sees through every operator."""
+
+import pytest
+import torch
+
+from latentcore import ops, reference
+
+SEED = torch.zeros((), dtype=torch.int64)
+X, LATENTS, IMAGES = torch.rand(4, 6), torch.randn(4, 2), torch.rand(4, 1, 5, 5)
+WEIGHTS, MEANS, FACTORS = torch.tensor([0.4, 0.6]), torch.randn(2, 2), torch.eye(2).repeat(2, 1, 1)
+
+# a scalar function of one tensor for each operator, and the tensor
+FUNCTIONS = {
+    "reparameterize_kl": (lambda m, t: m.reparameterize_kl(t, LATENTS, seed=SEED, offset=0)[0].sin().sum(), LATENTS),
+    "vae_loss": (lambda m, t: vae_loss(m, t), torch.randn(4, 6)),
+    "gmm_log_prob": (lambda m, t: m.gmm_log_prob(t, MEANS, FACTORS).sin().sum(), LATENTS),
+    "gmm_e_step": (lambda m, t: m.gmm_e_step(t, WEIGHTS, MEANS, FACTORS)[0].sin().sum(), LATENTS),
+    "gmm_statistics": (lambda m, t: m.gmm_statistics(t, WEIGHTS, MEANS, FACTORS).log_likelihood, LATENTS),
+    "rotate": (lambda m, t: ops.rotate(t, 30.0).square().sum(), IMAGES),
+}
+
+
+def vae_loss(module, logits):
+    options = {"beta": 1.0, "likelihood": "bernoulli", "scale": 1.0, "reduction": "mean"}
+    return module.vae_loss(logits, X, LATENTS, LATENTS, **options).loss
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_second_derivative_is_an_error(name):
+    function, tensor = FUNCTIONS[name]
+    tensor = tensor.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(function(ops, tensor), tensor, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiable once"):
+        grad.square().sum().backward()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_forward_mode_and_gradients_of_torch_func(name):
+    function, tensor = FUNCTIONS[name]
+    direction = torch.randn(tensor.shape)
+    value, tangent = torch.func.jvp(lambda t: function(ops, t), (tensor,), (direction,))
+    gradient = torch.func.grad(lambda t: function(ops, t))(tensor)
+    torch.testing.assert_close(tangent, (gradient * direction).sum(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(value, function(ops, tensor), rtol=1e-4, atol=1e-5)
+    leaf = tensor.clone().requires_grad_()
+    torch.testing.assert_close(gradient, torch.autograd.grad(function(ops, leaf), leaf)[0], rtol=1e-3, atol=1e-4)
+
+
+def test_vmap():
+    stacked = torch.randn(3, 4, 2)
+    mapped = torch.vmap(lambda t: ops.gmm_log_prob(t, MEANS, FACTORS))(stacked)
+    torch.testing.assert_close(mapped, torch.stack([reference.gmm_log_prob(t, MEANS, FACTORS) for t in stacked]))
