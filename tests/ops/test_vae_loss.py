@@ -139,9 +139,8 @@ def test_error_of_a_sum_does_not_grow_with_its_length(simd):
     actual = ops.vae_loss(logits, torch.zeros_like(logits), zeros, zeros).reconstruction
     wide = logits.double()
     expected = reference.vae_loss(wide, torch.zeros_like(wide), zeros.double(), zeros.double()).reconstruction
-    assert_near(
-        actual, expected, tolerance=1e-6
-    )  # equal terms share one rounding error; a float32 sum would add far more
+    # equal terms share one rounding error; a float32 sum without blocks is off by percents
+    assert_near(actual, expected, tolerance=5e-6)
 
 
 def test_non_contiguous_input():
