@@ -86,7 +86,7 @@ def test_em_iteration(timed, N, D, K, covariance_type, at_least, goal):
         shape=shape_of(N, D, K, covariance_type),
         contestants=contestants,
         against=("scikit-learn",),
-        tolerance=1e-3,  # scikit-learn's own sums are float32
+        tolerance=5e-3,  # scikit-learn's and the twin's sums of a million terms are float32
         bytes=x.nbytes,
         flop=least_work(N, D, K, covariance_type),
         at_least=at_least,
