@@ -7,8 +7,6 @@
 
 #ifdef LATENTCORE_LEVEL
 
-#include <immintrin.h>
-
 #include "cpu/simd/vector.h"
 
 namespace latentcore {
@@ -59,47 +57,32 @@ LATENTCORE_FUNCTION void find_places(const Line<K>& x, const Line<K>& y, bool ne
   }
 }
 
-// left[l] = from[index[l]], right[l] = from[index[l] + 1]: two neighbours are one load of twice the size.
+// out[2 i], out[2 i + 1] = from[index[i]], from[index[i] + 1]: two neighbours are one number of twice the size.
 template <class C>
-LATENTCORE_FUNCTION void load_pairs(const C* from, const int32_t* index, Vector<C>& left, Vector<C>& right) {
-  for (int l = 0; l < kLanes<C>; ++l) left[l] = from[index[l]];
-  for (int l = 0; l < kLanes<C>; ++l) right[l] = from[index[l] + 1];
+LATENTCORE_FUNCTION void copy_pairs(const C* from, const int32_t* index, int64_t count, C* out) {
+  for (int64_t i = 0; i < count; ++i) __builtin_memcpy(out + 2 * i, from + index[i], 2 * sizeof(C));
 }
 
-#if defined(__AVX512F__)
-LATENTCORE_FUNCTION void load_pairs(const float* from, const int32_t* index, Vector<float>& left,
-                                    Vector<float>& right) {
-  Vector<float> pairs[2];
-  for (int i = 0; i < 2; ++i) {
-    const __m256i where = _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(index + 8 * i));
-    pairs[i] = reinterpret_cast<Vector<float>>(_mm512_mask_i32gather_pd(_mm512_setzero_pd(), 0xff, where, from, 4));
-  }
-  const VectorOf<float>::mask even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-  left = __builtin_shuffle(pairs[0], pairs[1], even);
-  right = __builtin_shuffle(pairs[0], pairs[1], even + 1);
+// The first and the second ones of kLanes<C> pairs.
+template <class C>
+LATENTCORE_FUNCTION void split_pairs(const C* pairs, Vector<C>& first, Vector<C>& second) {
+  typename VectorOf<C>::mask even = {};
+  LATENTCORE_UNROLL
+  for (int l = 0; l < kLanes<C>; ++l) even[l] = 2 * l;
+  const Vector<C> low = load_vector(pairs), high = load_vector(pairs + kLanes<C>);
+  first = __builtin_shuffle(low, high, even);
+  second = __builtin_shuffle(low, high, even + 1);
 }
-#elif defined(__AVX2__)
-LATENTCORE_FUNCTION void load_pairs(const float* from, const int32_t* index, Vector<float>& left,
-                                    Vector<float>& right) {
-  Vector<float> pairs[2];
-  for (int i = 0; i < 2; ++i) {
-    const __m128i where = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(index + 4 * i));
-    const __m256d all = reinterpret_cast<__m256d>(_mm256_set1_epi64x(-1));
-    pairs[i] = reinterpret_cast<Vector<float>>(
-        _mm256_mask_i32gather_pd(_mm256_setzero_pd(), reinterpret_cast<const double*>(from), where, all, 4));
-  }
-  const VectorOf<float>::mask even = {0, 2, 4, 6, 8, 10, 12, 14};
-  left = __builtin_shuffle(pairs[0], pairs[1], even);
-  right = __builtin_shuffle(pairs[0], pairs[1], even + 1);
-}
-#endif
 
 template <class C>
 LATENTCORE_FUNCTION void blend_row(const C* box, const Places<C>& places, int64_t count, int64_t width, C* out) {
+  C upper_pairs[2 * kTile], lower_pairs[2 * kTile];
+  copy_pairs(box, places.index, count, upper_pairs);
+  copy_pairs(box + width, places.index, count, lower_pairs);
   for (int64_t i = 0; i < count; i += kLanes<C>) {
     Vector<C> left_upper, right_upper, left_lower, right_lower;
-    load_pairs(box, places.index + i, left_upper, right_upper);
-    load_pairs(box + width, places.index + i, left_lower, right_lower);
+    split_pairs(upper_pairs + 2 * i, left_upper, right_upper);
+    split_pairs(lower_pairs + 2 * i, left_lower, right_lower);
     const Vector<C> dx = load_vector(places.dx + i), dy = load_vector(places.dy + i);
     // exact where the point lies on a pixel, at either end
     const Vector<C> upper = (C(1) - dx) * left_upper + dx * right_upper;
@@ -126,34 +109,48 @@ LATENTCORE_FUNCTION void copy_box(const Plane<In, C>& plane, const Box& box, C* 
   }
 }
 
-// One tile of all channels. `room` holds a box.
+// Where row `y` of a tile comes from.
+template <class C>
+LATENTCORE_FUNCTION void find_row(const double* matrix, const WarpShape& s, const Tile& tile, const Box& box, int64_t y,
+                                  int64_t count, Places<C>& out) {
+  using K = std::conditional_t<std::is_same_v<C, double>, double, float>;
+  const Row row = Row::of(matrix, y);
+  const double x0 = row.x + row.dx * static_cast<double>(tile.x_begin);
+  const double y0 = row.y + row.dy * static_cast<double>(tile.x_begin);
+  const auto width = static_cast<int32_t>(box.width);
+  if (s.nearest) {  // which of two pixels is nearer may hang on the last digit
+    find_places(Line<double>::of(x0, row.dx, box.x, box.width), Line<double>::of(y0, row.dy, box.y, box.height), true,
+                count, width, out);
+  } else {
+    find_places(Line<K>::of(x0, row.dx, box.x, box.width), Line<K>::of(y0, row.dy, box.y, box.height), false, count,
+                width, out);
+  }
+}
+
+// One tile of all channels, as many at once as have room for their boxes. `room` holds kBoxSize numbers.
 template <class T, class In>
 LATENTCORE_FUNCTION void warp_tile(const In* image, double gain, const double* matrix, const WarpShape& s,
                                    const Tile& tile, const Box& box, compute_t<T>* room, T* out) {
   using C = compute_t<T>;
-  using K = std::conditional_t<std::is_same_v<C, double>, double, float>;
-  const int64_t width = tile.x_end - tile.x_begin;
+  const int64_t width = tile.x_end - tile.x_begin, size = box.width * box.height;
   const int64_t rounded = (width + kLanes<C> - 1) / kLanes<C> * kLanes<C>;
-  for (int64_t c = 0; c < s.C; ++c) {
-    copy_box(Plane<In, C>{image + c * s.H * s.W, s.H, s.W, static_cast<C>(gain), static_cast<C>(s.fill)}, box, room);
+  const int64_t group = max(kBoxSize / size, int64_t{1});
+  for (int64_t first = 0; first < s.C; first += group) {
+    const int64_t last = min(first + group, s.C);
+    for (int64_t c = first; c < last; ++c) {
+      const Plane<In, C> plane{image + c * s.H * s.W, s.H, s.W, static_cast<C>(gain), static_cast<C>(s.fill)};
+      copy_box(plane, box, room + (c - first) * size);
+    }
     for (int64_t y = tile.y_begin; y < tile.y_end; ++y) {
-      const Row row = Row::of(matrix, y);
-      const double x = row.x + row.dx * static_cast<double>(tile.x_begin);
-      const double yy = row.y + row.dy * static_cast<double>(tile.x_begin);
       Places<C> places;
-      const auto box_width = static_cast<int32_t>(box.width);
-      if (s.nearest) {  // which of two pixels is nearer may hang on the last digit
-        find_places(Line<double>::of(x, row.dx, box.x, box.width), Line<double>::of(yy, row.dy, box.y, box.height),
-                    true, rounded, box_width, places);
-      } else {
-        find_places(Line<K>::of(x, row.dx, box.x, box.width), Line<K>::of(yy, row.dy, box.y, box.height), false,
-                    rounded, box_width, places);
-      }
-      C values[kTile];
-      blend_row(room, places, rounded, box.width, values);
-      T* result = out + (c * s.H + y) * s.W + tile.x_begin;
+      find_row(matrix, s, tile, box, y, rounded, places);
+      for (int64_t c = first; c < last; ++c) {
+        C values[kTile];
+        blend_row(room + (c - first) * size, places, rounded, box.width, values);
+        T* result = out + (c * s.H + y) * s.W + tile.x_begin;
 #pragma omp simd
-      for (int64_t i = 0; i < width; ++i) result[i] = to_result<T>(values[i]);
+        for (int64_t i = 0; i < width; ++i) result[i] = to_result<T>(values[i]);
+      }
     }
   }
 }
