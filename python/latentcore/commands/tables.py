@@ -13,8 +13,8 @@ def show(title: str, rows: Mapping[str, str]) -> None:
     table.add_column(no_wrap=True)
     for name, value in rows.items():
         table.add_row(name, value)
-    longest = max(len(name) + len(value) for name, value in rows.items())
-    Console(highlight=False, width=max(longest + 8, len(title) + 1)).print(table)
+    width = max(map(len, rows)) + max(map(len, rows.values())) + 8
+    Console(highlight=False, width=max(width, len(title) + 1)).print(table)
 
 
 def number(value: float) -> str:
