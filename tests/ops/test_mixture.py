@@ -220,11 +220,11 @@ def test_any_shape(N, K, D, batch, covariance_type, seed):
     wide = doubles(tensors)
     for a, e in zip(*(outputs(m, t, covariance_type) for m, t in ((ops, tensors), (reference, wide))), strict=True):
         assert_near(a.detach(), e.detach())
-    # where the terms of a gradient cancel, the type itself sets the limit
+    # where the terms of a gradient cancel, the type itself sets the limit: a few times plain torch's own error in it
     in_float = gradients(reference, tensors, covariance_type)
     expected = gradients(reference, wide, covariance_type)
     for a, f, e in zip(gradients(ops, tensors, covariance_type), in_float, expected, strict=True):
-        assert_near(a, e, tolerance=max(1e-5, 2 * relative_error(f, e)))
+        assert_near(a, e, tolerance=max(1e-5, 4 * relative_error(f, e)))
 
 
 def test_data_far_from_the_origin_keep_their_moments():
