@@ -2,6 +2,7 @@
 
 #include "cpu/simd/mixture_block.h"
 #include "cpu/simd/mixture_moments.h"
+#include "cpu/simd/mixture_score.h"
 
 namespace latentcore {
 

@@ -1,4 +1,4 @@
-// The steps of the mixture operators on one block of samples, their moments apart.
+// The steps of the mixture operators on one block of samples; moments and gradients stand apart.
 #pragma once
 
 #include "cpu/simd/levels.h"
@@ -39,8 +39,8 @@ constexpr int64_t kSmallD = 4;
 
 #ifdef LATENTCORE_LEVEL
 
-#include "cpu/simd/block.h"
 #include "cpu/simd/tiles.h"
+#include "cpu/simd/transposed.h"
 #include "cpu/simd/vector.h"
 
 namespace latentcore {
@@ -49,86 +49,10 @@ namespace {
 // Registers of samples that are handled at once.
 constexpr int64_t kSampleTile = kAvx512 ? 4 : 2;
 
-// `count` samples, filled up to whole registers
-template <class C>
-LATENTCORE_FUNCTION int64_t rounded_up(int64_t count) {
-  return (count + kLanes<C> - 1) / kLanes<C> * kLanes<C>;
-}
-
 // body(s, Width<v>) for all samples, v registers of them at once; `count` is a multiple of a register.
 template <class C, class Body>
 LATENTCORE_FUNCTION void for_registers(int64_t count, Body body) {
   for_tiles<kSampleTile>(count / kLanes<C>, [&](int64_t at, auto constant) { body(at * kLanes<C>, constant); });
-}
-
-// Calls square(s, j) for the squares of a register's side in a matrix of `count` samples and `columns` numbers for
-// each, and strip(s_begin, s_end, j_begin, j_end) for the two strips that are left.
-template <class C, class Square, class Strip>
-LATENTCORE_FUNCTION void for_squares(int64_t count, int64_t columns, Square square, Strip strip) {
-  constexpr int64_t lanes = kLanes<C>;
-  const int64_t whole_count = count / lanes * lanes, whole_columns = columns / lanes * lanes;
-  for (int64_t s = 0; s < whole_count; s += lanes) {
-    for (int64_t j = 0; j < whole_columns; j += lanes) square(s, j);
-  }
-  strip(0, whole_count, whole_columns, columns);
-  strip(whole_count, count, 0, columns);
-}
-
-// out (columns, stride) = source (count, columns) transposed, filled up with zeros
-template <class T>
-LATENTCORE_FUNCTION void load_transposed(const T* source, int64_t count, int64_t columns, int64_t stride,
-                                         compute_t<T>* out) {
-  using C = compute_t<T>;
-  for_squares<C>(
-      count, columns,
-      [&](int64_t s, int64_t j) {
-        C row[kLanes<C>];
-        Vector<C> rows[kLanes<C>];
-        LATENTCORE_UNROLL
-        for (int64_t i = 0; i < kLanes<C>; ++i) {
-          load_block(source + (s + i) * columns + j, kLanes<C>, row);
-          rows[i] = load_vector(row);
-        }
-        transpose<C>(rows);
-        LATENTCORE_UNROLL
-        for (int64_t i = 0; i < kLanes<C>; ++i) store_vector<C>(rows[i], out + (j + i) * stride + s);
-      },
-      [&](int64_t s_begin, int64_t s_end, int64_t j_begin, int64_t j_end) {
-        for (int64_t j = j_begin; j < j_end; ++j) {
-#pragma omp simd
-          for (int64_t s = s_begin; s < s_end; ++s) out[j * stride + s] = load(source[s * columns + j]);
-        }
-      });
-  for (int64_t j = 0; j < columns; ++j) {
-    for (int64_t s = count; s < rounded_up<C>(count); ++s) out[j * stride + s] = 0;
-  }
-}
-
-// out (count, columns) = source (columns, stride) transposed
-template <class T>
-LATENTCORE_FUNCTION void store_transposed(const compute_t<T>* source, int64_t count, int64_t columns, int64_t stride,
-                                          T* out) {
-  using C = compute_t<T>;
-  for_squares<C>(
-      count, columns,
-      [&](int64_t s, int64_t j) {
-        C row[kLanes<C>];
-        Vector<C> rows[kLanes<C>];
-        LATENTCORE_UNROLL
-        for (int64_t i = 0; i < kLanes<C>; ++i) rows[i] = load_vector(source + (j + i) * stride + s);
-        transpose<C>(rows);
-        LATENTCORE_UNROLL
-        for (int64_t i = 0; i < kLanes<C>; ++i) {
-          store_vector<C>(rows[i], row);
-          store_block(row, kLanes<C>, out + (s + i) * columns + j);
-        }
-      },
-      [&](int64_t s_begin, int64_t s_end, int64_t j_begin, int64_t j_end) {
-        for (int64_t j = j_begin; j < j_end; ++j) {
-#pragma omp simd
-          for (int64_t s = s_begin; s < s_end; ++s) out[s * columns + j] = store<T>(source[j * stride + s]);
-        }
-      });
 }
 
 template <class C>
@@ -353,55 +277,11 @@ LATENTCORE_FUNCTION void responsibilities(int64_t K, const T* sample_weight, int
   }
 }
 
-// Adds r d log N_k / dx = -r P_k P_k^T (x - mu_k) to work.score, for r = joint[k]; work.difference holds x - mu_k.
-template <class C>
-LATENTCORE_FUNCTION void add_score(const Mixture<C>& mixture, int64_t k, int64_t count,
-                                   const MixtureWorkspace<C>& work) {
-  const int64_t D = mixture.D, stride = work.size;
-  const C* resp = work.joint + k * stride;
-  if (!is_triangular(mixture.type)) {
-    for (int64_t i = 0; i < D; ++i) {
-      const C factor = mixture.columns[k * D + i];
-      const C* difference = work.difference + i * stride;
-      C* score = work.score + i * stride;
-#pragma omp simd
-      for (int64_t s = 0; s < count; ++s) score[s] -= resp[s] * (difference[s] * factor * factor);
-    }
-    return;
-  }
-  whiten<true>(mixture, k, count, work, work.norm);
-  for_registers<C>(count, [&](int64_t s, auto samples) {
-    constexpr int64_t vectors = decltype(samples)::width;
-    const C* factor = mixture.rows + k * mixture.stride;
-    for_tiles<kTileWidth>(D, [&](int64_t i, auto rows) {
-      constexpr int64_t width = decltype(rows)::width;
-      Vector<C> product[width][vectors] = {};
-      multiply<width, vectors>(factor, work.whitened + i * stride + s, D - i, stride, product);
-      factor += width * (D - i);
-      for (int64_t c = 0; c < width; ++c) {
-        for (int64_t v = 0; v < vectors; ++v) {
-          C* score = work.score + (i + c) * stride + s + v * kLanes<C>;
-          store_vector<C>(load_vector(score) - load_vector(resp + s + v * kLanes<C>) * product[c][v], score);
-        }
-      }
-    });
-  });
-}
-
 template <class C>
 LATENTCORE_FUNCTION void scale_joint(int64_t k, int64_t count, const MixtureWorkspace<C>& work) {
   C* joint = work.joint + k * work.size;
 #pragma omp simd
   for (int64_t s = 0; s < count; ++s) joint[s] *= work.scale[s];
-}
-
-template <class C>
-LATENTCORE_FUNCTION void clear_score(int64_t D, int64_t count, const MixtureWorkspace<C>& work) {
-  for (int64_t i = 0; i < D; ++i) {
-    C* score = work.score + i * work.size;
-#pragma omp simd
-    for (int64_t s = 0; s < count; ++s) score[s] = 0;
-  }
 }
 
 }  // namespace

@@ -75,10 +75,9 @@ struct Row {
     const auto r = static_cast<double>(row);
     return {m[1] * r + m[2], m[4] * r + m[5], m[0], m[3]};
   }
-  // Pixels whose source lies inside the image grown by `margin` on every side.
-  __attribute__((always_inline)) inline Span inside(const WarpShape& s, double margin) const {
-    return intersect(solve(x, dx, -margin, static_cast<double>(s.W - 1) + margin, s.W),
-                     solve(y, dy, -margin, static_cast<double>(s.H - 1) + margin, s.W));
+  // Pixels whose source lies inside the image or in the ring around it.
+  __attribute__((always_inline)) inline Span inside(const WarpShape& s) const {
+    return intersect(solve(x, dx, -1, static_cast<double>(s.W), s.W), solve(y, dy, -1, static_cast<double>(s.H), s.W));
   }
 };
 
@@ -94,7 +93,7 @@ LATENTCORE_FUNCTION Cell cell_at(const Row& row, int64_t x, const WarpShape& s) 
   // written so that NaN is outside
   const bool valid = px > -1 && px < static_cast<double>(s.W) && py > -1 && py < static_cast<double>(s.H);
   if (!valid) return {0, 0, 0, 0, false};
-  const double fx = floor(px), fy = __builtin_floor(py);
+  const double fx = floor(px), fy = floor(py);
   return {static_cast<int64_t>(fx), static_cast<int64_t>(fy), px - fx, py - fy, true};
 }
 
