@@ -1,5 +1,6 @@
 #include "cpu/simd/warp.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -53,20 +54,16 @@ Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolat
   dispatch_result(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     const auto forward = loops<WarpLoops<T>>().forward;
-    // Few large images are shared out by rows; of many small ones a thread takes whole images, so that all angles of an
-    // image are read while it is in the cache.
-    const int64_t strips = N >= 16 ? 1 : H;
-    parallel(N * strips, A * C * H * W / strips, [&](int64_t begin, int64_t end) {
-      const std::unique_ptr<compute_t<T>[]> room(new compute_t<T>[kBoxSize]);
-      for (int64_t item = begin; item < end;) {
-        const int64_t n = item / strips, first = item % strips;
-        const int64_t last = n == (end - 1) / strips ? (end - 1) % strips + 1 : strips;
-        for (int64_t a = 0; a < A; ++a) {
-          forward(static_cast<const char*>(images.const_data_ptr()) + n * image_bytes, bytes, gain,
-                  data<double>(matrix) + (n * A + a) * 6, shape, first * (H / strips), last * (H / strips), room.get(),
-                  mutable_data<T>(out) + (n * A + a) * C * H * W);
-        }
-        item = n * strips + last;
+    // Few large images are shared out by rows of tiles; of many small ones a thread takes whole images, so that all
+    // angles of an image are read while it is in the cache.
+    const int64_t height = N >= 16 ? H : kTile, strips = (H + height - 1) / height;
+    parallel(N * strips, A * C * height * W, [&](int64_t begin, int64_t end) {
+      const std::unique_ptr<compute_t<T>[]> room(new compute_t<T>[kWarpRoom]);
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t n = item / strips, first = item % strips * height;
+        forward(static_cast<const char*>(images.const_data_ptr()) + n * image_bytes, bytes, gain,
+                data<double>(matrix) + n * A * 6, A, shape, first, std::min(first + height, H), room.get(),
+                mutable_data<T>(out) + n * A * C * H * W);
       }
     });
   });

@@ -11,3 +11,6 @@
 #define LATENTCORE_FUNCTION [[maybe_unused]] __attribute__((always_inline)) static inline
 #define LATENTCORE_UNROLL _Pragma("GCC unroll 16")
 #endif
+
+// For lambdas and members of the loops.
+#define LATENTCORE_INLINED __attribute__((always_inline))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from latentcore import ops, reference
 from latentcore.testing import assert_near, assert_near_in_half
 
-SHAPES = [(1, 1, 1, 1), (2, 1, 1, 7), (2, 3, 5, 3), (3, 1, 28, 28), (1, 2, 33, 200), (20, 1, 9, 8)]
+SHAPES = [(1, 1, 1, 1), (2, 1, 1, 7), (2, 3, 5, 3), (3, 1, 28, 28), (1, 2, 33, 200), (1, 1, 65, 36), (20, 1, 9, 8)]
 HALF = [torch.float16, torch.bfloat16]
 
 
@@ -42,6 +42,15 @@ def test_wide_images_keep_the_digits_of_float(simd, zoom):
     images = torch.randn(1, 2, 40, 3000)
     matrix = torch.tensor([[zoom, 0.0137, 1500 - 1500 * zoom], [0.0013, 0.9, 0.2]], dtype=torch.float64)[None, None]
     assert_near(native(images, matrix), twin(images.double(), matrix))
+
+
+def test_maps_of_every_kind_side_by_side(simd):
+    images, matrix = torch.randn(2, 3, 20, 17), maps(2, 4)
+    matrix[:, 0] *= 40  # much smaller: pixels far apart
+    matrix[:, 1, :, :2] *= 1e-3
+    matrix[0, 2, 0, 0] = math.nan
+    matrix[1, 2, 1, 2] = math.inf
+    assert_near(native(images, matrix, fill=0.3), twin(images.double(), matrix, fill=0.3))
 
 
 @pytest.mark.parametrize("dtype", HALF)

@@ -1,6 +1,8 @@
 // How an affine map takes the pixels of a result to points of the image.
 #pragma once
 
+#include <limits>
+
 #include "cpu/simd/levels.h"
 
 namespace latentcore {
@@ -13,8 +15,12 @@ struct WarpShape {
   double fill;
 };
 
-// Numbers in the largest box that is copied; it stays in the second-level cache.
-constexpr int64_t kBoxSize = int64_t{1} << 16;
+// Side of the largest tile of a result: the part of an image that it reads stays in the first-level cache.
+constexpr int64_t kTile = 32;
+// The longest side of such a part, on which float counts well, and its pixels.
+constexpr int64_t kBoxSide = 256, kBoxSize = kBoxSide * kBoxSide;
+// Numbers that a warp works in: pixels are copied in pairs, and the last ones as a whole register.
+constexpr int64_t kWarpRoom = 2 * (kBoxSize + 16);
 
 }  // namespace latentcore
 
@@ -25,9 +31,6 @@ constexpr int64_t kBoxSize = int64_t{1} << 16;
 
 namespace latentcore {
 namespace {
-
-// Side of the largest tile.
-constexpr int64_t kTile = 64;
 
 // Pixels of the result.
 struct Tile {
@@ -71,12 +74,12 @@ LATENTCORE_FUNCTION Span intersect(Span a, Span b) {
 struct Row {
   double x, y, dx, dy;  // source of pixel 0, and the step from pixel to pixel
 
-  __attribute__((always_inline)) static inline Row of(const double* m, int64_t row) {
+  LATENTCORE_INLINED static inline Row of(const double* m, int64_t row) {
     const auto r = static_cast<double>(row);
     return {m[1] * r + m[2], m[4] * r + m[5], m[0], m[3]};
   }
   // Pixels whose source lies inside the image or in the ring around it.
-  __attribute__((always_inline)) inline Span inside(const WarpShape& s) const {
+  LATENTCORE_INLINED inline Span inside(const WarpShape& s) const {
     return intersect(solve(x, dx, -1, static_cast<double>(s.W), s.W), solve(y, dy, -1, static_cast<double>(s.H), s.W));
   }
 };
@@ -104,7 +107,11 @@ struct Plane {
   int64_t H, W;
   C gain, fill;
 
-  __attribute__((always_inline)) inline C at(int64_t iy, int64_t ix) const {
+  // Channel `c` of an image.
+  static Plane of(const In* image, double gain, const WarpShape& s, int64_t c) {
+    return {image + c * s.H * s.W, s.H, s.W, static_cast<C>(gain), static_cast<C>(s.fill)};
+  }
+  LATENTCORE_INLINED inline C at(int64_t iy, int64_t ix) const {
     const bool inside = ix >= 0 && ix < W && iy >= 0 && iy < H;
     return inside ? gain * static_cast<C>(load(pixels[iy * W + ix])) : fill;
   }
@@ -135,7 +142,7 @@ LATENTCORE_FUNCTION Span pixels_between(double low, double high, int64_t size) {
   return {static_cast<int64_t>(first), static_cast<int64_t>(last) + 1};
 }
 
-// What a tile reads; nothing (a width of 0) where its points are not finite or too far to be counted in 32 bits.
+// What a tile reads; nothing (a width of 0) where its points are not finite.
 LATENTCORE_FUNCTION Box box_of(const double* m, const WarpShape& s, const Tile& tile) {
   const auto x0 = static_cast<double>(tile.x_begin), x1 = static_cast<double>(tile.x_end - 1);
   const auto y0 = static_cast<double>(tile.y_begin), y1 = static_cast<double>(tile.y_end - 1);
@@ -145,19 +152,17 @@ LATENTCORE_FUNCTION Box box_of(const double* m, const WarpShape& s, const Tile& 
     const double ax = row[0] * x0, bx = row[0] * x1, ay = row[1] * y0, by = row[1] * y1;
     low[i] = min(ax, bx) + min(ay, by) + row[2];
     high[i] = max(ax, bx) + max(ay, by) + row[2];
-    if (!(low[i] > -1e8 && high[i] < 1e8)) return {0, 0, 0, 0};
+    if (!(high[i] - low[i] < std::numeric_limits<double>::infinity())) return {};
   }
   const Span columns = pixels_between(low[0], high[0], s.W), rows = pixels_between(low[1], high[1], s.H);
   return {columns.begin, rows.begin, columns.end - columns.begin, rows.end - rows.begin};
 }
 
 // The side of tiles whose boxes fit, or 0 where the image is made too small for that.
-LATENTCORE_FUNCTION int64_t tile_side(const double* m, const WarpShape& s) {
+LATENTCORE_FUNCTION int64_t tile_side(const double* m) {
+  const double spread = max(abs(m[0]) + abs(m[1]), abs(m[3]) + abs(m[4]));
   for (int64_t side = kTile; side >= 8; side /= 2) {
-    const auto length = static_cast<double>(side);
-    const double width = min(length * (abs(m[0]) + abs(m[1])) + 3, static_cast<double>(s.W + 2));
-    const double height = min(length * (abs(m[3]) + abs(m[4])) + 3, static_cast<double>(s.H + 2));
-    if (width * height <= static_cast<double>(kBoxSize)) return side;
+    if (static_cast<double>(side) * spread + 3 <= static_cast<double>(kBoxSide)) return side;
   }
   return 0;
 }

@@ -64,9 +64,7 @@ def rotate(
     n = batch.shape[0]
     several = isinstance(angle, Tensor) and angle.dim() == 2
     degrees = _numbers("angle", angle, n, batch.device, extra="A" if several else None)
-    cosine, sine = cosine_sine(degrees)
-    zero = torch.zeros((), dtype=torch.float64, device=batch.device)
-    matrix = reference.affine_sampling((cosine, -sine, sine, cosine), _center(center, batch), (zero, zero))
+    matrix = reference.rotation_sampling(degrees, _center(center, batch))
     rotated = _warp(batch, matrix if several else matrix.unsqueeze(1), interpolation, fill, dtype)
     return rotated if several else _unbatch(rotated[:, 0], images)
 

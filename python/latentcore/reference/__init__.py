@@ -13,7 +13,7 @@ from latentcore.reference.mixture import (
 )
 from latentcore.reference.reparameterize import philox_normal, reparameterize_kl
 from latentcore.reference.vae_loss import VAELoss, vae_loss
-from latentcore.reference.warp import affine_sampling, inverse_sampling, warp
+from latentcore.reference.warp import affine_sampling, inverse_sampling, rotation_sampling, warp
 
 __all__ = [
     "MixtureParameters",
@@ -31,6 +31,7 @@ __all__ = [
     "philox_normal",
     "precisions_cholesky_of",
     "reparameterize_kl",
+    "rotation_sampling",
     "sum_dtype",
     "vae_loss",
     "warp",

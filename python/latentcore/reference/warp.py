@@ -86,15 +86,23 @@ def _stacked(entries: Sequence[Tensor]) -> Tensor:
     return flat.view(*flat.shape[:-1], 2, 3)
 
 
+def rotation_sampling(degrees: Tensor, center: tuple[float, float]) -> Tensor:
+    """The sampling matrix of a rotation about `center`, counter-clockwise as displayed."""
+    cosine, sine = cosine_sine(degrees)
+    cx, cy = center
+    # center - R^-1 center
+    x = torch.rsub(cosine, cx, alpha=cx).add(sine, alpha=cy)
+    y = torch.rsub(cosine, cy, alpha=cy).sub(sine, alpha=cx)
+    return _stacked((cosine, -sine, x, sine, cosine, y))
+
+
 def cosine_sine(degrees: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine and sine in float64, exact at multiples of 90 degrees."""
     degrees = degrees.double()
-    quarter = torch.round(degrees.detach() / 90)
-    rest = (degrees - 90 * quarter) * (math.pi / 180)
+    quarter = (degrees.detach() / 90).round_()
+    rest = torch.sub(degrees, quarter, alpha=90) * (math.pi / 180)
     cosine, sine = torch.cos(rest), torch.sin(rest)
-    quarter = torch.remainder(quarter, 4)
-    swapped = (quarter == 1) | (quarter == 3)
-    x, y = torch.where(swapped, sine, cosine), torch.where(swapped, cosine, sine)
-    x = torch.where((quarter == 1) | (quarter == 2), -x, x)
-    y = torch.where(quarter >= 2, -y, y)
-    return x, y
+    # of the quarter turns: -1, 0 or 1
+    angle = quarter.remainder_(4).mul_(math.pi / 2)
+    c, s = torch.cos(angle).round_(), torch.sin(angle).round_()
+    return torch.addcmul(c * cosine, s, sine, value=-1), torch.addcmul(c * sine, s, cosine)
