@@ -12,9 +12,9 @@ WERROR := --config-settings=cmake.define.LATENTCORE_WERROR=ON
 BENCH_RESULT := benchmarks/results/0.1.0/operators--cpu.json
 PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' -W default -q \
 	--benchmark-enable --benchmark-quiet
-CXX_FILES = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test lint format quality bench bench-compare fuzz asan wheel cuda-check clean
+.PHONY: help demo test lint format quality bench bench-compare fuzz asan wheel cuda-host cuda-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -23,8 +23,11 @@ help:  ## list the targets
 demo: $(VENV)/installed  ## install, then train, cluster and rotate embedded digits
 	$(BIN)/latentcore demo
 
-test: $(VENV)/installed $(VENV)/test  ## install, then run the tests
+test: $(VENV)/installed $(VENV)/test cuda-host  ## install, then run the tests
 	$(BIN)/python -m pytest
+
+cuda-host: $(VENV)/tools  ## build the CUDA kernels for this processor, as the tests run them
+	BIN=$(BIN) cmake/cuda_host.sh build/cuda-host
 
 lint: $(VENV)/installed $(VENV)/test $(VENV)/lint  ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .
@@ -47,7 +50,7 @@ bench-compare: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time again, name
 	$(PYTEST_BENCH) --benchmark-json=build/operators--cpu.json
 	$(BIN)/python -m benchmarks.compare $(BENCH_RESULT) build/operators--cpu.json
 
-fuzz: $(VENV)/installed $(VENV)/test  ## 10,000 examples of every property test
+fuzz: $(VENV)/installed $(VENV)/test cuda-host  ## 10,000 examples of every property test
 	LATENTCORE_EXAMPLES=10000 $(BIN)/python -m pytest -m hypothesis
 
 asan: $(VENV)/tools $(VENV)/test  ## the operators' tests under AddressSanitizer and UndefinedBehaviorSanitizer

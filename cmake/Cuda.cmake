@@ -1,6 +1,6 @@
 # The CUDA library: registrations for the CUDA key only. It is a library of its own, since its reference to the current
 # CUDA stream cannot be resolved by a torch without CUDA.
-set(LATENTCORE_CUDA_STEMS reparameterize)
+include(CudaStems)
 set(LATENTCORE_CUDA_ARCHITECTURES "" CACHE STRING "CUDA architectures, 90 say; by default all that matter today")
 set(LATENTCORE_CUDA_VERSION "")
 

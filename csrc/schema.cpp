@@ -1,7 +1,13 @@
 // Every operator's schema, once. What the operators compute stands in python/latentcore/ops/<stem>.py.
 #include "common/stable.h"
 
-STABLE_TORCH_LIBRARY(latentcore, m) {
+// The tests define the same operators once more, for CUDA kernels that run on the CPU.
+#ifndef LATENTCORE_LIBRARY
+#define LATENTCORE_LIBRARY latentcore
+#endif
+#define LATENTCORE_SCHEMAS(library, m) STABLE_TORCH_LIBRARY(library, m)
+
+LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
   m.def("reparameterize_kl(Tensor mu, Tensor logvar, Tensor seed, int offset) -> (Tensor z, Tensor kl)");
   m.def(
       "reparameterize_kl_backward(Tensor grad_z, Tensor grad_kl, Tensor mu, Tensor logvar, Tensor seed, int offset) "

@@ -5,39 +5,12 @@
 #include <tuple>
 #include <vector>
 
-#include "common/checks.h"
-#include "common/dispatch.h"
+#include "common/vae_loss.h"
 #include "cpu/huge_pages.h"
 #include "cpu/parallel.h"
 
 namespace latentcore {
 namespace {
-
-// Elements of one row of (B, ...).
-int64_t row_length(const Tensor& tensor) {
-  int64_t length = 1;
-  for (int64_t i = 1; i < tensor.dim(); ++i) length *= tensor.size(i);
-  return length;
-}
-
-// What scales the Gaussian term; 0 stands for the Bernoulli likelihood.
-double inverse_variance(const std::string& likelihood, double scale) {
-  if (likelihood == "bernoulli") return 0.0;
-  STD_TORCH_CHECK(likelihood == "gaussian", "likelihood: expected 'bernoulli' or 'gaussian', got '", likelihood, "'");
-  STD_TORCH_CHECK(scale > 0, "scale: expected a positive number, got ", scale);
-  return 1.0 / (scale * scale);
-}
-
-void check_latents(const Tensor& mu, const Tensor& logvar) {
-  check_dim(mu, 2, "mu");
-  check_like(logvar, mu, "logvar", "mu");
-}
-
-// A mean over the batch is folded into the gradient that the forward pass finds, but not in half types, whose small
-// numbers would be lost before the caller's loss scale lifts them.
-double gradient_factor(ScalarType dtype, bool mean, int64_t B) {
-  return mean && compute_dtype(dtype) == dtype ? 1.0 / static_cast<double>(B) : 1.0;
-}
 
 // loss = reconstruction + beta * kl, of every row or their mean
 template <class C>
@@ -63,25 +36,10 @@ void reduce(const C* reconstruction_rows, const C* kl_rows, double beta, bool me
 std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const Tensor& target_, const Tensor& mu_,
                                                     const Tensor& logvar_, double beta, std::string likelihood,
                                                     double scale, bool mean, bool with_gradient) {
-  STD_TORCH_CHECK(logits_.dim() >= 1, "logits: expected at least 1 dimension, got 0");
-  STD_TORCH_CHECK(same_sizes(target_, logits_), "target: expected the shape of logits");
-  STD_TORCH_CHECK(target_.device() == logits_.device(), "target: expected the device of logits");
-  const bool bytes = target_.scalar_type() == ScalarType::Byte;
-  if (!bytes) check_dtype(target_, logits_.scalar_type(), "target");
-  check_latents(mu_, logvar_);
-  check_dtype(mu_, logits_.scalar_type(), "mu");
-  check_size(mu_, 0, logits_.size(0), "mu");
-  const double weight = inverse_variance(likelihood, scale);
-  STD_TORCH_CHECK(!mean || logits_.size(0) > 0, "logits: expected a batch with at least one sample for its mean");
-
-  const Tensor logits = as_contiguous(logits_), target = as_contiguous(target_);
-  const Tensor mu = as_contiguous(mu_), logvar = as_contiguous(logvar_);
-  const int64_t B = logits.size(0), P = row_length(logits), L = mu.size(1);
-  const std::vector<int64_t> sizes = mean ? std::vector<int64_t>{} : std::vector<int64_t>{B};
-  const ScalarType sum_type = compute_dtype(logits.scalar_type());
-  const Tensor loss = torch::stable::new_empty(logits, sizes, sum_type);
-  const Tensor reconstruction = torch::stable::new_empty(logits, sizes, sum_type);
-  const Tensor kl = torch::stable::new_empty(logits, sizes, sum_type);
+  const VaeLoss call(logits_, target_, mu_, logvar_, likelihood, scale, mean);
+  const auto [loss, reconstruction, kl] = call.new_results();
+  const int64_t B = call.B, P = call.P, L = call.L;
+  const Tensor& logits = call.logits;
   const Tensor gradient =
       with_gradient ? advise_huge_pages(torch::stable::empty_like(logits)) : torch::stable::new_empty(logits, {0});
 
@@ -94,9 +52,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const
     C* reconstruction_rows = mean ? rows.data() : mutable_data<C>(reconstruction);
     C* kl_rows = mean ? rows.data() + B : mutable_data<C>(kl);
     parallel(B, 2 * P + 2 * L, [&](int64_t begin, int64_t end) {
-      loop.reconstruction(data<T>(logits), target.const_data_ptr(), bytes, weight, factor, begin, end, P,
+      loop.reconstruction(data<T>(logits), call.target.const_data_ptr(), call.bytes, call.weight, factor, begin, end, P,
                           reconstruction_rows, with_gradient ? mutable_data<T>(gradient) : nullptr);
-      loop.kl(data<T>(mu), data<T>(logvar), begin, end, L, kl_rows);
+      loop.kl(data<T>(call.mu), data<T>(call.logvar), begin, end, L, kl_rows);
     });
     reduce(reconstruction_rows, kl_rows, beta, mean, B, loss, reconstruction, kl);
   });
@@ -108,8 +66,7 @@ template <class C>
 void add_factor(const std::optional<Tensor>& grad, double factor, bool mean, ScalarType dtype, std::vector<C>& rows) {
   if (!grad) return;
   const auto B = static_cast<int64_t>(rows.size());
-  check_dtype(*grad, dtype, "grad");
-  STD_TORCH_CHECK(grad->numel() == (mean ? 1 : B), "grad: expected ", mean ? 1 : B, " elements, got ", grad->numel());
+  check_vae_loss_grad(*grad, mean ? 1 : B, dtype);
   const Tensor values = as_contiguous(*grad);
   for (int64_t b = 0; b < B; ++b) {
     rows[static_cast<size_t>(b)] += static_cast<C>(factor * static_cast<double>(data<C>(values)[mean ? 0 : b]));
@@ -120,11 +77,8 @@ std::tuple<Tensor, Tensor, Tensor> vae_loss_backward(const std::optional<Tensor>
                                                      const std::optional<Tensor>& grad_reconstruction,
                                                      const std::optional<Tensor>& grad_kl, const Tensor& gradient_,
                                                      const Tensor& mu_, const Tensor& logvar_, double beta, bool mean) {
-  check_latents(mu_, logvar_);
+  check_vae_loss_backward(gradient_, mu_, logvar_);
   const int64_t B = mu_.size(0);
-  STD_TORCH_CHECK(gradient_.dim() >= 1, "gradient: expected at least 1 dimension, got 0");
-  check_size(gradient_, 0, B, "gradient");
-  check_dtype(gradient_, mu_.scalar_type(), "gradient");
   const Tensor gradient = as_contiguous(gradient_), mu = as_contiguous(mu_), logvar = as_contiguous(logvar_);
   const Tensor grad_logits = advise_huge_pages(torch::stable::empty_like(gradient));
   const Tensor grad_mu = torch::stable::empty_like(mu);

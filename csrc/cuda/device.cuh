@@ -1,4 +1,5 @@
-// The device vocabulary: what kernels use beside plain C++.
+// The device vocabulary: what kernels use beside plain C++. It has two forms: CUDA's, and that of the runtime on the
+// CPU under which the tests run the very same kernels (tests/cuda_host).
 #pragma once
 
 #include <cuda_runtime.h>
@@ -8,6 +9,60 @@
 namespace latentcore {
 
 constexpr int kWarp = 32;
+constexpr unsigned kFullMask = 0xffffffffu;
+
+struct Launch {
+  unsigned int blocks;
+  int threads;
+  size_t shared_bytes;
+  cudaStream_t stream;
+};
+
+// All launches go through here.
+template <class... Parameters, class... Arguments>
+void launch(const Launch& where, void (*kernel)(Parameters...), const Arguments&... arguments) {
+#if defined(__CUDACC__)
+  if (where.shared_bytes > size_t{48} << 10) {  // more than every kernel may have without asking
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(where.shared_bytes));
+  }
+  kernel<<<where.blocks, where.threads, where.shared_bytes, where.stream>>>(static_cast<Parameters>(arguments)...);
+#else
+  cuda_host::launch({where.blocks, 1, 1}, {static_cast<unsigned>(where.threads), 1, 1}, where.shared_bytes,
+                    [&] { kernel(static_cast<Parameters>(arguments)...); });
+#endif
+}
+
+// Shared memory: an array `name` of a fixed size, and what the launch asked for.
+#if defined(__CUDACC__)
+#define LATENTCORE_SHARED(type, name, size) __shared__ type name[size]
+
+template <class T>
+__device__ T* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char latentcore_dynamic_shared[];
+  return reinterpret_cast<T*>(latentcore_dynamic_shared);
+}
+#else
+#define LATENTCORE_SHARED(type, name, size) \
+  static const char name##_key = 0;         \
+  type* const name = static_cast<type*>(cuda_host::static_shared(&name##_key, sizeof(type) * (size)))
+
+template <class T>
+T* dynamic_shared() {
+  return static_cast<T*>(cuda_host::dynamic_shared());
+}
+#endif
+
+// The multiprocessors of the current device.
+inline int processor_count() {
+#if defined(__CUDACC__)
+  int device = 0, count = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  return count;
+#else
+  return 3;
+#endif
+}
 
 // Sum over a group of G neighbouring threads of a warp (G a power of two), in a fixed order; every thread of the warp
 // must call it, and every thread of the group gets the sum.
@@ -15,9 +70,25 @@ template <int G, class T>
 __device__ T group_sum(T value) {
 #pragma unroll
   for (int distance = G / 2; distance > 0; distance /= 2) {
-    value += __shfl_xor_sync(0xffffffffu, value, distance, G);
+    value += __shfl_xor_sync(kFullMask, value, distance, G);
   }
   return value;
+}
+
+// Sum over the block's `threads` threads, in a fixed order; thread 0 gets it. The block has met when it returns.
+template <int threads, class T>
+__device__ T block_sum(T value) {
+  LATENTCORE_SHARED(T, partial, threads / kWarp);
+  value = group_sum<kWarp>(value);
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread % kWarp == 0) partial[thread / kWarp] = value;
+  __syncthreads();
+  T total = 0;
+  if (thread == 0) {
+    for (int warp = 0; warp < threads / kWarp; ++warp) total += partial[warp];
+  }
+  __syncthreads();
+  return total;
 }
 
 }  // namespace latentcore

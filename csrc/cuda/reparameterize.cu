@@ -5,7 +5,7 @@
 #include "common/dispatch.h"
 #include "common/rows.h"
 #include "cuda/device.cuh"
-#include "cuda/stream.h"
+#include "cuda/operator.h"
 #include "math/gaussian.h"
 #include "math/philox.h"
 
@@ -113,8 +113,8 @@ void launch_reparameterize(const T* mu, const T* logvar, const int64_t* seed, ui
                            compute_t<T>* kl, cudaStream_t stream) {
   dispatch_group(rows.length, [&](auto group) {
     constexpr int G = decltype(group)::value;
-    reparameterize_kernel<G>
-        <<<blocks<G>(rows.count), kThreads, 0, stream>>>(mu, logvar, seed, offset, rows.count, rows.length, z, kl);
+    launch({blocks<G>(rows.count), kThreads, 0, stream}, reparameterize_kernel<G, T>, mu, logvar, seed, offset,
+           rows.count, rows.length, z, kl);
   });
   check_launch("reparameterize_kl");
 }
@@ -125,8 +125,8 @@ void launch_reparameterize_backward(const T* grad_z, const compute_t<T>* grad_kl
                                     cudaStream_t stream) {
   dispatch_group(rows.length, [&](auto group) {
     constexpr int G = decltype(group)::value;
-    reparameterize_backward_kernel<G><<<blocks<G>(rows.count), kThreads, 0, stream>>>(
-        grad_z, grad_kl, mu, logvar, seed, offset, rows.count, rows.length, grad_mu, grad_logvar);
+    launch({blocks<G>(rows.count), kThreads, 0, stream}, reparameterize_backward_kernel<G, T>, grad_z, grad_kl, mu,
+           logvar, seed, offset, rows.count, rows.length, grad_mu, grad_logvar);
   });
   check_launch("reparameterize_kl_backward");
 }
@@ -134,7 +134,7 @@ void launch_reparameterize_backward(const T* grad_z, const compute_t<T>* grad_kl
 std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu_, const Tensor& logvar_, const Tensor& seed,
                                              int64_t offset) {
   check_reparameterize(mu_, logvar_, seed);
-  const torch::stable::accelerator::DeviceGuard guard(mu_.get_device_index());
+  const DeviceGuard guard(mu_.get_device_index());
   const Tensor mu = torch::stable::contiguous(mu_);
   const Tensor logvar = torch::stable::contiguous(logvar_);
   Tensor z = torch::stable::empty_like(mu);
@@ -155,7 +155,7 @@ std::tuple<Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, con
                                                       const Tensor& logvar_, const Tensor& seed, int64_t offset) {
   check_reparameterize(mu_, logvar_, seed);
   check_reparameterize_grads(grad_z_, grad_kl_, mu_);
-  const torch::stable::accelerator::DeviceGuard guard(mu_.get_device_index());
+  const DeviceGuard guard(mu_.get_device_index());
   const Tensor mu = torch::stable::contiguous(mu_);
   const Tensor logvar = torch::stable::contiguous(logvar_);
   const Tensor grad_z = torch::stable::contiguous(grad_z_);
@@ -176,7 +176,7 @@ std::tuple<Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, con
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(latentcore, CUDA, m) {
+LATENTCORE_CUDA_OPERATORS(m) {
   m.impl("reparameterize_kl", TORCH_BOX(&reparameterize_kl));
   m.impl("reparameterize_kl_backward", TORCH_BOX(&reparameterize_kl_backward));
 }
