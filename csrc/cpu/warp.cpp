@@ -5,43 +5,15 @@
 #include <string>
 #include <tuple>
 
-#include "common/checks.h"
-#include "common/dispatch.h"
+#include "common/warp.h"
 #include "cpu/huge_pages.h"
 #include "cpu/parallel.h"
 
 namespace latentcore {
 namespace {
 
-void check_arguments(const Tensor& images, const Tensor& matrix, const std::string& interpolation) {
-  check_dim(images, 4, "images");
-  check_dim(matrix, 4, "matrix");
-  check_dtype(matrix, ScalarType::Double, "matrix");
-  check_size(matrix, 0, images.size(0), "matrix");
-  check_size(matrix, 2, 2, "matrix");
-  check_size(matrix, 3, 3, "matrix");
-  STD_TORCH_CHECK(matrix.device() == images.device(), "matrix: expected the device of images");
-  STD_TORCH_CHECK(images.size(2) > 0 && images.size(3) > 0, "images: expected at least one pixel");
-  // pixels of a row are counted in 32 bits
-  STD_TORCH_CHECK(images.size(2) < (1 << 30) && images.size(3) < (1 << 30), "images: expected smaller sides");
-  STD_TORCH_CHECK(interpolation == "bilinear" || interpolation == "nearest",
-                  "interpolation: expected 'bilinear' or 'nearest', got '", interpolation, "'");
-}
-
-// uint8 images become the result's type, in [0, 1], unless the result is uint8 too.
-double gain_of(const Tensor& images, ScalarType result) {
-  if (images.scalar_type() != result) check_dtype(images, ScalarType::Byte, "images");
-  return images.scalar_type() == result ? 1.0 : 1.0 / 255.0;
-}
-
-template <class Body>
-void dispatch_result(ScalarType dtype, Body&& body) {
-  if (dtype == ScalarType::Byte) return body(Type<uint8_t>{});
-  dispatch_floating(dtype, "dtype", body);
-}
-
 Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolation, double fill, ScalarType dtype) {
-  check_arguments(images_, matrix_, interpolation);
+  check_warp(images_, matrix_, interpolation);
   const Tensor images = as_contiguous(images_);
   const Tensor matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, dtype);
@@ -72,17 +44,13 @@ Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolat
 
 std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& images_, const Tensor& matrix_,
                                          std::string interpolation, double fill, bool for_images, bool for_matrix) {
-  check_arguments(images_, matrix_, interpolation);
-  check_dim(grad_, 5, "grad");
+  check_warp_backward(grad_, images_, matrix_, interpolation, for_images);
   const Tensor grad = as_contiguous(grad_);
   const Tensor images = as_contiguous(images_);
   const Tensor matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, grad.scalar_type());
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
-  const int64_t expected[] = {N, A, C, H, W};
-  for (int64_t i = 0; i < 5; ++i) check_size(grad, i, expected[i], "grad");
   const bool bytes = images.scalar_type() == ScalarType::Byte;
-  STD_TORCH_CHECK(!(bytes && for_images), "images: expected a floating dtype where a gradient is asked for");
   const ScalarType sum_type = compute_dtype(grad.scalar_type());
   const WarpShape plane{1, H, W, interpolation == "nearest", fill};
   const Tensor grad_images = torch::stable::new_zeros(images, {for_images ? N : 0, C, H, W}, sum_type);

@@ -23,6 +23,8 @@ LATENTCORE_FUNCTION double abs(double x) { return bit_copy<double>(bit_copy<uint
 
 #if defined(__CUDACC__)
 
+LATENTCORE_FUNCTION float floor(float x) { return ::floorf(x); }
+LATENTCORE_FUNCTION double floor(double x) { return ::floor(x); }
 LATENTCORE_FUNCTION float exp(float x) { return ::expf(x); }
 LATENTCORE_FUNCTION double exp(double x) { return ::exp(x); }
 LATENTCORE_FUNCTION float exp_nonpositive(float x) { return ::expf(x); }

@@ -154,10 +154,19 @@ def test_affine_agrees_with_rotate_and_moves_right_and_down():
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
-def test_gradients_of_images_and_matrix(interpolation):
+def test_gradients_of_images_and_matrix(simd, interpolation):
     images = torch.randn(2, 2, 5, 4, dtype=torch.float64, requires_grad=True)
     matrix = maps(2, 2, spread=0.2).requires_grad_(interpolation == "bilinear")
     assert torch.autograd.gradcheck(lambda i, m: 3 * native(i, m, interpolation, 0.4), (images, matrix))
+
+
+def test_gradients_where_the_map_has_no_inverse(simd):
+    images, matrix = torch.randn(1, 1, 4, 5, dtype=torch.float64, requires_grad=True), torch.zeros(1, 4, 2, 3).double()
+    matrix[0, 0, :, 2] = torch.tensor([1.3, 2.6])
+    matrix[0, 1, 0] = torch.tensor([1.0, 0.5, 0.1])
+    matrix[0, 2, 1, 1] = math.nan
+    matrix[0, 3] = torch.tensor([[0.02, 0, 1], [0, 30, -40]])
+    assert torch.autograd.gradcheck(lambda i: native(i, matrix), (images,))
 
 
 def test_gradients_of_every_number_of_the_map():

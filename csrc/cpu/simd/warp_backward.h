@@ -47,7 +47,7 @@ void warp_backward_plane(const T* grad, const In* image, double gain, const doub
   const Plane<In, C> plane{image, s.H, s.W, static_cast<C>(gain), static_cast<C>(s.fill)};
   for (int64_t y = 0; y < s.H; ++y) {
     const Row row = Row::of(matrix, y);
-    const Span outer = row.inside(s);
+    const Span outer = inside(row, s);
     for (int64_t x = outer.begin; x < outer.end; ++x) {
       const Cell cell = cell_at(row, x, s);
       if (!cell.valid) continue;

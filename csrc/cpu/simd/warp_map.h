@@ -4,16 +4,9 @@
 #include <limits>
 
 #include "cpu/simd/levels.h"
+#include "math/sampling.h"
 
 namespace latentcore {
-
-// One image (C, H, W), sampled at matrix * (x, y, 1) for every output pixel (x, y). Outside the image everything has
-// the value `fill`, and so have points that are not finite.
-struct WarpShape {
-  int64_t C, H, W;
-  bool nearest;
-  double fill;
-};
 
 // Side of the largest tile of a result: the part of an image that it reads stays in the first-level cache.
 constexpr int64_t kTile = 32;
@@ -27,7 +20,6 @@ constexpr int64_t kWarpRoom = 2 * (kBoxSize + 16);
 #ifdef LATENTCORE_LEVEL
 
 #include "cpu/simd/block.h"
-#include "math/sampling.h"
 
 namespace latentcore {
 namespace {
@@ -70,69 +62,10 @@ LATENTCORE_FUNCTION Span intersect(Span a, Span b) {
   return both.begin < both.end ? both : Span{0, 0};
 }
 
-// One row of the result: where its pixels come from.
-struct Row {
-  double x, y, dx, dy;  // source of pixel 0, and the step from pixel to pixel
-
-  LATENTCORE_INLINED static inline Row of(const double* m, int64_t row) {
-    const auto r = static_cast<double>(row);
-    return {m[1] * r + m[2], m[4] * r + m[5], m[0], m[3]};
-  }
-  // Pixels whose source lies inside the image or in the ring around it.
-  LATENTCORE_INLINED inline Span inside(const WarpShape& s) const {
-    return intersect(solve(x, dx, -1, static_cast<double>(s.W), s.W), solve(y, dy, -1, static_cast<double>(s.H), s.W));
-  }
-};
-
-// The pixels around a source point, by index, with the point's place between them; none for points outside.
-struct Cell {
-  int64_t ix, iy;
-  double dx, dy;
-  bool valid;
-};
-
-LATENTCORE_FUNCTION Cell cell_at(const Row& row, int64_t x, const WarpShape& s) {
-  const double px = row.x + row.dx * static_cast<double>(x), py = row.y + row.dy * static_cast<double>(x);
-  // written so that NaN is outside
-  const bool valid = px > -1 && px < static_cast<double>(s.W) && py > -1 && py < static_cast<double>(s.H);
-  if (!valid) return {0, 0, 0, 0, false};
-  const double fx = floor(px), fy = floor(py);
-  return {static_cast<int64_t>(fx), static_cast<int64_t>(fy), px - fx, py - fy, true};
-}
-
-// A plane of the image; pixels outside have the value `fill`.
-template <class In, class C>
-struct Plane {
-  const In* pixels;
-  int64_t H, W;
-  C gain, fill;
-
-  // Channel `c` of an image.
-  static Plane of(const In* image, double gain, const WarpShape& s, int64_t c) {
-    return {image + c * s.H * s.W, s.H, s.W, static_cast<C>(gain), static_cast<C>(s.fill)};
-  }
-  LATENTCORE_INLINED inline C at(int64_t iy, int64_t ix) const {
-    const bool inside = ix >= 0 && ix < W && iy >= 0 && iy < H;
-    return inside ? gain * static_cast<C>(load(pixels[iy * W + ix])) : fill;
-  }
-};
-
-template <class T>
-LATENTCORE_FUNCTION T to_result(compute_t<T> value) {
-  if constexpr (std::is_same_v<T, uint8_t>) {
-    return static_cast<uint8_t>(min(max(value + 0.5f, 0.0f), 255.0f));
-  } else {
-    return store<T>(value);
-  }
-}
-
-// One pixel, with bounds checked.
-template <class In, class C>
-LATENTCORE_FUNCTION C sample(const Plane<In, C>& plane, const Cell& cell, bool nearest) {
-  if (!cell.valid) return plane.fill;
-  if (nearest) return plane.at(cell.iy + (cell.dy >= 0.5), cell.ix + (cell.dx >= 0.5));
-  return bilinear(plane.at(cell.iy, cell.ix), plane.at(cell.iy, cell.ix + 1), plane.at(cell.iy + 1, cell.ix),
-                  plane.at(cell.iy + 1, cell.ix + 1), static_cast<C>(cell.dx), static_cast<C>(cell.dy));
+// The pixels of a row whose source lies inside the image or in the ring around it.
+LATENTCORE_FUNCTION Span inside(const Row& row, const WarpShape& s) {
+  return intersect(solve(row.x, row.dx, -1, static_cast<double>(s.W), s.W),
+                   solve(row.y, row.dy, -1, static_cast<double>(s.H), s.W));
 }
 
 // The points from `low` to `high`, grown to pixels and cut to [-1, size].

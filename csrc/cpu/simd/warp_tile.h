@@ -30,7 +30,7 @@ struct Axis {
 
   // The neighbour of column k, and in `rest` how far the point lies from it, in [0, 1]: points outside the box come to
   // its ring.
-  LATENTCORE_INLINED inline K place(K start, K k, K& rest) const {
+  LATENTCORE_MEMBER K place(K start, K k, K& rest) const {
     const K point = min(max(start + step * k, first), last);
     const K whole = min(floor(point), greatest);
     rest = point - whole;
