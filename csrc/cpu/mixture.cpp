@@ -5,8 +5,7 @@
 #include <tuple>
 #include <vector>
 
-#include "common/dispatch.h"
-#include "common/mixture_shapes.h"
+#include "common/mixture_arguments.h"
 #include "cpu/huge_pages.h"
 #include "cpu/mixture_plan.h"
 
@@ -15,63 +14,16 @@ namespace {
 
 using Statistics = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
-void check_parameter(const Tensor& tensor, const Tensor& x, ScalarType dtype, const std::vector<int64_t>& rest,
-                     const char* name) {
-  check_dtype(tensor, dtype, name);
-  check_batched(tensor, x, rest, name);
-}
-
-Problem problem_of(const Tensor& x, const Tensor& means, const Tensor& precisions_cholesky,
-                   const std::string& covariance_type) {
-  STD_TORCH_CHECK(x.dim() >= 2, "x: expected at least 2 dimensions, got ", x.dim());
-  const auto [type, batch, K, D] = sizes_of(means, covariance_type);
-  check_size(x, x.dim() - 1, D, "x");
-  check_parameter(means, x, x.scalar_type(), {K, D}, "means");
-  check_parameter(precisions_cholesky, x, x.scalar_type(), covariance_shape(type, K, D), "precisions_cholesky");
-  return {type, batch, x.size(x.dim() - 2), K, D};
-}
-
 // (batch dimensions of x, rest...)
 Tensor new_batched(const Tensor& x, const std::vector<int64_t>& rest, ScalarType dtype) {
   return advise_huge_pages(torch::stable::new_empty(x, batched(x, rest), dtype));
 }
 
-// What the operators are called with, checked and contiguous.
-struct Arguments {
-  Problem problem;
-  Tensor x, means, precisions_cholesky;
-  std::optional<Tensor> weights, sample_weight;
-
-  Arguments(const Tensor& x_, const std::optional<Tensor>& weights_, const Tensor& means_, const Tensor& precisions_,
-            const std::string& covariance_type, const std::optional<Tensor>& sample_weight_)
-      : problem(problem_of(x_, means_, precisions_, covariance_type)),
-        x(as_contiguous(x_)),
-        means(as_contiguous(means_)),
-        precisions_cholesky(as_contiguous(precisions_)),
-        weights(checked(weights_, problem.K, "weights")),
-        sample_weight(checked(sample_weight_, problem.N, "sample_weight")) {}
-
-  // rows are counted through the batch
-  template <class T>
-  const T* row(int64_t row) const {
-    return data<T>(x) + row * problem.D;
-  }
-  template <class T>
-  const T* weight(int64_t row) const {
-    return sample_weight ? data<T>(*sample_weight) + row : nullptr;
-  }
-  template <class T>
-  Mixtures<T> mixtures() const {
-    return Mixtures<T>(problem, weights ? data<T>(*weights) : nullptr, data<T>(means), data<T>(precisions_cholesky));
-  }
-
- private:
-  std::optional<Tensor> checked(const std::optional<Tensor>& tensor, int64_t size, const char* name) const {
-    if (!tensor) return {};
-    check_parameter(*tensor, x, x.scalar_type(), {size}, name);
-    return as_contiguous(*tensor);
-  }
-};
+template <class T>
+Mixtures<T> mixtures_of(const MixtureArguments& arguments) {
+  return Mixtures<T>(arguments.problem, arguments.weights ? data<T>(*arguments.weights) : nullptr,
+                     data<T>(arguments.means), data<T>(arguments.precisions_cholesky));
+}
 
 template <class C>
 const double* narrow(const double* source, int64_t size, C* out) {
@@ -96,7 +48,7 @@ void store_second(const Problem& problem, const double* sums, C* out) {
 
 // The sums of `loop(type, mixtures, b, row, count, work, sums)` over all samples, as tensors.
 template <class Loop>
-Statistics summed(const Arguments& arguments, const Loop& loop) {
+Statistics summed(const MixtureArguments& arguments, const Loop& loop) {
   const Problem& problem = arguments.problem;
   const ScalarType dtype = compute_dtype(arguments.x.scalar_type());
   const Tensor log_likelihood = new_batched(arguments.x, {}, dtype);
@@ -106,7 +58,7 @@ Statistics summed(const Arguments& arguments, const Loop& loop) {
 
   dispatch_floating(arguments.x.scalar_type(), "x", [&](auto type) {
     using C = compute_t<typename decltype(type)::type>;
-    const auto mixtures = arguments.mixtures<typename decltype(type)::type>();
+    const auto mixtures = mixtures_of<typename decltype(type)::type>(arguments);
     ChunkedSums<C> sums(problem);
     sums.run([&](int64_t b, int64_t row, int64_t count, const MixtureWorkspace<C>& work,
                  double* part) { loop(type, mixtures[b], row, count, work, part); },
@@ -122,14 +74,14 @@ Statistics summed(const Arguments& arguments, const Loop& loop) {
 
 Tensor gmm_log_prob(const Tensor& x_, const Tensor& means, const Tensor& precisions_cholesky,
                     const std::string& covariance_type) {
-  const Arguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {});
+  const MixtureArguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {});
   const Problem& problem = arguments.problem;
   const Tensor log_prob = new_batched(x_, {problem.N, problem.K}, compute_dtype(x_.scalar_type()));
 
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
     const auto loop = loops<MixtureLoops<T>>().log_prob;
-    const Mixtures<T> mixtures = arguments.mixtures<T>();
+    const Mixtures<T> mixtures = mixtures_of<T>(arguments);
     for_samples<compute_t<T>>(problem, [&](int64_t b, int64_t row, int64_t count, const auto& work) {
       loop(mixtures[b], arguments.row<T>(row), count, work, mutable_data<compute_t<T>>(log_prob) + row * problem.K);
     });
@@ -139,7 +91,7 @@ Tensor gmm_log_prob(const Tensor& x_, const Tensor& means, const Tensor& precisi
 
 std::tuple<Tensor, Tensor> gmm_e_step(const Tensor& x_, const Tensor& weights, const Tensor& means,
                                       const Tensor& precisions_cholesky, const std::string& covariance_type) {
-  const Arguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {});
+  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {});
   const Problem& problem = arguments.problem;
   const Tensor log_prob_norm = new_batched(x_, {problem.N}, compute_dtype(x_.scalar_type()));
   const Tensor log_resp = new_batched(x_, {problem.N, problem.K}, compute_dtype(x_.scalar_type()));
@@ -147,7 +99,7 @@ std::tuple<Tensor, Tensor> gmm_e_step(const Tensor& x_, const Tensor& weights, c
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
     const auto loop = loops<MixtureLoops<T>>().e_step;
-    const Mixtures<T> mixtures = arguments.mixtures<T>();
+    const Mixtures<T> mixtures = mixtures_of<T>(arguments);
     for_samples<compute_t<T>>(problem, [&](int64_t b, int64_t row, int64_t count, const auto& work) {
       loop(mixtures[b], arguments.row<T>(row), count, work, mutable_data<compute_t<T>>(log_prob_norm) + row,
            mutable_data<compute_t<T>>(log_resp) + row * problem.K);
@@ -158,14 +110,14 @@ std::tuple<Tensor, Tensor> gmm_e_step(const Tensor& x_, const Tensor& weights, c
 
 Tensor gmm_responsibilities(const Tensor& x_, const Tensor& weights, const Tensor& means,
                             const Tensor& precisions_cholesky, const std::string& covariance_type) {
-  const Arguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {});
+  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {});
   const Problem& problem = arguments.problem;
   const Tensor resp = new_batched(x_, {problem.N, problem.K}, compute_dtype(x_.scalar_type()));
 
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
     const auto loop = loops<MixtureLoops<T>>().responsibilities;
-    const Mixtures<T> mixtures = arguments.mixtures<T>();
+    const Mixtures<T> mixtures = mixtures_of<T>(arguments);
     for_samples<compute_t<T>>(problem, [&](int64_t b, int64_t row, int64_t count, const auto& work) {
       loop(mixtures[b], arguments.row<T>(row), count, work, mutable_data<compute_t<T>>(resp) + row * problem.K);
     });
@@ -176,7 +128,7 @@ Tensor gmm_responsibilities(const Tensor& x_, const Tensor& weights, const Tenso
 Statistics gmm_statistics(const Tensor& x_, const Tensor& weights, const Tensor& means,
                           const Tensor& precisions_cholesky, const std::string& covariance_type,
                           const std::optional<Tensor>& sample_weight) {
-  const Arguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight);
+  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight);
   return summed(arguments,
                 [&]<class T>(Type<T>, const auto& mixture, int64_t row, int64_t count, const auto& work, double* sums) {
                   const auto loop = loops<MixtureLoops<T>>().statistics;
@@ -187,7 +139,7 @@ Statistics gmm_statistics(const Tensor& x_, const Tensor& weights, const Tensor&
 Tensor gmm_score(const Tensor& grad_, const Tensor& x_, const Tensor& weights, const Tensor& means,
                  const Tensor& precisions_cholesky, const std::string& covariance_type,
                  const std::optional<Tensor>& sample_weight) {
-  const Arguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight);
+  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight);
   const Problem& problem = arguments.problem;
   check_parameter(grad_, x_, compute_dtype(x_.scalar_type()), {}, "grad");
   const Tensor grad = as_contiguous(grad_);
@@ -196,7 +148,7 @@ Tensor gmm_score(const Tensor& grad_, const Tensor& x_, const Tensor& weights, c
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
     const auto loop = loops<MixtureLoops<T>>().score;
-    const Mixtures<T> mixtures = arguments.mixtures<T>();
+    const Mixtures<T> mixtures = mixtures_of<T>(arguments);
     for_samples<compute_t<T>>(problem, [&](int64_t b, int64_t row, int64_t count, const auto& work) {
       loop(mixtures[b], data<compute_t<T>>(grad)[b], arguments.row<T>(row), arguments.weight<T>(row), count, work,
            mutable_data<T>(score) + row * problem.D);
@@ -207,7 +159,7 @@ Tensor gmm_score(const Tensor& grad_, const Tensor& x_, const Tensor& weights, c
 
 Statistics gmm_moments(const Tensor& resp_, const Tensor& x_, const Tensor& means, const Tensor& precisions_cholesky,
                        const std::string& covariance_type) {
-  const Arguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {});
+  const MixtureArguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {});
   const Problem& problem = arguments.problem;
   check_parameter(resp_, x_, compute_dtype(x_.scalar_type()), {problem.N, problem.K}, "resp");
   const Tensor resp = as_contiguous(resp_);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "common/mixture_arguments.h"
 #include "cpu/parallel.h"
 #include "cpu/simd/mixture.h"
 #include "cpu/simd/tiles.h"
@@ -17,29 +18,18 @@ constexpr int64_t kBlockBytes = int64_t{1} << 20;
 constexpr int64_t kMostChunks = 64;
 constexpr int64_t kSumBytes = int64_t{1} << 24;
 
-struct Problem {
-  CovarianceType type;
-  int64_t batch, N, K, D;
+// Numbers in the workspace for each sample of a block: x, x - mu, whitened, score; joint; norm, scale.
+inline int64_t workspace_of(const Problem& problem) { return 4 * problem.D + problem.K + 2; }
 
-  int64_t triangle() const { return D * (D + 1) / 2; }
-  // components with a factor of their own
-  int64_t factors() const { return type == CovarianceType::tied ? 1 : K; }
-  int64_t second_per_factor() const {
-    if (is_triangular(type)) return triangle();
-    return type == CovarianceType::diag ? D : 1;
-  }
-  // numbers in the second moments of one mixture, as a tensor
-  int64_t second_size() const { return factors() * (is_triangular(type) ? D * D : second_per_factor()); }
-  int64_t sums() const { return 1 + K + K * D + factors() * second_per_factor(); }
-  // numbers in the workspace for each sample of a block: x, x - mu, whitened, score; joint; norm, scale
-  int64_t workspace() const { return 4 * D + K + 2; }
-  int64_t block(size_t element) const {
-    const int64_t fits = kBlockBytes / (workspace() * static_cast<int64_t>(element)) / 16 * 16;
-    return std::clamp(fits, int64_t{16}, kSamples);
-  }
-  // the work of one sample, for parallel()
-  int64_t cost() const { return K * (is_triangular(type) ? D * D / 8 + D + 2 : D + 2); }
-};
+inline int64_t block_of(const Problem& problem, size_t element) {
+  const int64_t fits = kBlockBytes / (workspace_of(problem) * static_cast<int64_t>(element)) / 16 * 16;
+  return std::clamp(fits, int64_t{16}, kSamples);
+}
+
+// The work of one sample, for parallel().
+inline int64_t cost_of(const Problem& problem) {
+  return problem.K * (is_triangular(problem.type) ? problem.D * problem.D / 8 + problem.D + 2 : problem.D + 2);
+}
 
 // Numbers in a packed triangle: a tile of columns reaches down to its last column's diagonal.
 inline int64_t packed_size(int64_t D) {
@@ -138,7 +128,7 @@ template <class C>
 class Workspace {
  public:
   explicit Workspace(const Problem& problem)
-      : size_(problem.block(sizeof(C))), D_(problem.D), buffer_(static_cast<size_t>(size_ * problem.workspace())) {}
+      : size_(block_of(problem, sizeof(C))), D_(problem.D), buffer_(static_cast<size_t>(size_ * workspace_of(problem))) {}
 
   MixtureWorkspace<C> get() {
     C* x = buffer_.data();
@@ -155,9 +145,9 @@ class Workspace {
 // the batch.
 template <class C, class Body>
 void for_samples(const Problem& problem, const Body& body) {
-  const int64_t step = problem.block(sizeof(C));
+  const int64_t step = block_of(problem, sizeof(C));
   const int64_t blocks = (problem.N + step - 1) / step;
-  parallel(problem.batch * blocks, std::min(step, problem.N) * problem.cost(), [&](int64_t first, int64_t last) {
+  parallel(problem.batch * blocks, std::min(step, problem.N) * cost_of(problem), [&](int64_t first, int64_t last) {
     Workspace<C> workspace(problem);
     for (int64_t task = first; task < last; ++task) {
       const int64_t b = task / blocks, begin = task % blocks * step;
@@ -177,7 +167,7 @@ class ChunkedSums {
         step_((problem.N + chunks_ - 1) / chunks_),
         group_(std::clamp(kSumBytes / (chunks_ * bytes(problem)), int64_t{1}, std::max(problem.batch, int64_t{1}))),
         sums_(static_cast<size_t>(group_ * chunks_ * problem.sums())) {
-    const int64_t block = problem.block(sizeof(C));
+    const int64_t block = block_of(problem, sizeof(C));
     step_ = (step_ + block - 1) / block * block;
   }
 
@@ -187,7 +177,7 @@ class ChunkedSums {
     for (int64_t b = 0; b < problem_.batch; b += group_) {
       const int64_t size = std::min(group_, problem_.batch - b);
       std::fill(sums_.begin(), sums_.end(), 0.0);
-      parallel(size * chunks_, std::min(step_, problem_.N) * problem_.cost(), [&](int64_t first, int64_t last) {
+      parallel(size * chunks_, std::min(step_, problem_.N) * cost_of(problem_), [&](int64_t first, int64_t last) {
         Workspace<C> workspace(problem_);
         for (int64_t task = first; task < last; ++task) {
           const int64_t mixture = b + task / chunks_, begin = task % chunks_ * step_;
@@ -209,7 +199,7 @@ class ChunkedSums {
  private:
   static int64_t bytes(const Problem& problem) { return problem.sums() * static_cast<int64_t>(sizeof(double)); }
   static int64_t chunk_count(const Problem& problem) {
-    const int64_t block = problem.block(sizeof(C));
+    const int64_t block = block_of(problem, sizeof(C));
     const int64_t blocks = (problem.N + block - 1) / block;
     return std::max(std::min({kMostChunks, blocks, kSumBytes / bytes(problem)}), int64_t{1});
   }

@@ -1,0 +1,78 @@
+// The arguments of the operators of the stem `mixture`, as the CPU and the CUDA library check them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/dispatch.h"
+#include "common/mixture_shapes.h"
+
+namespace latentcore {
+
+struct Problem {
+  CovarianceType type;
+  int64_t batch, N, K, D;
+
+  int64_t triangle() const { return D * (D + 1) / 2; }
+  // components with a factor of their own
+  int64_t factors() const { return type == CovarianceType::tied ? 1 : K; }
+  int64_t second_per_factor() const {
+    if (is_triangular(type)) return triangle();
+    return type == CovarianceType::diag ? D : 1;
+  }
+  // numbers in the second moments of one mixture, as a tensor
+  int64_t second_size() const { return factors() * (is_triangular(type) ? D * D : second_per_factor()); }
+  int64_t sums() const { return 1 + K + K * D + factors() * second_per_factor(); }
+};
+
+inline void check_parameter(const Tensor& tensor, const Tensor& x, ScalarType dtype, const std::vector<int64_t>& rest,
+                     const char* name) {
+  check_dtype(tensor, dtype, name);
+  check_batched(tensor, x, rest, name);
+}
+
+inline Problem problem_of(const Tensor& x, const Tensor& means, const Tensor& precisions_cholesky,
+                   const std::string& covariance_type) {
+  STD_TORCH_CHECK(x.dim() >= 2, "x: expected at least 2 dimensions, got ", x.dim());
+  const auto [type, batch, K, D] = sizes_of(means, covariance_type);
+  check_size(x, x.dim() - 1, D, "x");
+  check_parameter(means, x, x.scalar_type(), {K, D}, "means");
+  check_parameter(precisions_cholesky, x, x.scalar_type(), covariance_shape(type, K, D), "precisions_cholesky");
+  return {type, batch, x.size(x.dim() - 2), K, D};
+}
+
+// What the operators are called with, checked and contiguous.
+struct MixtureArguments {
+  Problem problem;
+  Tensor x, means, precisions_cholesky;
+  std::optional<Tensor> weights, sample_weight;
+
+  MixtureArguments(const Tensor& x_, const std::optional<Tensor>& weights_, const Tensor& means_, const Tensor& precisions_,
+            const std::string& covariance_type, const std::optional<Tensor>& sample_weight_)
+      : problem(problem_of(x_, means_, precisions_, covariance_type)),
+        x(as_contiguous(x_)),
+        means(as_contiguous(means_)),
+        precisions_cholesky(as_contiguous(precisions_)),
+        weights(checked(weights_, problem.K, "weights")),
+        sample_weight(checked(sample_weight_, problem.N, "sample_weight")) {}
+
+  // rows are counted through the batch
+  template <class T>
+  const T* row(int64_t row) const {
+    return data<T>(x) + row * problem.D;
+  }
+  template <class T>
+  const T* weight(int64_t row) const {
+    return sample_weight ? data<T>(*sample_weight) + row : nullptr;
+  }
+
+ private:
+  std::optional<Tensor> checked(const std::optional<Tensor>& tensor, int64_t size, const char* name) const {
+    if (!tensor) return {};
+    check_parameter(*tensor, x, x.scalar_type(), {size}, name);
+    return as_contiguous(*tensor);
+  }
+};
+
+}  // namespace latentcore

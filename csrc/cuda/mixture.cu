@@ -1,0 +1,243 @@
+#include <tuple>
+
+#include "common/mixture_arguments.h"
+#include "cuda/mixture_moments.cuh"
+#include "cuda/operator.h"
+
+namespace latentcore {
+namespace {
+
+using Statistics = std::tuple<Tensor, Tensor, Tensor, Tensor>;
+
+constexpr int kPrepareThreads = 128;
+// Samples per stretch, and bounds on the sums that the stretches leave, so that their memory does not matter.
+constexpr int64_t kStretch = 16384;
+constexpr int64_t kSumBytes = int64_t{1} << 26;
+// Dimensions whose differences fit the shared memory of every card in double.
+constexpr int64_t kMostDimensions = 160;
+
+Tensor new_batched(const Tensor& x, const std::vector<int64_t>& rest, ScalarType dtype) {
+  return torch::stable::new_empty(x, batched(x, rest), dtype);
+}
+
+unsigned int grid_of(int64_t blocks) { return static_cast<unsigned int>(std::min<int64_t>(blocks, (1u << 31) - 1)); }
+
+// The arguments on the device, and the parameters in the type of computation.
+struct Call {
+  MixtureArguments arguments;
+  DeviceGuard guard;
+  MixtureShape shape;
+  ScalarType sum_type;
+  cudaStream_t stream;
+  Tensor means, factors, offsets;
+
+  Call(const Tensor& x, const std::optional<Tensor>& weights, const Tensor& means_, const Tensor& precisions_cholesky,
+       const std::string& covariance_type, const std::optional<Tensor>& sample_weight)
+      : arguments(x, weights, means_, precisions_cholesky, covariance_type, sample_weight),
+        guard(x.get_device_index()),
+        shape{arguments.problem.type, arguments.problem.batch, arguments.problem.N, arguments.problem.K,
+              arguments.problem.D},
+        sum_type(compute_dtype(x.scalar_type())),
+        stream(current_stream(x)),
+        means(torch::stable::new_empty(x, {shape.batch * shape.K * shape.D}, sum_type)),
+        factors(torch::stable::new_empty(x, {shape.batch * shape.factors() * shape.factor_size()}, sum_type)),
+        offsets(torch::stable::new_empty(x, {shape.batch * shape.K}, sum_type)) {
+    STD_TORCH_CHECK(shape.D <= kMostDimensions, "x: expected at most ", kMostDimensions, " features on CUDA, got ",
+                    shape.D);
+    if (shape.batch == 0) return;
+    dispatch_floating(x.scalar_type(), "x", [&](auto type) {
+      using T = typename decltype(type)::type;
+      using C = compute_t<T>;
+      const GivenParameters<T> given{arguments.weights ? data<T>(*arguments.weights) : nullptr,
+                                     data<T>(arguments.means), data<T>(arguments.precisions_cholesky)};
+      launch({grid_of(shape.batch * shape.K), kPrepareThreads, 0, stream}, prepare_mixtures_kernel<kPrepareThreads, T>,
+             shape, given, mutable_data<C>(means), mutable_data<C>(factors), mutable_data<C>(offsets));
+      check_launch("mixture");
+    });
+  }
+
+  template <class C>
+  Mixtures<C> mixtures() const {
+    return {shape, data<C>(means), data<C>(factors), data<C>(offsets)};
+  }
+  template <class T>
+  WeightedSamples<T> samples() const {
+    return {arguments.sample_weight ? data<T>(*arguments.sample_weight) : nullptr};
+  }
+
+  template <Output output, class T, class Counts>
+  void write(const Counts& counts, compute_t<T>* table, compute_t<T>* norm) const {
+    if (tile_count(shape) == 0) return;
+    launch({grid_of(tile_count(shape)), kTileThreads, sample_bytes<compute_t<T>>(shape.D, 1), stream},
+           mixture_samples_kernel<output, T, Counts>, mixtures<compute_t<T>>(), data<T>(arguments.x), counts, table,
+           norm);
+    check_launch("mixture");
+  }
+
+  template <class T>
+  void write_score(const Responsibilities<T>& responsibilities, const compute_t<T>* grad, T* score) const {
+    if (tile_count(shape) == 0) return;
+    launch({grid_of(tile_count(shape)), kTileThreads, sample_bytes<compute_t<T>>(shape.D, 3), stream},
+           mixture_score_kernel<T>, mixtures<compute_t<T>>(), data<T>(arguments.x), responsibilities, grad, score);
+    check_launch("mixture");
+  }
+
+  // (batch, N) norms of the samples' log joint
+  template <class T>
+  Tensor norms() const {
+    const Tensor norm = torch::stable::new_empty(arguments.x, {shape.batch * shape.N}, sum_type);
+    write<Output::norm, T>(samples<T>(), nullptr, mutable_data<compute_t<T>>(norm));
+    return norm;
+  }
+
+  // n_k, first and second moments
+  template <class T>
+  void sum_moments(const Responsibilities<T>& responsibilities, const Tensor& n_k, const Tensor& first,
+                   const Tensor& second) const {
+    using C = compute_t<T>;
+    if (shape.batch == 0) return;
+    const int64_t tiles = (shape.N + kTileSamples - 1) / kTileSamples;
+    MomentPlan plan{shape, 1, tiles};
+    const int64_t bytes = shape.batch * shape.K * plan.slots() * static_cast<int64_t>(sizeof(double));
+    const int64_t most = std::max(kSumBytes / bytes, int64_t{1});
+    plan.stretches = std::clamp((shape.N + kStretch - 1) / kStretch, int64_t{1}, most);
+    plan.tiles_per_stretch = (tiles + plan.stretches - 1) / plan.stretches;
+    const Tensor sums = torch::stable::new_empty(arguments.x, {shape.batch * plan.stretches * shape.K * plan.slots()},
+                                                 ScalarType::Double);
+    const Launch where{grid_of(shape.batch * plan.stretches * shape.K * plan.parts()), kTileThreads,
+                       sample_bytes<C>(shape.D, 1), stream};
+    if (shape.triangular()) {
+      launch(where, mixture_moments_kernel<SquareMoments<C>, T>, plan, mixtures<C>(), data<T>(arguments.x),
+             responsibilities, mutable_data<double>(sums));
+    } else {
+      launch(where, mixture_moments_kernel<LineMoments<C>, T>, plan, mixtures<C>(), data<T>(arguments.x),
+             responsibilities, mutable_data<double>(sums));
+    }
+    check_launch("mixture");
+    const int64_t numbers = n_k.numel() + first.numel() + second.numel();
+    launch({grid_of((numbers + kTileThreads - 1) / kTileThreads), kTileThreads, 0, stream}, mixture_gather_kernel<C>,
+           plan, data<double>(sums), mutable_data<C>(n_k), mutable_data<C>(first), mutable_data<C>(second));
+    check_launch("mixture");
+  }
+
+  template <class T>
+  void sum_likelihood(const Tensor& norm, const Tensor& out) const {
+    using C = compute_t<T>;
+    if (shape.batch == 0) return;
+    const int64_t stretches = std::max((shape.N + kStretch - 1) / kStretch, int64_t{1});
+    const Tensor sums = torch::stable::new_empty(arguments.x, {shape.batch * stretches}, ScalarType::Double);
+    if (shape.N == 0) {
+      torch::stable::zero_(const_cast<Tensor&>(sums));
+    } else {
+      launch({grid_of(shape.batch * stretches), kTileThreads, 0, stream}, mixture_likelihood_kernel<T>, shape, kStretch,
+             data<C>(norm), samples<T>(), mutable_data<double>(sums));
+    }
+    launch({grid_of(shape.batch), kTileThreads, 0, stream}, mixture_likelihood_total_kernel<C>, stretches,
+           data<double>(sums), mutable_data<C>(out));
+    check_launch("mixture");
+  }
+
+  Tensor table() const { return new_batched(arguments.x, {shape.N, shape.K}, sum_type); }
+};
+
+Tensor gmm_log_prob(const Tensor& x, const Tensor& means, const Tensor& precisions_cholesky,
+                    const std::string& covariance_type) {
+  const Call call(x, {}, means, precisions_cholesky, covariance_type, {});
+  const Tensor log_prob = call.table();
+  dispatch_floating(x.scalar_type(), "x", [&](auto type) {
+    using T = typename decltype(type)::type;
+    call.write<Output::log_prob, T>(EverySample{}, mutable_data<compute_t<T>>(log_prob), nullptr);
+  });
+  return log_prob;
+}
+
+std::tuple<Tensor, Tensor> gmm_e_step(const Tensor& x, const Tensor& weights, const Tensor& means,
+                                      const Tensor& precisions_cholesky, const std::string& covariance_type) {
+  const Call call(x, weights, means, precisions_cholesky, covariance_type, {});
+  const Tensor log_prob_norm = new_batched(x, {call.shape.N}, call.sum_type), log_resp = call.table();
+  dispatch_floating(x.scalar_type(), "x", [&](auto type) {
+    using T = typename decltype(type)::type;
+    call.write<Output::e_step, T>(EverySample{}, mutable_data<compute_t<T>>(log_resp),
+                                  mutable_data<compute_t<T>>(log_prob_norm));
+  });
+  return {log_prob_norm, log_resp};
+}
+
+Tensor gmm_responsibilities(const Tensor& x, const Tensor& weights, const Tensor& means,
+                            const Tensor& precisions_cholesky, const std::string& covariance_type) {
+  const Call call(x, weights, means, precisions_cholesky, covariance_type, {});
+  const Tensor resp = call.table();
+  dispatch_floating(x.scalar_type(), "x", [&](auto type) {
+    using T = typename decltype(type)::type;
+    call.write<Output::responsibilities, T>(EverySample{}, mutable_data<compute_t<T>>(resp), nullptr);
+  });
+  return resp;
+}
+
+// n_k, first, second as tensors to be filled
+std::tuple<Tensor, Tensor, Tensor> new_moments(const Call& call) {
+  const MixtureShape& s = call.shape;
+  const Tensor& x = call.arguments.x;
+  return {new_batched(x, {s.K}, call.sum_type), new_batched(x, {s.K, s.D}, call.sum_type),
+          new_batched(x, covariance_shape(s.type, s.K, s.D), call.sum_type)};
+}
+
+Statistics gmm_statistics(const Tensor& x, const Tensor& weights, const Tensor& means,
+                          const Tensor& precisions_cholesky, const std::string& covariance_type,
+                          const std::optional<Tensor>& sample_weight) {
+  const Call call(x, weights, means, precisions_cholesky, covariance_type, sample_weight);
+  const Tensor log_likelihood = new_batched(x, {}, call.sum_type);
+  const auto [n_k, first, second] = new_moments(call);
+  dispatch_floating(x.scalar_type(), "x", [&](auto type) {
+    using T = typename decltype(type)::type;
+    const Tensor norm = call.norms<T>();
+    call.sum_likelihood<T>(norm, log_likelihood);
+    call.sum_moments<T>({data<compute_t<T>>(norm), nullptr, call.samples<T>()}, n_k, first, second);
+  });
+  return {log_likelihood, n_k, first, second};
+}
+
+Tensor gmm_score(const Tensor& grad_, const Tensor& x, const Tensor& weights, const Tensor& means,
+                 const Tensor& precisions_cholesky, const std::string& covariance_type,
+                 const std::optional<Tensor>& sample_weight) {
+  const Call call(x, weights, means, precisions_cholesky, covariance_type, sample_weight);
+  check_parameter(grad_, x, call.sum_type, {}, "grad");
+  const Tensor grad = as_contiguous(grad_);
+  const Tensor score = torch::stable::empty_like(call.arguments.x);
+  dispatch_floating(x.scalar_type(), "x", [&](auto type) {
+    using T = typename decltype(type)::type;
+    const Tensor norm = call.norms<T>();
+    call.write_score<T>({data<compute_t<T>>(norm), nullptr, call.samples<T>()}, data<compute_t<T>>(grad),
+                        mutable_data<T>(score));
+  });
+  return score;
+}
+
+Statistics gmm_moments(const Tensor& resp_, const Tensor& x, const Tensor& means, const Tensor& precisions_cholesky,
+                       const std::string& covariance_type) {
+  const Call call(x, {}, means, precisions_cholesky, covariance_type, {});
+  check_parameter(resp_, x, call.sum_type, {call.shape.N, call.shape.K}, "resp");
+  const Tensor resp = as_contiguous(resp_);
+  const Tensor score = torch::stable::empty_like(call.arguments.x);
+  const auto [n_k, first, second] = new_moments(call);
+  dispatch_floating(x.scalar_type(), "x", [&](auto type) {
+    using T = typename decltype(type)::type;
+    const Responsibilities<T> given{nullptr, data<compute_t<T>>(resp), {nullptr}};
+    call.write_score<T>(given, nullptr, mutable_data<T>(score));
+    call.sum_moments<T>(given, n_k, first, second);
+  });
+  return {score, n_k, first, second};
+}
+
+}  // namespace
+
+LATENTCORE_CUDA_OPERATORS(m) {
+  m.impl("gmm_log_prob", TORCH_BOX(&gmm_log_prob));
+  m.impl("gmm_e_step", TORCH_BOX(&gmm_e_step));
+  m.impl("gmm_responsibilities", TORCH_BOX(&gmm_responsibilities));
+  m.impl("gmm_statistics", TORCH_BOX(&gmm_statistics));
+  m.impl("gmm_score", TORCH_BOX(&gmm_score));
+  m.impl("gmm_moments", TORCH_BOX(&gmm_moments));
+}
+
+}  // namespace latentcore
