@@ -27,13 +27,13 @@ struct Problem {
 };
 
 inline void check_parameter(const Tensor& tensor, const Tensor& x, ScalarType dtype, const std::vector<int64_t>& rest,
-                     const char* name) {
+                            const char* name) {
   check_dtype(tensor, dtype, name);
   check_batched(tensor, x, rest, name);
 }
 
 inline Problem problem_of(const Tensor& x, const Tensor& means, const Tensor& precisions_cholesky,
-                   const std::string& covariance_type) {
+                          const std::string& covariance_type) {
   STD_TORCH_CHECK(x.dim() >= 2, "x: expected at least 2 dimensions, got ", x.dim());
   const auto [type, batch, K, D] = sizes_of(means, covariance_type);
   check_size(x, x.dim() - 1, D, "x");
@@ -48,8 +48,9 @@ struct MixtureArguments {
   Tensor x, means, precisions_cholesky;
   std::optional<Tensor> weights, sample_weight;
 
-  MixtureArguments(const Tensor& x_, const std::optional<Tensor>& weights_, const Tensor& means_, const Tensor& precisions_,
-            const std::string& covariance_type, const std::optional<Tensor>& sample_weight_)
+  MixtureArguments(const Tensor& x_, const std::optional<Tensor>& weights_, const Tensor& means_,
+                   const Tensor& precisions_, const std::string& covariance_type,
+                   const std::optional<Tensor>& sample_weight_)
       : problem(problem_of(x_, means_, precisions_, covariance_type)),
         x(as_contiguous(x_)),
         means(as_contiguous(means_)),

@@ -1,6 +1,7 @@
 // The shapes of a batch of mixtures, as the operators of the stems `mixture` and `m_step` take them.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,22 @@ inline void check_batched(const Tensor& tensor, const Tensor& model, const std::
   const std::vector<int64_t> expected = batched(model, rest);
   check_dim(tensor, static_cast<int64_t>(expected.size()), name);
   for (size_t i = 0; i < expected.size(); ++i) check_size(tensor, static_cast<int64_t>(i), expected[i], name);
+}
+
+// The arguments of an M-step: statistics about `means`.
+inline MixtureSizes check_m_step(const Tensor& n_k, const Tensor& first, const Tensor& second, const Tensor& means,
+                                 const std::string& covariance_type) {
+  const MixtureSizes sizes = sizes_of(means, covariance_type);
+  check_batched(n_k, means, {sizes.K}, "n_k");
+  check_batched(first, means, {sizes.K, sizes.D}, "first");
+  check_batched(second, means, covariance_shape(sizes.type, sizes.K, sizes.D), "second");
+  return sizes;
+}
+
+// scikit-learn's guard of components without samples; such a component keeps its mean.
+inline double count_guard(ScalarType dtype) {
+  return 10 * (dtype == ScalarType::Double ? std::numeric_limits<double>::epsilon()
+                                           : static_cast<double>(std::numeric_limits<float>::epsilon()));
 }
 
 }  // namespace latentcore

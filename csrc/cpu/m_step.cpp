@@ -146,21 +146,12 @@ struct Update {
   }
 };
 
-// scikit-learn's guard of components without samples; such a component keeps its mean
-double guard(ScalarType dtype) {
-  return 10 * (dtype == ScalarType::Double ? std::numeric_limits<double>::epsilon()
-                                           : static_cast<double>(std::numeric_limits<float>::epsilon()));
-}
-
 Parameters gmm_m_step(const Tensor& n_k_, const Tensor& first_, const Tensor& second_, const Tensor& means_,
                       const std::string& covariance_type, double reg_covar) {
-  const MixtureSizes sizes = sizes_of(means_, covariance_type);
-  check_batched(n_k_, means_, {sizes.K}, "n_k");
-  check_batched(first_, means_, {sizes.K, sizes.D}, "first");
+  const MixtureSizes sizes = check_m_step(n_k_, first_, second_, means_, covariance_type);
   const std::vector<int64_t> shape = covariance_shape(sizes.type, sizes.K, sizes.D);
-  check_batched(second_, means_, shape, "second");
   std::vector<double> n_k = doubles(n_k_, "n_k");
-  for (double& count : n_k) count += guard(n_k_.scalar_type());
+  for (double& count : n_k) count += count_guard(n_k_.scalar_type());
   const std::vector<double> first = doubles(first_, "first"), second = doubles(second_, "second");
   const std::vector<double> old_means = doubles(means_, "means");
 

@@ -85,7 +85,7 @@ struct Responsibilities {
 
 // score[n] = -grad * sum_k r_nk P_k P_k^T (x_n - mu_k), with grad of the mixture or 1.
 template <class T>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 2)
     mixture_score_kernel(Mixtures<compute_t<T>> mixtures, const T* x, Responsibilities<T> responsibilities,
                          const compute_t<T>* grad, T* score) {
   using C = compute_t<T>;

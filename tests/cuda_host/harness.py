@@ -22,7 +22,7 @@ def load() -> ctypes.CDLL:
 
 
 def seed(number: int) -> None:
-    """Set the order in which threads and blocks take their turns."""
+    """Set where the order of threads and blocks starts from."""
     load().latentcore_cuda_host_seed(ctypes.c_uint64(number))
 
 
@@ -42,8 +42,9 @@ def operators() -> list[str]:
 
 
 @contextlib.contextmanager
-def kernels() -> Iterator[None]:
+def kernels(seed: int = 0) -> Iterator[None]:
     """Within it latentcore's operators on CPU tensors run the CUDA kernels, those that exist."""
+    load().latentcore_cuda_host_seed(ctypes.c_uint64(seed))
     library = torch.library.Library("latentcore", "IMPL")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Warning only once for all operators", category=UserWarning)

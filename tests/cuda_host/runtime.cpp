@@ -8,6 +8,7 @@
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -107,6 +108,9 @@ void prepare(size_t thread) {
   const auto flat = static_cast<unsigned>(thread);
   fibre.index = {flat % size.x, flat / size.x % size.y, flat / size.x / size.y};
   fibre.finished = false;
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(fibre.stack.get(), kStack);  // of a thread that a fault has stopped
+#endif
   fibre.context.stack = fibre.stack.get();
   fibre.context.size = kStack;
   getcontext(&fibre.context.context);
