@@ -1,7 +1,7 @@
 #include <tuple>
 
 #include "common/mixture_arguments.h"
-#include "cuda/mixture_moments.cuh"
+#include "cuda/mixture_small.cuh"
 #include "cuda/operator.h"
 
 namespace latentcore {
@@ -65,12 +65,20 @@ struct Call {
     return {arguments.sample_weight ? data<T>(*arguments.sample_weight) : nullptr};
   }
 
-  template <Output output, class T, class Counts>
-  void write(const Counts& counts, compute_t<T>* table, compute_t<T>* norm) const {
+  template <class T>
+  void write(Output output, const WeightedSamples<T>& counts, compute_t<T>* table, compute_t<T>* norm) const {
+    using C = compute_t<T>;
     if (tile_count(shape) == 0) return;
-    launch({grid_of(tile_count(shape)), kTileThreads, sample_bytes<compute_t<T>>(shape.D, 1), stream},
-           mixture_samples_kernel<output, T, Counts>, mixtures<compute_t<T>>(), data<T>(arguments.x), counts, table,
-           norm);
+    if (shape.D <= kMostSmall) {
+      const int64_t blocks = shape.batch * ((shape.N + kSmallThreads - 1) / kSmallThreads);
+      dispatch_small(shape, [&](auto dims, auto triangular) {
+        launch({grid_of(blocks), kSmallThreads, 0, stream}, small_samples_kernel<dims(), triangular(), T>, output,
+               mixtures<C>(), data<T>(arguments.x), counts, table, norm);
+      });
+    } else {
+      launch({grid_of(tile_count(shape)), kTileThreads, sample_bytes<C>(shape.D, 1), stream}, mixture_samples_kernel<T>,
+             output, mixtures<C>(), data<T>(arguments.x), counts, table, norm);
+    }
     check_launch("mixture");
   }
 
@@ -86,7 +94,7 @@ struct Call {
   template <class T>
   Tensor norms() const {
     const Tensor norm = torch::stable::new_empty(arguments.x, {shape.batch * shape.N}, sum_type);
-    write<Output::norm, T>(samples<T>(), nullptr, mutable_data<compute_t<T>>(norm));
+    write<T>(Output::norm, samples<T>(), nullptr, mutable_data<compute_t<T>>(norm));
     return norm;
   }
 
@@ -106,7 +114,14 @@ struct Call {
                                                  ScalarType::Double);
     const Launch where{grid_of(shape.batch * plan.stretches * shape.K * plan.parts()), kTileThreads,
                        sample_bytes<C>(shape.D, 1), stream};
-    if (shape.triangular()) {
+    if (shape.D <= kMostSmall) {
+      dispatch_small(shape, [&](auto dims, auto triangular) {
+        constexpr int64_t group = kSmallGroup<dims(), triangular()>;
+        launch({grid_of(shape.batch * plan.stretches * ((shape.K + group - 1) / group)), kSmallThreads, 0, stream},
+               small_moments_kernel<dims(), triangular(), T>, plan, mixtures<C>(), data<T>(arguments.x),
+               responsibilities, mutable_data<double>(sums));
+      });
+    } else if (shape.triangular()) {
       launch(where, mixture_moments_kernel<SquareMoments<C>, T>, plan, mixtures<C>(), data<T>(arguments.x),
              responsibilities, mutable_data<double>(sums));
     } else {
@@ -146,7 +161,7 @@ Tensor gmm_log_prob(const Tensor& x, const Tensor& means, const Tensor& precisio
   const Tensor log_prob = call.table();
   dispatch_floating(x.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
-    call.write<Output::log_prob, T>(EverySample{}, mutable_data<compute_t<T>>(log_prob), nullptr);
+    call.write<T>(Output::log_prob, {}, mutable_data<compute_t<T>>(log_prob), nullptr);
   });
   return log_prob;
 }
@@ -157,8 +172,7 @@ std::tuple<Tensor, Tensor> gmm_e_step(const Tensor& x, const Tensor& weights, co
   const Tensor log_prob_norm = new_batched(x, {call.shape.N}, call.sum_type), log_resp = call.table();
   dispatch_floating(x.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
-    call.write<Output::e_step, T>(EverySample{}, mutable_data<compute_t<T>>(log_resp),
-                                  mutable_data<compute_t<T>>(log_prob_norm));
+    call.write<T>(Output::e_step, {}, mutable_data<compute_t<T>>(log_resp), mutable_data<compute_t<T>>(log_prob_norm));
   });
   return {log_prob_norm, log_resp};
 }
@@ -169,7 +183,7 @@ Tensor gmm_responsibilities(const Tensor& x, const Tensor& weights, const Tensor
   const Tensor resp = call.table();
   dispatch_floating(x.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
-    call.write<Output::responsibilities, T>(EverySample{}, mutable_data<compute_t<T>>(resp), nullptr);
+    call.write<T>(Output::responsibilities, {}, mutable_data<compute_t<T>>(resp), nullptr);
   });
   return resp;
 }

@@ -9,14 +9,10 @@ namespace {
 // What is written: log densities; log responsibilities and norms; responsibilities; norms alone.
 enum class Output { log_prob, e_step, responsibilities, norm };
 
-struct EverySample {
-  __device__ bool operator()(int64_t) const { return true; }
-};
-
 // A sample of weight 0 counts nowhere, whatever it is.
 template <class T>
 struct WeightedSamples {
-  const T* weights;  // (batch, N) or null
+  const T* weights = nullptr;  // (batch, N); without them every sample counts once
   __device__ bool operator()(int64_t row) const { return weights == nullptr || load(weights[row]) != 0; }
   __device__ compute_t<T> weight(int64_t row) const {
     return weights == nullptr ? compute_t<T>(1) : static_cast<compute_t<T>>(load(weights[row]));
@@ -29,10 +25,10 @@ size_t sample_bytes(int64_t D, int arrays) {
 }
 
 // `table` (batch, N, K) and `norm` (batch, N), as `output` has them.
-template <Output output, class T, class Counts>
+template <class T>
 __global__ void __launch_bounds__(kTileThreads)
-    mixture_samples_kernel(Mixtures<compute_t<T>> mixtures, const T* x, Counts counts, compute_t<T>* table,
-                           compute_t<T>* norm) {
+    mixture_samples_kernel(Output output, Mixtures<compute_t<T>> mixtures, const T* x, WeightedSamples<T> counts,
+                           compute_t<T>* table, compute_t<T>* norm) {
   using C = compute_t<T>;
   const MixtureShape shape = mixtures.shape;
   C* differences = dynamic_shared<C>();
