@@ -42,11 +42,11 @@ __device__ double row_sum(double value) {
   }
 }
 
-template <class T>
-__device__ compute_t<T> target_value(T value) {
-  return load(value);
+// A pixel of the target, in [0, 1].
+template <class C, class Target>
+__device__ C target_value(Target value) {
+  return std::is_same_v<Target, uint8_t> ? static_cast<C>(load(value)) * C(1.0 / 255.0) : static_cast<C>(load(value));
 }
-__device__ inline float target_value(uint8_t value) { return static_cast<float>(value) * (1.0f / 255.0f); }
 
 template <bool gaussian, class C>
 __device__ Term<C> term(C logit, C target, C weight) {
@@ -80,8 +80,7 @@ __device__ double reconstruct(const Forward<T, Target>& f, int64_t row, int thre
     Pack<T, pack> gradient;
 #pragma unroll
     for (int k = 0; k < pack; ++k) {
-      const auto found =
-          term<gaussian>(load(logits.values[k]), static_cast<C>(target_value(targets.values[k])), f.weight);
+      const auto found = term<gaussian>(load(logits.values[k]), target_value<C>(targets.values[k]), f.weight);
       sum.add(found.value);
       gradient.values[k] = store<T>(f.factor * found.gradient);
     }
