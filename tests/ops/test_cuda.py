@@ -9,6 +9,9 @@ import torch
 from latentcore import _native, ops, reference
 from latentcore.testing import relative_error
 
+pytestmark = pytest.mark.skipif(
+    not (harness.ENABLED or torch.cuda.is_available()), reason="neither a card nor the runtime that stands for one"
+)
 on_a_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
