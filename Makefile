@@ -14,7 +14,8 @@ PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' 
 	--benchmark-enable --benchmark-quiet
 CXX_FILES = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test lint format quality bench bench-compare fuzz asan wheel cuda-check clean
+.PHONY: help demo test lint format quality bench bench-compare fuzz asan wheel cuda-check \
+	cuda-matrix clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -56,8 +57,11 @@ asan: $(VENV)/tools $(VENV)/test  ## the operators' tests under AddressSanitizer
 wheel: $(VENV)/tools $(VENV)/wheel  ## build and repair a wheel, test its operators in a new environment
 	BIN=$(BIN) TORCH="$(TORCH)" LATENTCORE_CUDA=$(subst auto,on,$(LATENTCORE_CUDA)) cmake/wheel.sh
 
-cuda-check: $(VENV)/tools  ## compile and link the CUDA library for sm_90, print its kernels' resources
-	BIN=$(BIN) cmake/cuda_check.sh
+cuda-check: $(VENV)/tools  ## compile and link the CUDA library for sm_90, compare its kernels' resources
+	BIN=$(BIN) cmake/cuda_check.sh check
+
+cuda-matrix: $(VENV)/tools  ## compile for every architecture, write docs/cuda-resources.md
+	BIN=$(BIN) cmake/cuda_check.sh matrix
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist
