@@ -1,6 +1,8 @@
 # One target per job; `make help` lists them.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+# what `make abi` installs beside the wheel: without a version, the newest
+CUDA_TORCH ?= torch
 LATENTCORE_CUDA ?= auto
 export LATENTCORE_CUDA
 
@@ -14,7 +16,8 @@ PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' 
 	--benchmark-enable --benchmark-quiet
 CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test lint format quality bench bench-compare fuzz asan wheel cuda-host cuda-check clean
+.PHONY: help demo test lint format quality bench bench-compare fuzz asan wheel abi cuda-host cuda-check \
+	cuda-matrix clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -59,8 +62,14 @@ asan: $(VENV)/tools $(VENV)/test  ## the operators' tests under AddressSanitizer
 wheel: $(VENV)/tools $(VENV)/wheel  ## build and repair a wheel, test its operators in a new environment
 	BIN=$(BIN) TORCH="$(TORCH)" LATENTCORE_CUDA=$(subst auto,on,$(LATENTCORE_CUDA)) cmake/wheel.sh
 
-cuda-check: $(VENV)/tools  ## compile and link the CUDA library for sm_90, print its kernels' resources
-	BIN=$(BIN) cmake/cuda_check.sh
+abi: $(VENV)/tools $(VENV)/wheel  ## one wheel under this torch and under the newest CUDA build of it (several GB)
+	BIN=$(BIN) TORCH="$(TORCH)" CUDA_TORCH="$(CUDA_TORCH)" LATENTCORE_CUDA=on cmake/abi.sh
+
+cuda-check: $(VENV)/tools  ## compile and link the CUDA library for sm_90, compare its kernels' resources
+	BIN=$(BIN) cmake/cuda_check.sh check
+
+cuda-matrix: $(VENV)/tools  ## compile for every architecture, write docs/cuda-resources.md
+	BIN=$(BIN) cmake/cuda_check.sh matrix
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist

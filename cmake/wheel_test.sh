@@ -1,0 +1,19 @@
+#!/bin/sh
+# usage: wheel_test.sh ENVIRONMENT WHEEL; installs WHEEL into ENVIRONMENT, which has torch, and tests its operators
+# there, outside the source tree.
+set -eu
+python=$(realpath "$1")/bin/python # not resolved further: the link is what makes it the environment's
+pip() { "$python" -m pip --quiet --disable-pip-version-check "$@"; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+pip install "$2[test]"
+# an environment that is kept may hold an older build of the same version
+pip install --force-reinstall --no-deps "$2"
+cp -r tests/ops tests/conftest.py "$work"
+cp tests/cuda_host/harness.py "$work/ops"
+cd "$work"
+export LATENTCORE_CUDA_HOST=off
+"$python" -c "from latentcore._native import cpu_library as library; assert library.loaded, library; print(library)"
+# the warning is torch's own, on importing its compiler
+"$python" -m pytest -q -c /dev/null --rootdir . -W error \
+    -W 'ignore:`torch.jit:DeprecationWarning' -p no:cacheprovider ops
