@@ -93,7 +93,8 @@ __device__ inline void invert(const double* U, int64_t D, double* out) {
   }
 }
 
-__global__ void __launch_bounds__(kThreads) m_step_kernel(MStepShape shape, double reg_covar, Inputs in, Outputs out) {
+__global__ void __launch_bounds__(kThreads, 4)
+    m_step_kernel(MStepShape shape, double reg_covar, Inputs in, Outputs out) {
   const double nan = __builtin_nan("");
   const int64_t K = shape.K, D = shape.D, item = blockIdx.x, b = item / K, k = item % K;
   const bool triangular = is_triangular(shape.type), tied = shape.type == CovarianceType::tied;

@@ -130,7 +130,7 @@ struct LineMoments {
 
 // `sums`: (batch, stretches, K, slots)
 template <class Moments, class T>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 1)
     mixture_moments_kernel(MomentPlan plan, Mixtures<compute_t<T>> mixtures, const T* x,
                            Responsibilities<T> responsibilities, double* sums) {
   using C = compute_t<T>;

@@ -26,7 +26,7 @@ size_t sample_bytes(int64_t D, int arrays) {
 
 // `table` (batch, N, K) and `norm` (batch, N), as `output` has them.
 template <class T>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 2)
     mixture_samples_kernel(Output output, Mixtures<compute_t<T>> mixtures, const T* x, WeightedSamples<T> counts,
                            compute_t<T>* table, compute_t<T>* norm) {
   using C = compute_t<T>;

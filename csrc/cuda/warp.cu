@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kThreads) warp_staged_kernel(const WarpTask<T,
 
 // Large images by tiles of the result; what is read comes through the caches.
 template <class T, class In>
-__global__ void __launch_bounds__(kThreads) warp_tiled_kernel(const WarpTask<T, In> task) {
+__global__ void __launch_bounds__(kThreads, 2) warp_tiled_kernel(const WarpTask<T, In> task) {
   using C = compute_t<T>;
   const WarpShape& s = task.shape;
   const int64_t columns = (s.W + kTileWidth - 1) / kTileWidth, rows = (s.H + kTileHeight - 1) / kTileHeight;

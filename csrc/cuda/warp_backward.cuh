@@ -57,7 +57,7 @@ __device__ inline double share(const Cell& cell, int64_t iy, int64_t ix, bool ne
 }
 
 template <class T, class In>
-__global__ void __launch_bounds__(kGradientThreads) warp_image_gradient_kernel(const WarpBackwardTask<T, In> task) {
+__global__ void __launch_bounds__(kGradientThreads, 2) warp_image_gradient_kernel(const WarpBackwardTask<T, In> task) {
   using C = compute_t<T>;
   const WarpShape& s = task.shape;
   const int64_t pixels = s.H * s.W, stride = static_cast<int64_t>(gridDim.x) * kGradientThreads;
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kGradientThreads) warp_image_gradient_kernel(c
 
 // One map per block. The six gradients are those of the source's coordinates times (x, y, 1).
 template <class T, class In>
-__global__ void __launch_bounds__(kGradientThreads) warp_matrix_gradient_kernel(const WarpBackwardTask<T, In> task) {
+__global__ void __launch_bounds__(kGradientThreads, 2) warp_matrix_gradient_kernel(const WarpBackwardTask<T, In> task) {
   using C = compute_t<T>;
   const WarpShape& s = task.shape;
   const int64_t pixels = s.H * s.W;
