@@ -128,7 +128,9 @@ template <class C>
 class Workspace {
  public:
   explicit Workspace(const Problem& problem)
-      : size_(block_of(problem, sizeof(C))), D_(problem.D), buffer_(static_cast<size_t>(size_ * workspace_of(problem))) {}
+      : size_(block_of(problem, sizeof(C))),
+        D_(problem.D),
+        buffer_(static_cast<size_t>(size_ * workspace_of(problem))) {}
 
   MixtureWorkspace<C> get() {
     C* x = buffer_.data();
