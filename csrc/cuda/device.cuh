@@ -75,6 +75,22 @@ __device__ T group_sum(T value) {
   return value;
 }
 
+// Adds 32 values over the warp, each over all threads: thread l gets the sum of values[l], in a fixed order. Every step
+// gives half of the values away, so that it takes 31 shuffles where 32 calls of group_sum take 160. `values` is used up.
+template <class T>
+__device__ T transposed_warp_sum(T* values) {
+#pragma unroll
+  for (int half = kWarp / 2; half > 0; half /= 2) {
+    const bool upper = (threadIdx.x & static_cast<unsigned>(half)) != 0;
+#pragma unroll
+    for (int i = 0; i < half; ++i) {
+      const T given = upper ? values[i] : values[i + half], kept = upper ? values[i + half] : values[i];
+      values[i] = kept + __shfl_xor_sync(kFullMask, given, half);
+    }
+  }
+  return values[0];
+}
+
 // Sum over the block's `threads` threads, in a fixed order; thread 0 gets it. The block has met when it returns.
 template <int threads, class T>
 __device__ T block_sum(T value) {

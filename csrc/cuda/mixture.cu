@@ -10,8 +10,11 @@ namespace {
 using Statistics = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
 constexpr int kPrepareThreads = 128;
-// Samples per stretch, and bounds on the sums that the stretches leave, so that their memory does not matter.
+// Samples per stretch (fewer where a block works on all components at once), and bounds on the sums that the stretches
+// leave, so that neither their memory nor the time to add them matters.
 constexpr int64_t kStretch = 16384;
+constexpr int64_t kSmallStretch = 2048;
+constexpr int64_t kMostStretches = 1024;
 constexpr int64_t kSumBytes = int64_t{1} << 26;
 // Dimensions whose differences fit the shared memory of every card in double.
 constexpr int64_t kMostDimensions = 160;
@@ -98,28 +101,46 @@ struct Call {
     return norm;
   }
 
-  // n_k, first and second moments
-  template <class T>
-  void sum_moments(const Responsibilities<T>& responsibilities, const Tensor& n_k, const Tensor& first,
-                   const Tensor& second) const {
-    using C = compute_t<T>;
-    if (shape.batch == 0) return;
+  // Whether one pass can find the responsibilities and sum the moments: all components' sums fit the registers.
+  template <class C>
+  bool one_pass() const {
+    bool result = false;
+    if (shape.D > kMostSmall) return result;
+    dispatch_small(shape, [&](auto dims, auto triangular) {
+      result = shape.K <= SmallSums<C, dims(), triangular()>::kGroup;
+    });
+    return result;
+  }
+
+  MomentPlan plan_moments() const {
     const int64_t tiles = (shape.N + kTileSamples - 1) / kTileSamples;
     MomentPlan plan{shape, 1, tiles};
     const int64_t bytes = shape.batch * shape.K * plan.slots() * static_cast<int64_t>(sizeof(double));
-    const int64_t most = std::max(kSumBytes / bytes, int64_t{1});
-    plan.stretches = std::clamp((shape.N + kStretch - 1) / kStretch, int64_t{1}, most);
+    const int64_t stretch = shape.D <= kMostSmall ? kSmallStretch : kStretch;
+    const int64_t most = std::clamp(kSumBytes / bytes, int64_t{1}, kMostStretches);
+    plan.stretches = std::clamp((shape.N + stretch - 1) / stretch, int64_t{1}, most);
     plan.tiles_per_stretch = (tiles + plan.stretches - 1) / plan.stretches;
-    const Tensor sums = torch::stable::new_empty(arguments.x, {shape.batch * plan.stretches * shape.K * plan.slots()},
-                                                 ScalarType::Double);
+    return plan;
+  }
+
+  // n_k, first and second moments; the log-likelihood too where it is given, for mixtures of one pass
+  template <class T>
+  void sum_moments(const Responsibilities<T>& responsibilities, const Tensor& n_k, const Tensor& first,
+                   const Tensor& second, const Tensor* log_likelihood = nullptr) const {
+    using C = compute_t<T>;
+    if (shape.batch == 0) return;
+    const MomentPlan plan = plan_moments();
+    const Tensor sums = doubles(shape.batch * plan.stretches * shape.K * plan.slots());
+    const Tensor log_likelihoods = doubles(log_likelihood != nullptr ? shape.batch * plan.stretches : 0);
     const Launch where{grid_of(shape.batch * plan.stretches * shape.K * plan.parts()), kTileThreads,
                        sample_bytes<C>(shape.D, 1), stream};
     if (shape.D <= kMostSmall) {
       dispatch_small(shape, [&](auto dims, auto triangular) {
-        constexpr int64_t group = kSmallGroup<dims(), triangular()>;
+        constexpr int64_t group = SmallSums<C, dims(), triangular()>::kGroup;
         launch({grid_of(shape.batch * plan.stretches * ((shape.K + group - 1) / group)), kSmallThreads, 0, stream},
                small_moments_kernel<dims(), triangular(), T>, plan, mixtures<C>(), data<T>(arguments.x),
-               responsibilities, mutable_data<double>(sums));
+               responsibilities, mutable_data<double>(sums),
+               log_likelihood != nullptr ? mutable_data<double>(log_likelihoods) : nullptr);
       });
     } else if (shape.triangular()) {
       launch(where, mixture_moments_kernel<SquareMoments<C>, T>, plan, mixtures<C>(), data<T>(arguments.x),
@@ -129,9 +150,31 @@ struct Call {
              responsibilities, mutable_data<double>(sums));
     }
     check_launch("mixture");
+    gather<C>(plan, sums, n_k, first, second);
+    if (log_likelihood != nullptr) add_likelihoods<C>(plan.stretches, log_likelihoods, *log_likelihood);
+  }
+
+  template <class C>
+  void gather(const MomentPlan& plan, const Tensor& sums, const Tensor& n_k, const Tensor& first,
+              const Tensor& second) const {
     const int64_t numbers = n_k.numel() + first.numel() + second.numel();
-    launch({grid_of((numbers + kTileThreads - 1) / kTileThreads), kTileThreads, 0, stream}, mixture_gather_kernel<C>,
-           plan, data<double>(sums), mutable_data<C>(n_k), mutable_data<C>(first), mutable_data<C>(second));
+    const auto with_threads = [&](auto threads) {
+      launch({grid_of((numbers * threads() + kTileThreads - 1) / kTileThreads), kTileThreads, 0, stream},
+             mixture_gather_kernel<threads(), C>, plan, data<double>(sums), mutable_data<C>(n_k),
+             mutable_data<C>(first), mutable_data<C>(second));
+    };
+    if (plan.stretches > kWarp / 4) {
+      with_threads(std::integral_constant<int, kWarp>{});
+    } else {
+      with_threads(std::integral_constant<int, 1>{});
+    }
+    check_launch("mixture");
+  }
+
+  template <class C>
+  void add_likelihoods(int64_t stretches, const Tensor& sums, const Tensor& out) const {
+    launch({grid_of(shape.batch), kTileThreads, 0, stream}, mixture_likelihood_total_kernel<C>, stretches,
+           data<double>(sums), mutable_data<C>(out));
     check_launch("mixture");
   }
 
@@ -140,19 +183,18 @@ struct Call {
     using C = compute_t<T>;
     if (shape.batch == 0) return;
     const int64_t stretches = std::max((shape.N + kStretch - 1) / kStretch, int64_t{1});
-    const Tensor sums = torch::stable::new_empty(arguments.x, {shape.batch * stretches}, ScalarType::Double);
+    const Tensor sums = doubles(shape.batch * stretches);
     if (shape.N == 0) {
       torch::stable::zero_(const_cast<Tensor&>(sums));
     } else {
       launch({grid_of(shape.batch * stretches), kTileThreads, 0, stream}, mixture_likelihood_kernel<T>, shape, kStretch,
              data<C>(norm), samples<T>(), mutable_data<double>(sums));
     }
-    launch({grid_of(shape.batch), kTileThreads, 0, stream}, mixture_likelihood_total_kernel<C>, stretches,
-           data<double>(sums), mutable_data<C>(out));
-    check_launch("mixture");
+    add_likelihoods<C>(stretches, sums, out);
   }
 
   Tensor table() const { return new_batched(arguments.x, {shape.N, shape.K}, sum_type); }
+  Tensor doubles(int64_t size) const { return torch::stable::new_empty(arguments.x, {size}, ScalarType::Double); }
 };
 
 Tensor gmm_log_prob(const Tensor& x, const Tensor& means, const Tensor& precisions_cholesky,
@@ -204,6 +246,10 @@ Statistics gmm_statistics(const Tensor& x, const Tensor& weights, const Tensor& 
   const auto [n_k, first, second] = new_moments(call);
   dispatch_floating(x.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
+    if (call.one_pass<compute_t<T>>()) {
+      call.sum_moments<T>({nullptr, nullptr, call.samples<T>()}, n_k, first, second, &log_likelihood);
+      return;
+    }
     const Tensor norm = call.norms<T>();
     call.sum_likelihood<T>(norm, log_likelihood);
     call.sum_moments<T>({data<compute_t<T>>(norm), nullptr, call.samples<T>()}, n_k, first, second);

@@ -164,37 +164,45 @@ __global__ void __launch_bounds__(kTileThreads, 1)
   }
 }
 
-// Where a number of the results comes from: thread per number of n_k, first and second of all mixtures.
-template <class C>
+// n_k, first and second of all mixtures: a thread or a warp (G threads) per number adds up its sums over the stretches.
+template <int G, class C>
 __global__ void __launch_bounds__(kTileThreads)
     mixture_gather_kernel(MomentPlan plan, const double* sums, C* n_k, C* first, C* second) {
   const MixtureShape shape = plan.shape;
   const int64_t D = shape.D, K = shape.K, factors = shape.factors();
   const bool spherical = shape.type == CovarianceType::spherical;
   const int64_t second_size = factors * (spherical ? 1 : plan.second_size()), size = K + K * D + second_size;
+  const int64_t index = static_cast<int64_t>(blockIdx.x) * kTileThreads + threadIdx.x;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kTileThreads;
-  // the sum over the stretches of slot `slot` of component k
-  const auto total = [&](int64_t b, int64_t k, int64_t slot) {
+  // the thread's part of the sum over the stretches of slot `slot` of component k
+  const auto part = [&](int64_t b, int64_t k, int64_t slot) {
     double sum = 0;
-    for (int64_t s = 0; s < plan.stretches; ++s) sum += sums[((b * plan.stretches + s) * K + k) * plan.slots() + slot];
+    for (int64_t s = index % G; s < plan.stretches; s += G) {
+      sum += sums[((b * plan.stretches + s) * K + k) * plan.slots() + slot];
+    }
     return sum;
   };
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kTileThreads + threadIdx.x; i < shape.batch * size; i += stride) {
+  for (int64_t i = index / G; i < shape.batch * size; i += stride / G) {
     const int64_t b = i / size, e = i % size;
+    double sum = 0;
+    C* out = nullptr;
     if (e < K) {
-      n_k[b * K + e] = static_cast<C>(total(b, e, 0));
+      sum = part(b, e, 0);
+      out = n_k + b * K + e;
     } else if (e < K + K * D) {
-      first[b * K * D + e - K] = static_cast<C>(total(b, (e - K) / D, 1 + (e - K) % D));
+      sum = part(b, (e - K) / D, 1 + (e - K) % D);
+      out = first + b * K * D + e - K;
     } else {
       const int64_t at = e - K - K * D, per_factor = second_size / factors, f = at / per_factor;
       const int64_t row = at % per_factor / D, column = at % D;
       const int64_t entry = shape.triangular() ? min(row, column) * D + max(row, column) : at % per_factor;
-      double sum = 0;
       for (int64_t k = f; k < (shape.type == CovarianceType::tied ? K : f + 1); ++k) {
-        for (int64_t j = 0; j < (spherical ? D : 1); ++j) sum += total(b, k, 1 + D + entry + j);
+        for (int64_t j = 0; j < (spherical ? D : 1); ++j) sum += part(b, k, 1 + D + entry + j);
       }
-      second[b * second_size + at] = static_cast<C>(sum);
+      out = second + b * second_size + at;
     }
+    sum = group_sum<G>(sum);
+    if (index % G == 0) *out = static_cast<C>(sum);
   }
 }
 

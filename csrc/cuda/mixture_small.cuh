@@ -31,11 +31,15 @@ struct SmallComponent {
     }
   }
 
-  // The logarithm of weight times density; `difference` becomes x - mean.
-  __device__ C log_joint(const C (&x)[Dims], C (&difference)[Dims]) const {
-    C distance = 0;
+  __device__ void subtract_mean(const C (&x)[Dims], C (&difference)[Dims]) const {
 #pragma unroll
     for (int i = 0; i < Dims; ++i) difference[i] = x[i] - mean[i];
+  }
+
+  // The logarithm of weight times density; `difference` becomes x - mean.
+  __device__ C log_joint(const C (&x)[Dims], C (&difference)[Dims]) const {
+    subtract_mean(x, difference);
+    C distance = 0;
 #pragma unroll
     for (int j = 0; j < Dims; ++j) {
       C y = 0;
@@ -104,26 +108,79 @@ __global__ void __launch_bounds__(kSmallThreads, 2)
   }
 }
 
-// Sums of one component: how many samples, first moments, second moments (their upper triangle, or the diagonal).
+// What a thread, and then a block, adds up over samples: for each component of a group how many samples it has, their
+// first moments and their second moments (the upper triangle, or the diagonal); last the log-likelihood.
 template <class C, int Dims, bool triangular>
 struct SmallSums {
-  static constexpr int kSecond = triangular ? Dims * (Dims + 1) / 2 : Dims;
-  static constexpr int kSize = 1 + Dims + kSecond;
-  C values[kSize] = {};
+  using Component = SmallComponent<C, Dims, triangular>;
+  static constexpr int kSize = 1 + Dims + (triangular ? Dims * (Dims + 1) / 2 : Dims);  // of one component
+  static constexpr int kGroup = 60 / kSize;                                             // as many as fit the registers
+  static constexpr int kCount = kGroup * kSize + 1;
+  static constexpr int kChunks = (kCount + kWarp - 1) / kWarp;
+  C values[kChunks * kWarp] = {};
 
-  __device__ void add(C weight, const C (&difference)[Dims]) {
-    values[0] += weight;
-    int at = 1 + Dims;
+  __device__ C& log_likelihood() { return values[kCount - 1]; }
+
+  // A sample and its weight in component c of the group.
+  __device__ void add(int c, C weight, const C (&difference)[Dims]) {
+    values[c * kSize] += weight;
+    int at = c * kSize + 1 + Dims;
 #pragma unroll
     for (int i = 0; i < Dims; ++i) {
       const C weighted = weight * difference[i];
-      values[1 + i] += weighted;
+      values[c * kSize + 1 + i] += weighted;
 #pragma unroll
       for (int j = i; j < (triangular ? Dims : i + 1); ++j) values[at++] += weighted * difference[j];
     }
   }
 
-  // Where a value lies among the slots of a MomentPlan; -1 for padding.
+  // A sample of a mixture that has no more components than a group: each is evaluated once.
+  __device__ void add_to_all(const Component* components, int count, const C (&sample)[Dims], C weight) {
+    C joint[kGroup], difference[Dims], greatest = -static_cast<C>(__builtin_inf()), sum = 0;
+#pragma unroll
+    for (int c = 0; c < kGroup; ++c) {
+      if (c >= count) break;
+      joint[c] = components[c].log_joint(sample, difference);
+      greatest = joint[c] > greatest ? joint[c] : greatest;
+    }
+    const C base = finite_or_zero(greatest);
+#pragma unroll
+    for (int c = 0; c < kGroup; ++c) {
+      if (c >= count) break;
+      joint[c] = exp(joint[c] - base);
+      sum += joint[c];
+    }
+    if (weight != C(0)) log_likelihood() += weight * (base + log(sum));
+    const C scale = responsibility_scale(weight, sum);
+#pragma unroll
+    for (int c = 0; c < kGroup; ++c) {
+      if (c >= count) break;
+      components[c].subtract_mean(sample, difference);
+      add(c, joint[c] * scale, difference);
+    }
+  }
+
+  // Adds over the block and hands every sum, with its place in `values`, to out; `partial` has kCount numbers per warp.
+  // The block has met between the first read of the values and the last call of out.
+  template <int threads, class Out>
+  __device__ void reduce(double* partial, const Out& out) {
+    constexpr int warps = threads / kWarp;
+    const auto thread = static_cast<int>(threadIdx.x), lane = thread % kWarp;
+#pragma unroll
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      const C sum = transposed_warp_sum(values + chunk * kWarp);
+      const int e = chunk * kWarp + lane;
+      if (e < kCount) partial[e * warps + thread / kWarp] = static_cast<double>(sum);
+    }
+    __syncthreads();
+    for (int e = thread; e < kCount; e += threads) {
+      double sum = 0;
+      for (int w = 0; w < warps; ++w) sum += partial[e * warps + w];
+      out(e, sum);
+    }
+  }
+
+  // Where a component's number lies among the slots of a MomentPlan; -1 for padding.
   __device__ static int64_t slot(int at, int64_t D) {
     if (at == 0) return 0;
     if (at <= Dims) return at <= D ? at : -1;
@@ -136,22 +193,18 @@ struct SmallSums {
   }
 };
 
-// Components that a block sums at once, as many as fit the registers.
-template <int Dims, bool triangular>
-constexpr int kSmallGroup = 48 / SmallSums<float, Dims, triangular>::kSize;
-
-// As mixture_moments_kernel: a block per stretch of samples and group of components.
+// As mixture_moments_kernel: a block per stretch of samples and group of components. Without responsibilities the group
+// is the whole mixture; they are found in the same pass, and the log-likelihood of each stretch.
 template <int Dims, bool triangular, class T>
 __global__ void __launch_bounds__(kSmallThreads)
     small_moments_kernel(MomentPlan plan, Mixtures<compute_t<T>> mixtures, const T* x,
-                         Responsibilities<T> responsibilities, double* sums) {
+                         Responsibilities<T> responsibilities, double* sums, double* log_likelihoods) {
   using C = compute_t<T>;
   using Component = SmallComponent<C, Dims, triangular>;
-  constexpr int group = kSmallGroup<Dims, triangular>;
   using Sums = SmallSums<C, Dims, triangular>;
-  constexpr int warps = kSmallThreads / kWarp;
+  constexpr int group = Sums::kGroup;
   LATENTCORE_SHARED(Component, components, group);
-  LATENTCORE_SHARED(double, partial, group* Sums::kSize* warps);
+  LATENTCORE_SHARED(double, partial, Sums::kCount * (kSmallThreads / kWarp));
   const MixtureShape shape = plan.shape;
   const auto thread = static_cast<int>(threadIdx.x);
   const int64_t groups = (shape.K + group - 1) / group, step = plan.tiles_per_stretch * kTileSamples;
@@ -164,35 +217,30 @@ __global__ void __launch_bounds__(kSmallThreads)
       Component::copy(mixtures, b, first + c, components + c, thread % kWarp, kWarp);
     }
     __syncthreads();
-    Sums total[group];
+    Sums total;
     for (int64_t n = begin + thread; n < end; n += kSmallThreads) {
       const int64_t row = b * shape.N + n;
       C sample[Dims], difference[Dims];
       load_sample(x, row, shape.D, responsibilities.samples, sample);
+      if (log_likelihoods != nullptr) {
+        total.add_to_all(components, count, sample, responsibilities.samples.weight(row));
+        continue;
+      }
 #pragma unroll
       for (int c = 0; c < group; ++c) {
         if (c >= count) break;
         const C joint = components[c].log_joint(sample, difference);
-        total[c].add(responsibilities.of(row, shape.K, first + c, joint), difference);
+        total.add(c, responsibilities.of(row, shape.K, first + c, joint), difference);
       }
     }
-    // over each warp, then over the warps
-#pragma unroll
-    for (int c = 0; c < group; ++c) {
-#pragma unroll
-      for (int at = 0; at < Sums::kSize; ++at) {
-        const double sum = group_sum<kWarp>(static_cast<double>(total[c].values[at]));
-        if (thread % kWarp == 0) partial[(c * Sums::kSize + at) * warps + thread / kWarp] = sum;
+    total.template reduce<kSmallThreads>(partial, [&](int e, double sum) {
+      const int c = e / Sums::kSize;
+      if (c == group) {
+        if (log_likelihoods != nullptr) log_likelihoods[item] = sum;
+      } else if (const int64_t slot = Sums::slot(e % Sums::kSize, shape.D); c < count && slot >= 0) {
+        sums[(item * shape.K + first + c) * plan.slots() + slot] = sum;
       }
-    }
-    __syncthreads();
-    for (int e = thread; e < count * Sums::kSize; e += kSmallThreads) {
-      const int64_t slot = Sums::slot(e % Sums::kSize, shape.D);
-      if (slot < 0) continue;
-      double sum = 0;
-      for (int w = 0; w < warps; ++w) sum += partial[e * warps + w];
-      sums[(item * shape.K + first + e / Sums::kSize) * plan.slots() + slot] = sum;
-    }
+    });
   }
 }
 
