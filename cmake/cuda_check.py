@@ -6,8 +6,8 @@ usage: cuda_check.py check|matrix BUILD_LOG ALLOWED_SPILLS TABLE NVCC_VERSION
 where they differ from TABLE. Another nvcc allots other registers, so beside a TABLE of another version `check` compares
 only which kernels there are.
 
-A line of ALLOWED_SPILLS holds a kernel's name as the table prints it, a colon and a space, and the reason; # starts a
-comment.
+A line of ALLOWED_SPILLS holds a kernel's name as the table prints it (* stands for anything), a colon and a space, and
+the reason; # starts a comment.
 """
 
 import re
@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 ENTRY = re.compile(r"Compiling entry function '(?P<name>\w+)' for '(?P<arch>sm_\w+)'")
@@ -136,7 +137,7 @@ def main(mode: str, log: str, allowed_spills: str, table: str, version: str) -> 
     errors += [
         f"{k.name} ({k.arch}) spills {k.spilled} bytes; list it with its reason in {allowed_spills}"
         for k in kernels
-        if k.spilled and k.name not in allowed
+        if k.spilled and not any(fnmatchcase(k.name, pattern) for pattern in allowed)
     ]
     path = Path(table)
     if mode == "matrix":

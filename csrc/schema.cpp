@@ -32,6 +32,11 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
       "gmm_m_step(Tensor n_k, Tensor first, Tensor second, Tensor means, str covariance_type, float reg_covar) "
       "-> (Tensor weights, Tensor new_means, Tensor covariances, Tensor precisions_cholesky)");
   m.def(
+      "gmm_em(Tensor x, Tensor weights, Tensor means, Tensor covariances, Tensor precisions_cholesky, "
+      "str covariance_type, int max_iter, float tol, float reg_covar, Tensor? sample_weight) "
+      "-> (Tensor new_weights, Tensor new_means, Tensor new_covariances, Tensor new_precisions_cholesky, "
+      "Tensor lower_bounds, Tensor converged)");
+  m.def(
       "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, float beta, str likelihood, float scale, "
       "bool mean, bool with_gradient) -> (Tensor loss, Tensor reconstruction, Tensor kl, Tensor gradient)");
   m.def(

@@ -111,7 +111,14 @@ def test_beside_the_table_of_another_compiler_only_names_count(kept, text, code)
     "text", [log(stack=8, spill=8), log() + CALLED.format(stack=8, spill=8)], ids=["own", "called"]
 )
 @pytest.mark.parametrize(
-    ("allowed", "code"), [("", 1), ("other<1>: why\n", 1), ("reparameterize_kernel<4, float>: rare path\n", 0)]
+    ("allowed", "code"),
+    [
+        ("", 1),
+        ("other<1>: why\n", 1),
+        ("reparameterize_kernel<4, float>: rare path\n", 0),
+        ("reparameterize_kernel<*, float>: rare path\n", 0),
+        ("reparameterize_kernel<*, double>: rare path\n", 1),
+    ],
 )
 def test_a_spill_needs_a_reason(tmp_path, text, allowed, code):
     assert run(tmp_path, "matrix", text, allowed).returncode == code

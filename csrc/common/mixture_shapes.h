@@ -1,7 +1,6 @@
 // The shapes of a batch of mixtures, as the operators of the stems `mixture` and `m_step` take them.
 #pragma once
 
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -68,10 +67,8 @@ inline MixtureSizes check_m_step(const Tensor& n_k, const Tensor& first, const T
   return sizes;
 }
 
-// scikit-learn's guard of components without samples; such a component keeps its mean.
 inline double count_guard(ScalarType dtype) {
-  return 10 * (dtype == ScalarType::Double ? std::numeric_limits<double>::epsilon()
-                                           : static_cast<double>(std::numeric_limits<float>::epsilon()));
+  return dtype == ScalarType::Double ? kCountGuard<double> : kCountGuard<float>;
 }
 
 }  // namespace latentcore

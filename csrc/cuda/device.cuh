@@ -76,18 +76,17 @@ __device__ T group_sum(T value) {
 }
 
 // Adds 32 values over the warp, each over all threads: thread l gets the sum of values[l], in a fixed order. Every step
-// gives half of the values away, so that it takes 31 shuffles where 32 calls of group_sum take 160. `values` is used up.
-template <class T>
-__device__ T transposed_warp_sum(T* values) {
+// gives half of the values away, so that it takes 31 shuffles where 32 calls of group_sum take 160. `values` is used
+// up.
+template <int half = kWarp / 2, class T, int size>
+__device__ T transposed_warp_sum(T (&values)[size]) {
+  const bool upper = (threadIdx.x & static_cast<unsigned>(half)) != 0;
 #pragma unroll
-  for (int half = kWarp / 2; half > 0; half /= 2) {
-    const bool upper = (threadIdx.x & static_cast<unsigned>(half)) != 0;
-#pragma unroll
-    for (int i = 0; i < half; ++i) {
-      const T given = upper ? values[i] : values[i + half], kept = upper ? values[i + half] : values[i];
-      values[i] = kept + __shfl_xor_sync(kFullMask, given, half);
-    }
+  for (int i = 0; i < half; ++i) {
+    const T given = upper ? values[i] : values[i + half], kept = upper ? values[i + half] : values[i];
+    values[i] = kept + __shfl_xor_sync(kFullMask, given, half);
   }
+  if constexpr (half > 1) return transposed_warp_sum<half / 2>(values);
   return values[0];
 }
 

@@ -106,9 +106,8 @@ struct Call {
   bool one_pass() const {
     bool result = false;
     if (shape.D > kMostSmall) return result;
-    dispatch_small(shape, [&](auto dims, auto triangular) {
-      result = shape.K <= SmallSums<C, dims(), triangular()>::kGroup;
-    });
+    dispatch_small(shape,
+                   [&](auto dims, auto triangular) { result = shape.K <= SmallSums<C, dims(), triangular()>::kGroup; });
     return result;
   }
 

@@ -2,13 +2,15 @@
 // padded with zeros to `Dims` of them, which change nothing.
 #pragma once
 
+#include <algorithm>
+
 #include "cuda/mixture_moments.cuh"
 
 namespace latentcore {
 namespace {
 
 constexpr int64_t kMostSmall = 8;
-constexpr int kSmallThreads = 256;
+constexpr int kSmallThreads = 128;
 
 // Parameters of one component, as they lie in shared memory.
 template <class C, int Dims, bool triangular>
@@ -68,9 +70,9 @@ __device__ void load_sample(const T* x, int64_t row, int64_t D, const WeightedSa
 template <class Component>
 constexpr int kSmallChunk = static_cast<int>(sizeof(Component) * 128 <= 32768 ? 128 : 32768 / sizeof(Component));
 
-// As mixture_samples_kernel: a block per 256 samples of one mixture.
+// As mixture_samples_kernel: a block per 128 samples of one mixture.
 template <int Dims, bool triangular, class T>
-__global__ void __launch_bounds__(kSmallThreads, 2)
+__global__ void __launch_bounds__(kSmallThreads, 4)
     small_samples_kernel(Output output, Mixtures<compute_t<T>> mixtures, const T* x, WeightedSamples<T> samples,
                          compute_t<T>* table, compute_t<T>* norm) {
   using C = compute_t<T>;
@@ -113,13 +115,11 @@ __global__ void __launch_bounds__(kSmallThreads, 2)
 template <class C, int Dims, bool triangular>
 struct SmallSums {
   using Component = SmallComponent<C, Dims, triangular>;
-  static constexpr int kSize = 1 + Dims + (triangular ? Dims * (Dims + 1) / 2 : Dims);  // of one component
-  static constexpr int kGroup = 60 / kSize;                                             // as many as fit the registers
+  static constexpr int kSize = 1 + Dims + (triangular ? Dims * (Dims + 1) / 2 : Dims);   // of one component
+  static constexpr int kGroup = std::max(240 / static_cast<int>(sizeof(C)) / kSize, 1);  // what the registers hold
   static constexpr int kCount = kGroup * kSize + 1;
   static constexpr int kChunks = (kCount + kWarp - 1) / kWarp;
-  C values[kChunks * kWarp] = {};
-
-  __device__ C& log_likelihood() { return values[kCount - 1]; }
+  C values[kCount] = {};
 
   // A sample and its weight in component c of the group.
   __device__ void add(int c, C weight, const C (&difference)[Dims]) {
@@ -136,7 +136,7 @@ struct SmallSums {
 
   // A sample of a mixture that has no more components than a group: each is evaluated once.
   __device__ void add_to_all(const Component* components, int count, const C (&sample)[Dims], C weight) {
-    C joint[kGroup], difference[Dims], greatest = -static_cast<C>(__builtin_inf()), sum = 0;
+    C joint[kGroup] = {}, difference[Dims], greatest = -static_cast<C>(__builtin_inf()), sum = 0;
 #pragma unroll
     for (int c = 0; c < kGroup; ++c) {
       if (c >= count) break;
@@ -150,7 +150,7 @@ struct SmallSums {
       joint[c] = exp(joint[c] - base);
       sum += joint[c];
     }
-    if (weight != C(0)) log_likelihood() += weight * (base + log(sum));
+    if (weight != C(0)) values[kCount - 1] += weight * (base + log(sum));
     const C scale = responsibility_scale(weight, sum);
 #pragma unroll
     for (int c = 0; c < kGroup; ++c) {
@@ -168,7 +168,10 @@ struct SmallSums {
     const auto thread = static_cast<int>(threadIdx.x), lane = thread % kWarp;
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) {
-      const C sum = transposed_warp_sum(values + chunk * kWarp);
+      C part[kWarp];
+#pragma unroll
+      for (int i = 0; i < kWarp; ++i) part[i] = chunk * kWarp + i < kCount ? values[chunk * kWarp + i] : C(0);
+      const C sum = transposed_warp_sum(part);
       const int e = chunk * kWarp + lane;
       if (e < kCount) partial[e * warps + thread / kWarp] = static_cast<double>(sum);
     }
@@ -196,7 +199,7 @@ struct SmallSums {
 // As mixture_moments_kernel: a block per stretch of samples and group of components. Without responsibilities the group
 // is the whole mixture; they are found in the same pass, and the log-likelihood of each stretch.
 template <int Dims, bool triangular, class T>
-__global__ void __launch_bounds__(kSmallThreads)
+__global__ void __launch_bounds__(kSmallThreads, sizeof(compute_t<T>) == 4 ? 3 : 1)
     small_moments_kernel(MomentPlan plan, Mixtures<compute_t<T>> mixtures, const T* x,
                          Responsibilities<T> responsibilities, double* sums, double* log_likelihoods) {
   using C = compute_t<T>;
@@ -204,7 +207,7 @@ __global__ void __launch_bounds__(kSmallThreads)
   using Sums = SmallSums<C, Dims, triangular>;
   constexpr int group = Sums::kGroup;
   LATENTCORE_SHARED(Component, components, group);
-  LATENTCORE_SHARED(double, partial, Sums::kCount * (kSmallThreads / kWarp));
+  LATENTCORE_SHARED(double, partial, Sums::kCount*(kSmallThreads / kWarp));
   const MixtureShape shape = plan.shape;
   const auto thread = static_cast<int>(threadIdx.x);
   const int64_t groups = (shape.K + group - 1) / group, step = plan.tiles_per_stretch * kTileSamples;

@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <initializer_list>
 #include <tuple>
 
 #include "common/checks.h"
@@ -6,6 +7,7 @@
 #include "common/rows.h"
 #include "cuda/device.cuh"
 #include "cuda/operator.h"
+#include "cuda/packs.cuh"
 #include "math/gaussian.h"
 #include "math/philox.h"
 
@@ -13,50 +15,79 @@ namespace latentcore {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kBlocksPerProcessor = 4;  // up to 64 registers a thread: double spills with fewer
+// Up to 64 registers a thread, 128 for double, which would spill with fewer.
+template <class T>
+constexpr int kBlocksPerProcessor = sizeof(T) == 8 ? 2 : 4;
 
-// A group of G threads works on one row. The unit of work is a quad: the four elements that share one Philox counter.
-// A row's first and last quads may reach into its neighbours; those lanes are left out.
-template <int G>
+// A group of threads works on one row. The unit of work is a quad: the four elements that share one Philox counter. A
+// row's first and last quads may reach into its neighbours; those lanes are left out.
 struct RowOfQuads {
   int64_t row, begin, end;         // flat elements of the row
   uint64_t first_quad, last_quad;  // counters, `offset` included; the last is exclusive
   int thread;                      // in the group
 
-  __device__ RowOfQuads(uint64_t offset, int64_t L) {
+  __device__ RowOfQuads(int group, uint64_t offset, int64_t L) {
     const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-    row = index / G;
-    thread = static_cast<int>(index % G);
+    row = index / group;
+    thread = static_cast<int>(index % group);
     begin = row * L;
     end = begin + L;
     first_quad = (offset + static_cast<uint64_t>(begin)) / 4;
     last_quad = (offset + static_cast<uint64_t>(end) + 3) / 4;
   }
+  __device__ bool holds(int64_t i) const { return i >= begin && i < end; }
 };
 
-template <int G, class T>
-__global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
+// The elements of a quad, in one access where they lie in memory as a pack: 16 bytes of float.
+template <bool packed, class T>
+__device__ void load_quad(const T* source, const RowOfQuads& work, int64_t first, compute_t<T> (&out)[4]) {
+  if constexpr (packed) {
+    const auto pack = load_pack<4>(source + first);
+#pragma unroll
+    for (int lane = 0; lane < 4; ++lane) out[lane] = load(pack.values[lane]);
+  } else {
+#pragma unroll
+    for (int lane = 0; lane < 4; ++lane) out[lane] = work.holds(first + lane) ? load(source[first + lane]) : 0;
+  }
+}
+
+template <bool packed, class T>
+__device__ void store_quad(const compute_t<T> (&values)[4], const RowOfQuads& work, int64_t first, T* out) {
+  if constexpr (packed) {
+    Pack<T, 4> pack;
+#pragma unroll
+    for (int lane = 0; lane < 4; ++lane) pack.values[lane] = store<T>(values[lane]);
+    store_pack(pack, out + first);
+  } else {
+#pragma unroll
+    for (int lane = 0; lane < 4; ++lane) {
+      if (work.holds(first + lane)) out[first + lane] = store<T>(values[lane]);
+    }
+  }
+}
+
+template <int G, bool packed, class T>
+__global__ void __launch_bounds__(kThreads, kBlocksPerProcessor<T>)
     reparameterize_kernel(const T* __restrict__ mu, const T* __restrict__ logvar, const int64_t* __restrict__ seed,
                           uint64_t offset, int64_t rows, int64_t L, T* __restrict__ z, compute_t<T>* __restrict__ kl) {
   using C = compute_t<T>;
-  const RowOfQuads<G> work(offset, L);
+  const RowOfQuads work(G, offset, L);
   const auto key = static_cast<uint64_t>(*seed);
   double total = 0;  // a quad is summed in C, quads in double: the error does not grow with L
   if (work.row < rows) {
     for (uint64_t quad = work.first_quad + work.thread; quad < work.last_quad; quad += G) {
-      C noise[4];
-      normal4(key, quad, noise);
-      C sum = 0;
+      const auto first = static_cast<int64_t>(4 * quad - offset);
+      C m[4], v[4], sample[4], sum = 0;
+      load_quad<packed>(mu, work, first, m);
+      load_quad<packed>(logvar, work, first, v);
+      normal4(key, quad, sample);
 #pragma unroll
       for (int lane = 0; lane < 4; ++lane) {
-        const auto i = static_cast<int64_t>(4 * quad + lane - offset);
-        if (i < work.begin || i >= work.end) continue;
-        const C m = load(mu[i]);
-        const C v = load(logvar[i]);
-        const C std = exp(C(0.5) * v);
-        z[i] = store<T>(m + std * noise[lane]);
-        sum += gaussian_kl(m, v, std);
+        const C std = exp(C(0.5) * v[lane]);
+        sample[lane] = m[lane] + std * sample[lane];
+        if (packed || work.holds(first + lane)) sum += gaussian_kl(m[lane], v[lane], std);
       }
+      store_quad<packed>(sample, work, first, z);
       total += sum;
     }
   }
@@ -64,41 +95,52 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
   if (work.row < rows && work.thread == 0) kl[work.row] = static_cast<C>(total);
 }
 
-template <int G, class T>
-__global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
+template <int G, bool packed, class T>
+__global__ void __launch_bounds__(kThreads, kBlocksPerProcessor<T>)
     reparameterize_backward_kernel(const T* __restrict__ grad_z, const compute_t<T>* __restrict__ grad_kl,
                                    const T* __restrict__ mu, const T* __restrict__ logvar,
                                    const int64_t* __restrict__ seed, uint64_t offset, int64_t rows, int64_t L,
                                    T* __restrict__ grad_mu, T* __restrict__ grad_logvar) {
   using C = compute_t<T>;
-  const RowOfQuads<G> work(offset, L);
+  const RowOfQuads work(G, offset, L);
   if (work.row >= rows) return;
   const auto key = static_cast<uint64_t>(*seed);
   const C gkl = grad_kl[work.row];
   for (uint64_t quad = work.first_quad + work.thread; quad < work.last_quad; quad += G) {
-    C noise[4];
+    const auto first = static_cast<int64_t>(4 * quad - offset);
+    C gz[4], m[4], v[4], noise[4];
+    load_quad<packed>(grad_z, work, first, gz);
+    load_quad<packed>(mu, work, first, m);
+    load_quad<packed>(logvar, work, first, v);
     normal4(key, quad, noise);
 #pragma unroll
     for (int lane = 0; lane < 4; ++lane) {
-      const auto i = static_cast<int64_t>(4 * quad + lane - offset);
-      if (i < work.begin || i >= work.end) continue;
-      const C gz = load(grad_z[i]);
-      const C m = load(mu[i]);
-      const C std = exp(C(0.5) * load(logvar[i]));
-      grad_mu[i] = store<T>(gz + gkl * m);
-      grad_logvar[i] = store<T>(C(0.5) * gz * std * noise[lane] + gkl * gaussian_kl_grad_logvar(std));
+      const C std = exp(C(0.5) * v[lane]);
+      m[lane] = gz[lane] + gkl * m[lane];
+      v[lane] = C(0.5) * gz[lane] * std * noise[lane] + gkl * gaussian_kl_grad_logvar(std);
     }
+    store_quad<packed>(m, work, first, grad_mu);
+    store_quad<packed>(v, work, first, grad_logvar);
   }
 }
 
-// Calls body(std::integral_constant<int, G>) with the group size that fits a row of L: one quad a thread, at most a
-// warp.
-template <class Body>
-void dispatch_group(int64_t L, Body&& body) {
-  if (L <= 4) return body(std::integral_constant<int, 1>{});
-  if (L <= 16) return body(std::integral_constant<int, 4>{});
-  if (L <= 64) return body(std::integral_constant<int, 16>{});
-  return body(std::integral_constant<int, kWarp>{});
+// Calls body(G, packed), constants: the group that fits a row of L, one quad a thread, at most a warp; and whether all
+// quads lie in memory as packs.
+template <class T, class Body>
+void dispatch_rows(int64_t L, uint64_t offset, std::initializer_list<const T*> tensors, Body&& body) {
+  bool packs = offset % 4 == 0;
+  for (const T* tensor : tensors) packs = packs && rows_are_packed(tensor, L, sizeof(T), 4);
+  const auto with_group = [&](auto packed) {
+    if (L <= 4) return body(std::integral_constant<int, 1>{}, packed);
+    if (L <= 16) return body(std::integral_constant<int, 4>{}, packed);
+    if (L <= 64) return body(std::integral_constant<int, 16>{}, packed);
+    return body(std::integral_constant<int, kWarp>{}, packed);
+  };
+  if (packs) {
+    with_group(std::true_type{});
+  } else {
+    with_group(std::false_type{});
+  }
 }
 
 template <int G>
@@ -111,10 +153,9 @@ unsigned int blocks(int64_t rows) {
 template <class T>
 void launch_reparameterize(const T* mu, const T* logvar, const int64_t* seed, uint64_t offset, Rows rows, T* z,
                            compute_t<T>* kl, cudaStream_t stream) {
-  dispatch_group(rows.length, [&](auto group) {
-    constexpr int G = decltype(group)::value;
-    launch({blocks<G>(rows.count), kThreads, 0, stream}, reparameterize_kernel<G, T>, mu, logvar, seed, offset,
-           rows.count, rows.length, z, kl);
+  dispatch_rows<T>(rows.length, offset, {mu, logvar, z}, [&](auto group, auto packed) {
+    launch({blocks<group()>(rows.count), kThreads, 0, stream}, reparameterize_kernel<group(), packed(), T>, mu, logvar,
+           seed, offset, rows.count, rows.length, z, kl);
   });
   check_launch("reparameterize_kl");
 }
@@ -123,10 +164,9 @@ template <class T>
 void launch_reparameterize_backward(const T* grad_z, const compute_t<T>* grad_kl, const T* mu, const T* logvar,
                                     const int64_t* seed, uint64_t offset, Rows rows, T* grad_mu, T* grad_logvar,
                                     cudaStream_t stream) {
-  dispatch_group(rows.length, [&](auto group) {
-    constexpr int G = decltype(group)::value;
-    launch({blocks<G>(rows.count), kThreads, 0, stream}, reparameterize_backward_kernel<G, T>, grad_z, grad_kl, mu,
-           logvar, seed, offset, rows.count, rows.length, grad_mu, grad_logvar);
+  dispatch_rows<T>(rows.length, offset, {grad_z, mu, logvar, grad_mu, grad_logvar}, [&](auto group, auto packed) {
+    launch({blocks<group()>(rows.count), kThreads, 0, stream}, reparameterize_backward_kernel<group(), packed(), T>,
+           grad_z, grad_kl, mu, logvar, seed, offset, rows.count, rows.length, grad_mu, grad_logvar);
   });
   check_launch("reparameterize_kl_backward");
 }

@@ -4,6 +4,8 @@
 //   log N(x | mu, P) = sum_j log P_jj - D / 2 log(2 pi) - 1/2 |P^T (x - mu)|^2
 #pragma once
 
+#include <limits>
+
 #include "math/elementary.h"
 
 namespace latentcore {
@@ -15,6 +17,11 @@ enum class CovarianceType { full, tied, diag, spherical };
 LATENTCORE_FUNCTION bool is_triangular(CovarianceType type) {
   return type == CovarianceType::full || type == CovarianceType::tied;
 }
+
+// scikit-learn's guard of components without samples, which is added to how many they have; such a component keeps its
+// mean.
+template <class T>
+constexpr double kCountGuard = 10 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
 // The part of the log density that does not depend on the sample.
 template <class T>

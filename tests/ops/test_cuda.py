@@ -45,9 +45,10 @@ def test_the_library_is_loaded():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(1, 1), (7, 2), (5, 3, 9), (33, 20), (12, 129), (2, 5000)])
-def test_reparameterize_kl(dtype, shape):
+@pytest.mark.parametrize("offset", [5, 8])
+def test_reparameterize_kl(dtype, shape, offset):
     mu, logvar = (torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(2))
-    both(lambda m, v: ops.reparameterize_kl(m, v, seed=3, offset=5), mu, logvar)
+    both(lambda m, v: ops.reparameterize_kl(m, v, seed=3, offset=offset), mu, logvar)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

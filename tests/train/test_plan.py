@@ -10,7 +10,9 @@ MOVING = Augmentation(degrees=20, translate=1, scale=0.1, shear=5)
 
 def batches(epoch=0, images=IMAGES, **fields):
     plan = Plan(TrainConfig(**{"batch_size": 16, "epochs": 4} | fields), len(images))
-    return list(plan.batches(images, epoch))
+    inputs = plan.inputs(epoch, images.device)
+    steps = [inputs.at(torch.tensor([step])) for step in range(plan.steps)]
+    return [plan.batch(images, step.rows, step.draws) for step in steps]
 
 
 def inputs(**arguments):
@@ -78,6 +80,13 @@ def test_kl_warm_up():
     plan = Plan(TrainConfig(epochs=10, batch_size=5, beta=0.5, beta_warmup=0.2), 50)
     assert plan.total == 100
     assert [plan.beta(step) for step in (0, 10, 20, 99)] == pytest.approx([0, 0.25, 0.5, 0.5])
+
+
+def test_every_step_has_its_seed_and_its_beta():
+    plan = Plan(TrainConfig(epochs=3, batch_size=10, beta=0.5, beta_warmup=1.0, seed=2), 40)
+    found = [plan.inputs(epoch, torch.device("cpu")) for epoch in range(3)]
+    assert torch.cat([i.seeds for i in found]).tolist() == [plan.noise_seed(step) for step in range(12)]
+    assert torch.cat([i.betas for i in found]).tolist() == [plan.beta(step) for step in range(12)]
     assert Plan(TrainConfig(beta=0.5), 50).beta(0) == 0.5
 
 

@@ -12,7 +12,7 @@ from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Options, m_step
 from latentcore.ops import gmm_m_step
-from latentcore.reference import MixtureParameters, MixtureStatistics, centred_moments, covariance_shape
+from latentcore.reference import MixtureParameters, MixtureStatistics, centred_moments, covariance_shape, covariances_of
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def start(
     resp = _responsibilities(x, sample_weight, n_components, init_params, random)
     statistics, centres = _statistics(x.double(), resp, options.covariance_type)
     if precisions is None:
-        estimated = m_step(statistics, centres, options)
+        estimated = m_step(statistics, centres, options.covariance_type, reg_covar=options.reg_covar)
         matrices = estimated[2:]
     else:  # the estimated covariances are not used: they may be singular
         estimated = gmm_m_step(statistics, centres, options.covariance_type)
@@ -142,13 +142,3 @@ def _from_precisions(precisions: Tensor, covariance_type: str) -> tuple[Tensor, 
     else:
         factors = torch.linalg.cholesky(precisions.flip(-2, -1)).flip(-2, -1).contiguous()
     return covariances_of(factors, covariance_type), factors
-
-
-def covariances_of(factors: Tensor, covariance_type: str) -> Tensor:
-    """The covariances whose `precisions_cholesky` are `factors`."""
-    if covariance_type in ("diag", "spherical"):
-        return 1 / factors.square()
-    identity = torch.eye(factors.shape[-1], dtype=factors.dtype, device=factors.device)
-    inverse = torch.linalg.solve_triangular(factors, identity, upper=True)
-    covariances: Tensor = inverse.mT @ inverse
-    return covariances

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.mixture import _arrays
-from latentcore.mixture._initialise import covariances_of
 from latentcore.mixture.estimator import GaussianMixture
-from latentcore.reference import MixtureParameters, covariance_shape
+from latentcore.reference import MixtureParameters, covariance_shape, covariances_of
 
 # shapes: K components, D features, C classes
 

@@ -50,7 +50,7 @@ def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covarian
         Bishop, "Pattern recognition and machine learning", 2006, section 9.2.
         Pedregosa et al., "Scikit-learn: machine learning in Python", JMLR 2011, sklearn.mixture.
     """
-    _check(x, None, means, precisions_cholesky, covariance_type)
+    check_mixture(x, None, means, precisions_cholesky, covariance_type)
     if not _native.has_kernel("gmm_log_prob", x):
         return reference.gmm_log_prob(x, means, precisions_cholesky, covariance_type)
     log_prob: Tensor = _gradients.log_prob(x, means, precisions_cholesky, covariance_type)
@@ -98,7 +98,7 @@ def gmm_e_step(
         Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977.
         Bishop, "Pattern recognition and machine learning", 2006, equation 9.23.
     """
-    _check(x, weights, means, precisions_cholesky, covariance_type)
+    check_mixture(x, weights, means, precisions_cholesky, covariance_type)
     if not _native.has_kernel("gmm_e_step", x):
         return reference.gmm_e_step(x, weights, means, precisions_cholesky, covariance_type)
     log_prob_norm, log_resp = _gradients.e_step(x, weights, means, precisions_cholesky, covariance_type)
@@ -143,7 +143,7 @@ def gmm_responsibilities(
         Bishop, "Pattern recognition and machine learning", 2006, equation 9.23.
     """
     tensors = (x, weights, means, precisions_cholesky)
-    _check(*tensors, covariance_type)
+    check_mixture(*tensors, covariance_type)
     derived = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if derived:
         return gmm_e_step(*tensors, covariance_type)[1].exp()
@@ -207,12 +207,8 @@ def gmm_statistics(
         Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977.
         Bishop, "Pattern recognition and machine learning", 2006, equations 9.24 to 9.28.
     """
-    _check(x, weights, means, precisions_cholesky, covariance_type)
-    if sample_weight is not None:
-        _checks.like("sample_weight", sample_weight, "x", x)
-        _checks.shape("sample_weight", sample_weight, tuple(x.shape[:-1]))
-        if sample_weight.requires_grad:
-            _checks.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
+    check_mixture(x, weights, means, precisions_cholesky, covariance_type)
+    check_sample_weight(sample_weight, x)
     if not _native.has_kernel("gmm_statistics", x):
         return reference.gmm_statistics(
             x, weights, means, precisions_cholesky, covariance_type, sample_weight=sample_weight
@@ -222,7 +218,20 @@ def gmm_statistics(
     )
 
 
-def _check(x: Tensor, weights: Tensor | None, means: Tensor, precisions_cholesky: Tensor, covariance_type: str) -> None:
+def check_sample_weight(sample_weight: Tensor | None, x: Tensor) -> None:
+    """`sample_weight` is None or a constant weight for every sample of x."""
+    if sample_weight is None:
+        return
+    _checks.like("sample_weight", sample_weight, "x", x)
+    _checks.shape("sample_weight", sample_weight, tuple(x.shape[:-1]))
+    if sample_weight.requires_grad:
+        _checks.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
+
+
+def check_mixture(
+    x: Tensor, weights: Tensor | None, means: Tensor, precisions_cholesky: Tensor, covariance_type: str
+) -> None:
+    """Samples and parameters fit each other: dtype, device and shapes."""
     _checks.floating("x", x)
     if x.dim() < 2 or x.shape[-1] == 0:
         _checks.fail_value("x", "shape (..., N, D) with D >= 1", tuple(x.shape))

@@ -75,7 +75,9 @@ def vae_loss(
     if target.dtype != torch.uint8:
         target = target.to(logits.dtype)
     with_gradient = torch.is_grad_enabled() and logits.requires_grad
-    weight = 0.0 if isinstance(beta, Tensor) else float(beta)
+    if _is_plain(beta):
+        beta = float(beta)
+    weight = 0.0 if isinstance(beta, Tensor) else beta
     loss, reconstruction, kl, _ = _operator(
         logits, target, mu, logvar, weight, likelihood, float(scale), reduction == "mean", with_gradient
     )
@@ -186,14 +188,20 @@ def _backward(
 
 
 def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:
-    """Whether backward() starts at the loss itself, whose gradient the forward pass has found already.
+    """Whether backward() starts at the loss itself, whose gradient the forward pass has found already."""
+    return grad is not None and _is_plain(grad) and gradient.dtype == grad.dtype and float(grad) == 1.0
+
+
+def _is_plain(value: float | Tensor) -> bool:
+    """Whether a number can be looked at and is a constant.
 
     A tensor of a subclass stands for one whose value is not known (under a compiler), and looking at a value on another
     device would wait for it.
     """
-    if type(grad) is not Tensor or grad.device.type != "cpu":
-        return False
-    return gradient.dtype == grad.dtype and float(grad) == 1.0
+    if not isinstance(value, Tensor):
+        return True
+    known = type(value) is Tensor and value.device.type == "cpu" and not torch.compiler.is_compiling()
+    return known and not value.requires_grad
 
 
 _operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward)

@@ -1,6 +1,7 @@
 """Plain torch twins of the operators: fall-back, test oracle and benchmark baseline in one."""
 
 from latentcore.reference._dtypes import sum_dtype
+from latentcore.reference.em import MixtureFit, covariances_of, gmm_em
 from latentcore.reference.m_step import MixtureParameters, gmm_m_step, precisions_cholesky_of
 from latentcore.reference.mixture import (
     MixtureStatistics,
@@ -16,13 +17,16 @@ from latentcore.reference.vae_loss import VAELoss, vae_loss
 from latentcore.reference.warp import affine_sampling, inverse_sampling, rotation_sampling, warp
 
 __all__ = [
+    "MixtureFit",
     "MixtureParameters",
     "MixtureStatistics",
     "VAELoss",
     "affine_sampling",
     "centred_moments",
     "covariance_shape",
+    "covariances_of",
     "gmm_e_step",
+    "gmm_em",
     "gmm_log_prob",
     "gmm_m_step",
     "gmm_responsibilities",

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
@@ -18,15 +18,15 @@ from latentcore.models.files import load_state
 from latentcore.models.networks import EncoderDecoder
 from latentcore.train.checkpoint import State, last_path, model_path
 from latentcore.train.config import TrainConfig
+from latentcore.train.gradients import Gradients
 from latentcore.train.inputs import as_images, to_unit
 from latentcore.train.journal import Journal
-from latentcore.train.objectives import objective_of
+from latentcore.train.objectives import TERMS, objective_of
 from latentcore.train.plan import Plan
 
 # shapes: (N, C, H, W) images
 
 _READS = 4  # times per epoch that the loss is read, for each read makes the device wait
-_TERMS = ("loss", "reconstruction", "kl")
 
 
 def fit(
@@ -71,14 +71,14 @@ def fit(
     fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
     images = fabric.to_device(as_images(images, shape))
     held_out = None if validation is None else fabric.to_device(as_images(validation, shape, "validation"))
-    loop = _Loop(fabric, model, Plan(config, len(images)))
+    loop = _Loop(fabric, model, Plan(config, len(images)), images)
     state = loop.state
     if resume and last_path(folder).exists():
         state.restore(folder, loop.plan)
     journal = Journal(folder, epochs=config.epochs, steps=loop.plan.steps, done=len(state.history))
     with flushed_denormals(), journal:
         while len(state.history) < config.epochs and not _stopped(state, config):
-            row = loop.train_epoch(images, len(state.history), journal)
+            row = loop.train_epoch(len(state.history), journal)
             state.history.append(row if held_out is None else row | loop.validate(held_out))
             state.save(folder, loop.plan)
             journal.write(state.history)
@@ -90,44 +90,33 @@ def fit(
 class _Loop:
     """Steps and epochs of one training."""
 
-    def __init__(self, fabric: Fabric, model: EncoderDecoder, plan: Plan) -> None:
+    def __init__(self, fabric: Fabric, model: EncoderDecoder, plan: Plan, images: Tensor) -> None:
         self.fabric, self.plan, self.objective = fabric, plan, objective_of(model)
         model.to(fabric.device)
         rate, decay = plan.config.learning_rate, plan.config.weight_decay
-        optimizer = AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
-        self.state = State(model, optimizer, _schedule(optimizer, plan))
-        self.model, self.optimizer = fabric.setup(model, optimizer)
+        self.optimizer = AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
+        self.state = State(model, self.optimizer, _schedule(self.optimizer, plan))
+        self.model = fabric.setup(model)
+        self.gradients = Gradients(fabric, self.model, model, plan, images)
 
-    def train_epoch(self, images: Tensor, epoch: int, journal: Journal) -> dict[str, float]:
-        plan, began = self.plan, time.perf_counter()
-        totals = torch.zeros(len(_TERMS), device=self.fabric.device)
-        _set_modes(self.state.model, frozen=plan.progress(epoch) >= plan.config.freeze_normalisation_at)
-        for done, (batch, target) in enumerate(plan.batches(images, epoch), start=1):
-            totals += self._step(epoch * plan.steps + done - 1, batch, target)
+    def train_epoch(self, epoch: int, journal: Journal) -> dict[str, float]:
+        steps, batch_size, began = self.plan.steps, self.plan.batch_size, time.perf_counter()
+        self.gradients.begin(epoch)
+        for done in range(1, steps + 1):
+            self.gradients()
+            self.optimizer.step()
+            self.state.scheduler.step()
             journal.step()
-            if done * _READS // plan.steps > (done - 1) * _READS // plan.steps:
-                means = _finite(totals / done, epoch)
+            if done * _READS // steps > (done - 1) * _READS // steps:
+                means = _finite(self.gradients.totals / done, epoch)
                 seconds = time.perf_counter() - began
-                journal.show(epoch, means["loss"], done * plan.batch_size / seconds)
-        rate = plan.steps * plan.batch_size / seconds
-        return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": rate}
-
-    def _step(self, step: int, batch: Tensor, target: Tensor) -> Tensor:
-        beta, seed = self.plan.beta(step), self.plan.noise_seed(step)
-        terms = self.objective(self.model, batch, target, beta=beta, seed=seed)
-        self.optimizer.zero_grad()
-        self.fabric.backward(terms.loss)
-        if clip := self.plan.config.gradient_clip:
-            # the check for finite numbers would make every step wait for the device; the loss is checked instead
-            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=clip, error_if_nonfinite=False)
-        self.optimizer.step()
-        self.state.scheduler.step()
-        return torch.stack(terms).detach()
+                journal.show(epoch, means["loss"], done * batch_size / seconds)
+        return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": steps * batch_size / seconds}
 
     @torch.no_grad()
     def validate(self, images: Tensor) -> dict[str, float]:
         self.state.model.eval()
-        totals = torch.zeros(len(_TERMS), device=self.fabric.device)
+        totals = torch.zeros(len(TERMS), device=self.fabric.device)
         for index, batch in enumerate(images.split(self.plan.batch_size)):
             seed, beta = self.plan.validation_seed(index), self.plan.config.beta
             terms = self.objective(self.model, to_unit(batch), batch, beta=beta, seed=seed)
@@ -145,20 +134,13 @@ def _schedule(optimizer: AdamW, plan: Plan) -> LRScheduler:
     return ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 
-def _set_modes(model: nn.Module, *, frozen: bool) -> None:
-    model.train()
-    for layer in model.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.train(not frozen)
-
-
 def _stopped(state: State, config: TrainConfig) -> bool:
     return 0 < config.early_stop <= state.epochs_without_gain
 
 
 def _finite(means: Tensor, epoch: int) -> dict[str, float]:
     """The means by name; this waits for the device."""
-    terms = dict(zip(_TERMS, means.tolist(), strict=True))
+    terms = dict(zip(TERMS, means.tolist(), strict=True))
     if not all(math.isfinite(mean) for mean in terms.values()):
         raise FloatingPointError(f"loss: expected finite numbers, got {terms} in epoch {epoch}; lower learning_rate")
     return terms

@@ -1,0 +1,100 @@
+"""The gradients of a training step; on CUDA recorded once and replayed."""
+
+from collections.abc import Callable
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from latentcore.train.objectives import TERMS, objective_of
+from latentcore.train.plan import Inputs, Plan
+
+# shapes: (N, C, H, W) images
+
+
+class Gradients:
+    """Puts the gradients of one step after the other into the parameters of a model.
+
+    All that differs between two steps is read from the device at a place that every step moves on. So a step is the
+    same work each time, and on CUDA it becomes a graph, whose replay costs the host as much as one kernel.
+
+    Args:
+        fabric: Where and how precisely to compute.
+        model: The model, as `fabric` has set it up.
+        plain: The same model, as it was before.
+        plan: The steps.
+        images: Training images, uint8 or float in [0, 1], on the device.
+
+    Attributes:
+        totals: Sums of the loss's terms over the steps of the epoch, on the device. (3,).
+    """
+
+    def __init__(self, fabric: Fabric, model: nn.Module, plain: nn.Module, plan: Plan, images: Tensor) -> None:
+        self._fabric, self._model, self._plain, self._plan, self._images = fabric, model, plain, plan, images
+        self._objective = objective_of(plain)
+        self.totals = torch.zeros(len(TERMS), device=images.device)
+        self._step = torch.zeros(1, dtype=torch.int64, device=images.device)
+        self._form: tuple[bool, bool] | None = None
+        self._inputs: Inputs
+        self._run: Callable[[], None]
+
+    def begin(self, epoch: int) -> None:
+        """Go to the first step of an epoch."""
+        frozen = self._plan.progress(epoch) >= self._plan.config.freeze_normalisation_at
+        inputs = self._plan.inputs(epoch, self._images.device)
+        _set_modes(self._plain, frozen=frozen)
+        form = (frozen, inputs.draws is None)
+        if form == self._form:  # a recorded step reads where it has read before
+            self._inputs.take_over(inputs)
+        else:
+            self._form, self._inputs = form, inputs
+            self._run = Recorded(self._compute) if self._images.is_cuda else self._compute
+        self.totals.zero_()
+        self._step.zero_()
+
+    def __call__(self) -> None:
+        """Do the next step's forward and backward pass."""
+        self._run()
+
+    def _compute(self) -> None:
+        now = self._inputs.at(self._step)
+        batch, target = self._plan.batch(self._images, now.rows, now.draws)
+        terms = self._objective(self._model, batch, target, beta=now.betas, seed=now.seeds)
+        self._plain.zero_grad()
+        self._fabric.backward(terms.loss)
+        if clip := self._plan.config.gradient_clip:
+            # in place and without a look at the numbers, for which every step would wait; the loss is checked instead
+            nn.utils.clip_grad_norm_(self._plain.parameters(), clip)
+        self.totals += torch.stack(terms).detach()
+        self._step += 1
+
+
+class Recorded:
+    """Work without arguments and result that does the same each time, as a CUDA graph from the fourth call on."""
+
+    WARM_UP = 3  # calls in which libraries take up their memory, as torch asks for
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work, self._calls, self._graph = work, 0, torch.cuda.CUDAGraph()
+        self._stream = torch.cuda.Stream()
+
+    def __call__(self) -> None:
+        """Do the work, on the current stream as far as others can see."""
+        self._calls += 1
+        if self._calls <= self.WARM_UP:
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                self._work()
+            torch.cuda.current_stream().wait_stream(self._stream)
+            return
+        if self._calls == self.WARM_UP + 1:
+            with torch.cuda.graph(self._graph):
+                self._work()
+        self._graph.replay()
+
+
+def _set_modes(model: nn.Module, *, frozen: bool) -> None:
+    model.train()
+    for layer in model.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.train(not frozen)
