@@ -142,26 +142,39 @@ def iterate(
     interval = look_interval(device)
     found = [value.clone() for value in start]
     bounds = torch.full((batch, max_iter), math.nan, dtype=torch.float64, device=device)
-    last = torch.full((batch,), previous, dtype=torch.float64, device=device)
     converged = torch.zeros(batch, dtype=torch.bool, device=device)
+    # of those that may go on: their numbers, parameters and last bounds, and whether they do
     which = torch.arange(batch, device=device)
-    running = torch.ones_like(converged)
-    for iteration in range(max_iter):
-        before = [value[which] for value in found]
-        after, bound = step(MixtureParameters(*before), which)
-        running = running & bound.isfinite() & after.precisions_cholesky.flatten(1).isfinite().all(1)
-        for value, old, new in zip(found, before, after, strict=True):
-            value[which] = torch.where(running.view(-1, *[1] * (old.dim() - 1)), new, old)
-        bounds[which, iteration] = bound.where(running, math.nan)
-        still = (bound - last[which]).abs() < tol
-        last[which] = bound.where(running, last[which])
-        converged[which] |= running & still
-        running = running & ~still
-        if (iteration + 1) % interval == 0:
-            which = which[running]
-            running = running[running]
+    current, running = start, torch.ones_like(converged)
+    last = torch.full((batch,), previous, dtype=torch.float64, device=device)
+    for iteration in range(1, max_iter + 1):
+        after, bound = step(current, which)
+        going = running & bound.isfinite() & after.precisions_cholesky.flatten(1).isfinite().all(1)
+        current = _chosen(going, after, current)
+        bounds[which, iteration - 1] = bound.where(going, math.nan)
+        still = (bound - last).abs() < tol
+        converged[which] |= going & still
+        last = bound.where(going, last)
+        running = going & ~still
+        if iteration % interval == 0:
             if look is not None:
-                look(iteration + 1, last, len(which))
-            if len(which) == 0:
-                break
+                look(iteration, last, int(running.sum()))
+            if not bool(running.all()):
+                for value, new in zip(found, current, strict=True):
+                    value[which] = new
+                which, last = which[running], last[running]
+                current = MixtureParameters(*(value[running] for value in current))
+                running = running[running]
+                if len(which) == 0:
+                    break
+    for value, new in zip(found, current, strict=True):
+        value[which] = new
     return MixtureFit(*MixtureParameters(*found), bounds, bounds.isfinite().sum(1), converged)
+
+
+def _chosen(going: Tensor, after: MixtureParameters, before: MixtureParameters) -> MixtureParameters:
+    """The new parameters of the mixtures that go on, the old ones of the others."""
+    if going.device.type == "cpu" and bool(going.all()):
+        return after
+    pairs = zip(after, before, strict=True)
+    return MixtureParameters(*(new.where(going.view(-1, *[1] * (new.dim() - 1)), old) for new, old in pairs))
