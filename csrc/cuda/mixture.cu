@@ -71,7 +71,7 @@ struct Call {
   template <class T>
   void write(Output output, const WeightedSamples<T>& counts, compute_t<T>* table, compute_t<T>* norm) const {
     using C = compute_t<T>;
-    if (tile_count(shape) == 0) return;
+    if (shape.batch * shape.N == 0) return;
     if (shape.D <= kMostSmall) {
       const int64_t blocks = shape.batch * ((shape.N + kSmallThreads - 1) / kSmallThreads);
       dispatch_small(shape, [&](auto dims, auto triangular) {
@@ -79,17 +79,29 @@ struct Call {
                mixtures<C>(), data<T>(arguments.x), counts, table, norm);
       });
     } else {
-      launch({grid_of(tile_count(shape)), kTileThreads, sample_bytes<C>(shape.D, 1), stream}, mixture_samples_kernel<T>,
-             output, mixtures<C>(), data<T>(arguments.x), counts, table, norm);
+      dispatch_tile(shape.D, [&](auto S) {
+        launch(tiles<C, S()>(1), mixture_samples_kernel<S(), T>, output, mixtures<C>(), data<T>(arguments.x), counts,
+               table, norm);
+      });
     }
     check_launch("mixture");
   }
 
+  // A block per tile of samples.
+  template <class C, int S>
+  Launch tiles(int arrays) const {
+    return {grid_of(shape.batch * SampleTile<S>::tile_count(shape.N)), kTileThreads, tile_bytes<C, S>(shape.D, arrays),
+            stream};
+  }
+
   template <class T>
   void write_score(const Responsibilities<T>& responsibilities, const compute_t<T>* grad, T* score) const {
-    if (tile_count(shape) == 0) return;
-    launch({grid_of(tile_count(shape)), kTileThreads, sample_bytes<compute_t<T>>(shape.D, 3), stream},
-           mixture_score_kernel<T>, mixtures<compute_t<T>>(), data<T>(arguments.x), responsibilities, grad, score);
+    if (shape.batch * shape.N == 0) return;
+    using C = compute_t<T>;
+    dispatch_tile(shape.D, [&](auto S) {
+      launch(tiles<C, S()>(2), mixture_score_kernel<S(), T>, mixtures<C>(), data<T>(arguments.x), responsibilities,
+             grad, score);
+    });
     check_launch("mixture");
   }
 
@@ -112,13 +124,15 @@ struct Call {
   }
 
   MomentPlan plan_moments() const {
-    const int64_t tiles = (shape.N + kTileSamples - 1) / kTileSamples;
-    MomentPlan plan{shape, 1, tiles};
-    const int64_t bytes = shape.batch * shape.K * plan.slots() * static_cast<int64_t>(sizeof(double));
-    const int64_t stretch = shape.D <= kMostSmall ? kSmallStretch : kStretch;
+    const bool small = shape.D <= kMostSmall;
+    const int64_t halves = small ? 1 : kHalves, stretch = small ? kSmallStretch : kStretch;
+    MomentPlan plan{shape, 1, shape.N, halves};
+    const int64_t bytes = shape.batch * shape.K * halves * plan.slots() * static_cast<int64_t>(sizeof(double));
     const int64_t most = std::clamp(kSumBytes / bytes, int64_t{1}, kMostStretches);
     plan.stretches = std::clamp((shape.N + stretch - 1) / stretch, int64_t{1}, most);
-    plan.tiles_per_stretch = (tiles + plan.stretches - 1) / plan.stretches;
+    plan.slices = plan.stretches * halves;
+    const int64_t samples = (shape.N + plan.stretches - 1) / plan.stretches;
+    plan.samples_per_stretch = (samples + kTileThreads - 1) / kTileThreads * kTileThreads;
     return plan;
   }
 
@@ -129,10 +143,8 @@ struct Call {
     using C = compute_t<T>;
     if (shape.batch == 0) return;
     const MomentPlan plan = plan_moments();
-    const Tensor sums = doubles(shape.batch * plan.stretches * shape.K * plan.slots());
+    const Tensor sums = doubles(shape.batch * plan.slices * shape.K * plan.slots());
     const Tensor log_likelihoods = doubles(log_likelihood != nullptr ? shape.batch * plan.stretches : 0);
-    const Launch where{grid_of(shape.batch * plan.stretches * shape.K * plan.parts()), kTileThreads,
-                       sample_bytes<C>(shape.D, 1), stream};
     if (shape.D <= kMostSmall) {
       dispatch_small(shape, [&](auto dims, auto triangular) {
         constexpr int64_t group = SmallSums<C, dims(), triangular()>::kGroup;
@@ -141,12 +153,15 @@ struct Call {
                responsibilities, mutable_data<double>(sums),
                log_likelihood != nullptr ? mutable_data<double>(log_likelihoods) : nullptr);
       });
-    } else if (shape.triangular()) {
-      launch(where, mixture_moments_kernel<SquareMoments<C>, T>, plan, mixtures<C>(), data<T>(arguments.x),
-             responsibilities, mutable_data<double>(sums));
     } else {
-      launch(where, mixture_moments_kernel<LineMoments<C>, T>, plan, mixtures<C>(), data<T>(arguments.x),
-             responsibilities, mutable_data<double>(sums));
+      dispatch_tile(shape.D, [&](auto S) {
+        const Launch where{grid_of(shape.batch * plan.stretches * shape.K * plan.parts()), kTileThreads,
+                           tile_bytes<C, S()>(shape.D, 1), stream};
+        launch(where,
+               shape.triangular() ? mixture_moments_kernel<SquareMoments, S(), T>
+                                  : mixture_moments_kernel<LineMoments, S(), T>,
+               plan, mixtures<C>(), data<T>(arguments.x), responsibilities, mutable_data<double>(sums));
+      });
     }
     check_launch("mixture");
     gather<C>(plan, sums, n_k, first, second);
@@ -162,7 +177,7 @@ struct Call {
              mixture_gather_kernel<threads(), C>, plan, data<double>(sums), mutable_data<C>(n_k),
              mutable_data<C>(first), mutable_data<C>(second));
     };
-    if (plan.stretches > kWarp / 4) {
+    if (plan.slices > kWarp / 4) {
       with_threads(std::integral_constant<int, kWarp>{});
     } else {
       with_threads(std::integral_constant<int, 1>{});

@@ -7,42 +7,44 @@
 namespace latentcore {
 namespace {
 
-constexpr int kSide = 64;               // of the square of second moments that a block sums
-constexpr int kPerThread = kSide / 16;  // 16 x 16 threads share it
-constexpr int kTilesInBlock = 8;        // tiles that are summed in the type of computation
+constexpr int kHalves = 2;  // of a tile: a half of the block's threads sums each
+constexpr int kHalf = kTileThreads / kHalves;
+constexpr int kSamplesCarried = 512;  // samples that are summed in the type of computation
 
 // How the work is cut; a function of the shape alone.
 struct MomentPlan {
   MixtureShape shape;
-  int64_t stretches, tiles_per_stretch;
+  int64_t stretches, samples_per_stretch;  // a multiple of every tile
+  int64_t slices;                          // sums that each component leaves: stretches, or halves of them
 
-  LATENTCORE_MEMBER int64_t squares() const { return (shape.D + kSide - 1) / kSide; }
+  LATENTCORE_MEMBER int64_t squares() const { return padded_rows(shape.D) / square_side(shape.D); }
   // parts of a component's moments: squares on and above the diagonal, or stretches of dimensions
   LATENTCORE_MEMBER int64_t parts() const {
-    return shape.triangular() ? squares() * (squares() + 1) / 2 : (shape.D + kTileThreads - 1) / kTileThreads;
+    return shape.triangular() ? squares() * (squares() + 1) / 2 : (shape.D + kHalf - 1) / kHalf;
   }
   LATENTCORE_MEMBER int64_t second_size() const { return shape.triangular() ? shape.D * shape.D : shape.D; }
   // sums of one component: how many samples, first and second moments
   LATENTCORE_MEMBER int64_t slots() const { return 1 + shape.D + second_size(); }
 };
 
-// A sum in the type of computation, carried over to double from time to time.
-template <class C>
-struct CarriedSum {
-  C part = 0;
-  double total = 0;
+// The thread's half of the block and its place in it.
+__device__ inline int half() { return thread() / kHalf; }
+__device__ inline int place() { return thread() % kHalf; }
 
-  __device__ void carry() {
-    total += static_cast<double>(part);
-    part = 0;
-  }
-};
-
-// The square of second moments that a block sums, and the first moments of its rows where it lies in the first column.
+// A sum in double that a thread brings up to date from time to time, in memory.
 template <class C>
+__device__ void carry_over(C& part, bool first, double* total) {
+  *total = (first ? 0 : *total) + static_cast<double>(part);
+  part = 0;
+}
+
+// A square of second moments, and the first moments of its rows where it lies on the diagonal: 8 x 8 threads of each
+// half have every eighth row and column.
+template <int S, class C>
 struct SquareMoments {
-  int64_t row, column;
-  CarriedSum<C> second[kPerThread][kPerThread], first, count;
+  static constexpr int kSide = S == 128 ? 32 : 64, kPerThread = kSide / 8;  // as square_side has it
+  int row, column;
+  C second[kPerThread][kPerThread] = {}, first = 0, count = 0;
 
   __device__ SquareMoments(const MomentPlan& plan, int64_t part) {
     int64_t r = 0;
@@ -50,117 +52,122 @@ struct SquareMoments {
       part -= length;
       ++r;
     }
-    row = r * kSide;
-    column = (r + part) * kSide;
+    row = static_cast<int>(r) * kSide;
+    column = static_cast<int>(r + part) * kSide;
   }
   __device__ bool on_diagonal() const { return row == column; }
 
-  __device__ void add(int64_t D, const C* differences, const C* weights) {
-    const int64_t i = row + threadIdx.x / 16, j = column + threadIdx.x % 16;
-    for (int s = 0; s < kTileSamples; ++s) {
-      C right[kPerThread];
+  __device__ void add(const C* differences, const C* weights) {
+    constexpr int pitch = kPitch<C, S>, pack = kVector<C>;
+    const C* rows = differences + (row + place() / 8) * pitch;
+    const C* columns = differences + (column + place() % 8) * pitch;
+    const C* line = differences + (row + place() % kSide) * pitch;
+    for (int s = half() * (S / kHalves); s < (half() + 1) * (S / kHalves); s += pack) {
+      const auto weight = load_pack<pack>(weights + s);
+      Pack<C, pack> right[kPerThread];
 #pragma unroll
-      for (int b = 0; b < kPerThread; ++b) right[b] = j + 16 * b < D ? differences[(j + 16 * b) * kPitch + s] : C(0);
+      for (int b = 0; b < kPerThread; ++b) right[b] = load_pack<pack>(columns + 8 * b * pitch + s);
 #pragma unroll
       for (int a = 0; a < kPerThread; ++a) {
-        const C left = i + 16 * a < D ? weights[s] * differences[(i + 16 * a) * kPitch + s] : C(0);
+        const auto left = load_pack<pack>(rows + 8 * a * pitch + s);
 #pragma unroll
-        for (int b = 0; b < kPerThread; ++b) second[a][b].part += left * right[b];
+        for (int e = 0; e < pack; ++e) {
+          const C weighted = weight.values[e] * left.values[e];
+#pragma unroll
+          for (int b = 0; b < kPerThread; ++b) second[a][b] += weighted * right[b].values[e];
+        }
       }
-    }
-    if (!on_diagonal()) return;
-    const int64_t dimension = row + threadIdx.x;
-    for (int s = 0; s < kTileSamples && threadIdx.x <= kSide; ++s) {
-      if (threadIdx.x == kSide) {
-        count.part += weights[s];
-      } else if (dimension < D) {
-        first.part += weights[s] * differences[dimension * kPitch + s];
+      if (!on_diagonal()) continue;
+      const auto own = load_pack<pack>(line + s);
+#pragma unroll
+      for (int e = 0; e < pack; ++e) {
+        first += weight.values[e] * own.values[e];
+        count += weight.values[e];
       }
     }
   }
-  __device__ void carry() {
-    for (auto& line : second) {
-      for (auto& sum : line) sum.carry();
-    }
-    first.carry();
-    count.carry();
-  }
-  __device__ void store_sums(int64_t D, double* out) const {
-    const int64_t i = row + threadIdx.x / 16, j = column + threadIdx.x % 16, dimension = row + threadIdx.x;
+  __device__ void carry(int64_t D, bool fresh, double* out) {
     for (int a = 0; a < kPerThread; ++a) {
       for (int b = 0; b < kPerThread; ++b) {
-        if (i + 16 * a < D && j + 16 * b < D) out[1 + D + (i + 16 * a) * D + j + 16 * b] = second[a][b].total;
+        const int64_t i = row + place() / 8 + 8 * a, j = column + place() % 8 + 8 * b;
+        if (i < D && j < D) carry_over(second[a][b], fresh, out + 1 + D + i * D + j);
       }
     }
     if (!on_diagonal()) return;
-    if (threadIdx.x < kSide && dimension < D) out[1 + dimension] = first.total;
-    if (threadIdx.x == kSide && row == 0) out[0] = count.total;
+    if (place() < kSide && row + place() < D) carry_over(first, fresh, out + 1 + row + place());
+    if (place() == 0 && row == 0) carry_over(count, fresh, out);
   }
 };
 
-// A dimension per thread, for factors that are diagonal.
-template <class C>
+// A dimension per thread of a half, for factors that are diagonal.
+template <int S, class C>
 struct LineMoments {
   int64_t dimension;
-  CarriedSum<C> second, first, count;
+  C second = 0, first = 0, count = 0;
 
-  __device__ LineMoments(const MomentPlan&, int64_t part) : dimension(part * kTileThreads + threadIdx.x) {}
+  __device__ LineMoments(const MomentPlan&, int64_t part) : dimension(part * kHalf + place()) {}
 
-  __device__ void add(int64_t D, const C* differences, const C* weights) {
-    for (int s = 0; s < kTileSamples; ++s) {
-      const C difference = dimension < D ? differences[dimension * kPitch + s] : C(0);
-      const C weighted = weights[s] * difference;
-      count.part += weights[s];
-      first.part += weighted;
-      second.part += weighted * difference;
+  __device__ void add(const C* differences, const C* weights) {
+    C difference[kQuad], weight[kQuad];
+    // with 32 rows, the threads beyond them read what others do, to no end
+    const C* line = differences + (S == 128 ? dimension % 32 : dimension) * kPitch<C, S>;
+    for (int s = half() * (S / kHalves); s < (half() + 1) * (S / kHalves); s += kQuad) {
+      load_quad(line + s, difference);
+      load_quad(weights + s, weight);
+#pragma unroll
+      for (int e = 0; e < kQuad; ++e) {
+        const C weighted = weight[e] * difference[e];
+        count += weight[e];
+        first += weighted;
+        second += weighted * difference[e];
+      }
     }
   }
-  __device__ void carry() {
-    count.carry();
-    first.carry();
-    second.carry();
-  }
-  __device__ void store_sums(int64_t D, double* out) const {
-    if (dimension == 0) out[0] = count.total;
+  __device__ void carry(int64_t D, bool fresh, double* out) {
+    if (dimension == 0) carry_over(count, fresh, out);
     if (dimension >= D) return;
-    out[1 + dimension] = first.total;
-    out[1 + D + dimension] = second.total;
+    carry_over(first, fresh, out + 1 + dimension);
+    carry_over(second, fresh, out + 1 + D + dimension);
   }
 };
 
-// `sums`: (batch, stretches, K, slots)
-template <class Moments, class T>
+// `sums`: (batch, stretches, K, halves, slots)
+template <template <int, class> class Moments, int S, class T>
 __global__ void __launch_bounds__(kTileThreads, 1)
     mixture_moments_kernel(MomentPlan plan, Mixtures<compute_t<T>> mixtures, const T* x,
                            Responsibilities<T> responsibilities, double* sums) {
   using C = compute_t<T>;
   const MixtureShape shape = plan.shape;
   C* differences = dynamic_shared<C>();
-  C* parts = differences + shape.D * kPitch;
-  C* weights = parts + kTileThreads;
-  const int64_t tiles = (shape.N + kTileSamples - 1) / kTileSamples;
+  C* parts = differences + padded_rows(shape.D) * kPitch<C, S>;
+  C* weights = parts + kQuad * kTileThreads;
+  const int64_t tiles = SampleTile<S>::tile_count(shape.N), step = plan.samples_per_stretch / S;
   const int64_t blocks = shape.batch * plan.stretches * shape.K * plan.parts();
   for (int64_t index = blockIdx.x; index < blocks; index += gridDim.x) {
     const int64_t part = index % plan.parts(), item = index / plan.parts();  // item: (b, stretch, k)
     const int64_t k = item % shape.K, stretch = item / shape.K % plan.stretches, b = item / shape.K / plan.stretches;
-    const int64_t begin = stretch * plan.tiles_per_stretch, end = min(begin + plan.tiles_per_stretch, tiles);
-    Moments moments(plan, part);
+    const int64_t begin = stretch * step, end = min(begin + step, tiles);
+    double* out = sums + (item * kHalves + half()) * plan.slots();
+    Moments<S, C> moments(plan, part);
+    bool fresh = true;
     for (int64_t t = begin; t < end; ++t) {
-      const SampleTile tile(shape, b * tiles + t);
+      const SampleTile<S> tile(shape, b * tiles + t);
       const int64_t row = tile.b * shape.N + tile.first;
       __syncthreads();
-      load_differences(x, tile, shape.N, shape.D, mixtures.mean(b, k), responsibilities.samples, differences);
+      load_differences(x, tile, shape, mixtures.mean(b, k), responsibilities.samples, differences);
       __syncthreads();
-      const C joint = responsibilities.given == nullptr ? log_joint(mixtures, b, k, differences, parts) : C(0);
-      if (warp() == 0) {
-        weights[lane()] = lane() < tile.count ? responsibilities.of(row + lane(), shape.K, k, joint) : C(0);
+      const C joint = responsibilities.given == nullptr ? log_joint<S>(mixtures, b, k, differences, parts) : C(0);
+      if (thread() < S) {
+        weights[thread()] = thread() < tile.count ? responsibilities.of(row + thread(), shape.K, k, joint) : C(0);
       }
       __syncthreads();
-      moments.add(shape.D, differences, weights);
-      if ((t - begin + 1) % kTilesInBlock == 0) moments.carry();
+      moments.add(differences, weights);
+      if ((t - begin + 1) % (kSamplesCarried / S) == 0) {
+        moments.carry(shape.D, fresh, out);
+        fresh = false;
+      }
     }
-    moments.carry();
-    moments.store_sums(shape.D, sums + item * plan.slots());
+    moments.carry(shape.D, fresh, out);
   }
 }
 
@@ -177,8 +184,10 @@ __global__ void __launch_bounds__(kTileThreads)
   // the thread's part of the sum over the stretches of slot `slot` of component k
   const auto part = [&](int64_t b, int64_t k, int64_t slot) {
     double sum = 0;
-    for (int64_t s = index % G; s < plan.stretches; s += G) {
-      sum += sums[((b * plan.stretches + s) * K + k) * plan.slots() + slot];
+    const int64_t halves = plan.slices / plan.stretches;
+    for (int64_t s = index % G; s < plan.slices; s += G) {
+      const int64_t item = (b * plan.stretches + s / halves) * K + k;
+      sum += sums[(item * halves + s % halves) * plan.slots() + slot];
     }
     return sum;
   };

@@ -19,44 +19,39 @@ struct WeightedSamples {
   }
 };
 
-template <class C>
-size_t sample_bytes(int64_t D, int arrays) {
-  return static_cast<size_t>(arrays * D * kPitch + kTileThreads + kTileSamples) * sizeof(C);
-}
-
 // `table` (batch, N, K) and `norm` (batch, N), as `output` has them.
-template <class T>
-__global__ void __launch_bounds__(kTileThreads, 2)
+template <int S, class T>
+__global__ void __launch_bounds__(kTileThreads)
     mixture_samples_kernel(Output output, Mixtures<compute_t<T>> mixtures, const T* x, WeightedSamples<T> counts,
                            compute_t<T>* table, compute_t<T>* norm) {
   using C = compute_t<T>;
   const MixtureShape shape = mixtures.shape;
   C* differences = dynamic_shared<C>();
-  C* parts = differences + shape.D * kPitch;
-  C* norms = parts + kTileThreads;
-  const int64_t tiles = shape.batch * ((shape.N + kTileSamples - 1) / kTileSamples);
+  C* parts = differences + padded_rows(shape.D) * kPitch<C, S>;
+  C* norms = parts + kQuad * kTileThreads;
+  const int64_t tiles = shape.batch * SampleTile<S>::tile_count(shape.N);
   for (int64_t index = blockIdx.x; index < tiles; index += gridDim.x) {
-    const SampleTile tile(shape, index);
+    const SampleTile<S> tile(shape, index);
     const int64_t row = tile.b * shape.N + tile.first;
-    const bool writes = warp() == 0 && lane() < tile.count;
+    const bool writes = thread() < tile.count;
     LogSum<C> total;
     for (int64_t k = 0; k < shape.K; ++k) {
       __syncthreads();  // the last component's differences are no longer read
-      load_differences(x, tile, shape.N, shape.D, mixtures.mean(tile.b, k), counts, differences);
+      load_differences(x, tile, shape, mixtures.mean(tile.b, k), counts, differences);
       __syncthreads();
-      const C joint = log_joint(mixtures, tile.b, k, differences, parts);
+      const C joint = log_joint<S>(mixtures, tile.b, k, differences, parts);
       if (!writes) continue;
-      if (output != Output::norm) table[(row + lane()) * shape.K + k] = joint;
+      if (output != Output::norm) table[(row + thread()) * shape.K + k] = joint;
       if (output != Output::log_prob) total.add(joint);
     }
     if (output == Output::log_prob) continue;
     if (writes) {
-      norms[lane()] = finite_or_zero(total.value());
-      if (norm != nullptr) norm[row + lane()] = total.value();
+      norms[thread()] = finite_or_zero(total.value());
+      if (norm != nullptr) norm[row + thread()] = total.value();
     }
     if (output == Output::norm) continue;
     __syncthreads();
-    for (int64_t e = threadIdx.x; e < tile.count * shape.K; e += kTileThreads) {
+    for (int64_t e = thread(); e < tile.count * shape.K; e += kTileThreads) {
       C& entry = table[row * shape.K + e];
       const C difference = entry - norms[e / shape.K];
       entry = output == Output::responsibilities ? exp(difference) : difference;
@@ -64,7 +59,7 @@ __global__ void __launch_bounds__(kTileThreads, 2)
   }
 }
 
-// The weight of component k in the thread's sample, in warp 0: its responsibility times the sample's weight, or given.
+// The weight of component k in a sample: its responsibility times the sample's weight, or given.
 template <class T>
 struct Responsibilities {
   using C = compute_t<T>;
@@ -79,51 +74,91 @@ struct Responsibilities {
   }
 };
 
+// What a thread adds to the score of its four samples: numbers of the dimensions i ... i + 3 for several i.
+template <int S, class C>
+struct ScoreSums {
+  static constexpr int kQuads = S / kQuad, kGroups = kTileThreads / kQuads;
+  static constexpr int kMost = S == 32 ? 3 : 2;  // quads of dimensions per thread, up to 192 or 64 dimensions
+  C values[kMost][kQuad][kQuad] = {};
+
+  __device__ static int sample() { return thread() % kQuads * kQuad; }
+  __device__ static int dimension(int q) { return (thread() / kQuads + q * kGroups) * kQuad; }
+
+  // values -= weight * P P^T (x - mean)
+  __device__ void subtract(const MixtureShape& shape, const C* factor, const C* whitened, const C* weights) {
+    C weight[kQuad];
+    load_quad(weights + sample(), weight);
+#pragma unroll
+    for (int q = 0; q < kMost; ++q) {
+#pragma unroll
+      for (int i = 0; i < kQuad; ++i) {
+        if (dimension(q) + i >= shape.D) continue;
+        C z[kQuad] = {};
+        row(shape, factor, whitened + sample(), dimension(q) + i, z);
+#pragma unroll
+        for (int s = 0; s < kQuad; ++s) values[q][i][s] -= weight[s] * z[s];
+      }
+    }
+  }
+
+  // Row i of P times the whitened samples.
+  __device__ static void row(const MixtureShape& shape, const C* factor, const C* whitened, int i, C (&z)[kQuad]) {
+    C y[kQuad];
+    const auto D = static_cast<int>(shape.D);
+    const int end = shape.triangular() ? D : i + 1;
+    const C* entries = shape.triangular() ? factor + i * shape.padded() : factor;
+    for (int j = i; j < end; ++j) {
+      load_quad(whitened + j * kPitch<C, S>, y);
+#pragma unroll
+      for (int s = 0; s < kQuad; ++s) z[s] += entries[j] * y[s];
+    }
+  }
+
+  template <class T>
+  __device__ void write(int64_t count, int64_t D, C factor, T* score) const {
+#pragma unroll
+    for (int q = 0; q < kMost; ++q) {
+#pragma unroll
+      for (int i = 0; i < kQuad; ++i) {
+#pragma unroll
+        for (int s = 0; s < kQuad; ++s) {
+          if (dimension(q) + i >= D || sample() + s >= count) continue;
+          score[(sample() + s) * D + dimension(q) + i] = store<T>(factor * values[q][i][s]);
+        }
+      }
+    }
+  }
+};
+
 // score[n] = -grad * sum_k r_nk P_k P_k^T (x_n - mu_k), with grad of the mixture or 1.
-template <class T>
-__global__ void __launch_bounds__(kTileThreads, 2)
+template <int S, class T>
+__global__ void __launch_bounds__(kTileThreads, 1)
     mixture_score_kernel(Mixtures<compute_t<T>> mixtures, const T* x, Responsibilities<T> responsibilities,
                          const compute_t<T>* grad, T* score) {
   using C = compute_t<T>;
   const MixtureShape shape = mixtures.shape;
-  const int64_t D = shape.D;
+  const int64_t size = padded_rows(shape.D) * kPitch<C, S>;
   C* differences = dynamic_shared<C>();
-  C* whitened = differences + D * kPitch;
-  C* sums = whitened + D * kPitch;
-  C* parts = sums + D * kPitch;
-  C* weights = parts + kTileThreads;
-  const int64_t tiles = shape.batch * ((shape.N + kTileSamples - 1) / kTileSamples);
+  C* whitened = differences + size;
+  C* parts = whitened + size;
+  C* weights = parts + kQuad * kTileThreads;
+  const int64_t tiles = shape.batch * SampleTile<S>::tile_count(shape.N);
   for (int64_t index = blockIdx.x; index < tiles; index += gridDim.x) {
-    const SampleTile tile(shape, index);
+    const SampleTile<S> tile(shape, index);
     const int64_t row = tile.b * shape.N + tile.first;
-    __syncthreads();
-    // a thread adds to the same numbers all the time: those of its sample and of its warp's dimensions
-    for (int64_t i = warp(); i < D; i += kTileWarps) sums[i * kPitch + lane()] = 0;
+    ScoreSums<S, C> sums;
     for (int64_t k = 0; k < shape.K; ++k) {
       __syncthreads();
-      load_differences(x, tile, shape.N, D, mixtures.mean(tile.b, k), responsibilities.samples, differences);
+      load_differences(x, tile, shape, mixtures.mean(tile.b, k), responsibilities.samples, differences);
       __syncthreads();
-      const C joint = log_joint(mixtures, tile.b, k, differences, parts, whitened);
-      if (warp() == 0) {
-        weights[lane()] = lane() < tile.count ? responsibilities.of(row + lane(), shape.K, k, joint) : C(0);
+      const C joint = log_joint<S>(mixtures, tile.b, k, differences, parts, whitened);
+      if (thread() < S) {
+        weights[thread()] = thread() < tile.count ? responsibilities.of(row + thread(), shape.K, k, joint) : C(0);
       }
       __syncthreads();
-      const C* factor = mixtures.factor(tile.b, k);
-      for (int64_t i = warp(); i < D; i += kTileWarps) {
-        C z = 0;
-        if (shape.triangular()) {
-          for (int64_t j = i; j < D; ++j) z += factor[i * shape.padded() + j] * whitened[j * kPitch + lane()];
-        } else {
-          z = factor[i] * whitened[i * kPitch + lane()];
-        }
-        sums[i * kPitch + lane()] -= weights[lane()] * z;
-      }
+      sums.subtract(shape, mixtures.factor(tile.b, k), whitened, weights);
     }
-    __syncthreads();
-    const C factor = grad == nullptr ? C(1) : grad[tile.b];
-    for (int64_t e = threadIdx.x; e < tile.count * D; e += kTileThreads) {
-      score[row * D + e] = store<T>(factor * sums[e % D * kPitch + e / D]);
-    }
+    sums.write(tile.count, shape.D, grad == nullptr ? C(1) : grad[tile.b], score + row * shape.D);
   }
 }
 

@@ -210,7 +210,7 @@ __global__ void __launch_bounds__(kSmallThreads, sizeof(compute_t<T>) == 4 ? 3 :
   LATENTCORE_SHARED(double, partial, Sums::kCount*(kSmallThreads / kWarp));
   const MixtureShape shape = plan.shape;
   const auto thread = static_cast<int>(threadIdx.x);
-  const int64_t groups = (shape.K + group - 1) / group, step = plan.tiles_per_stretch * kTileSamples;
+  const int64_t groups = (shape.K + group - 1) / group, step = plan.samples_per_stretch;
   for (int64_t block = blockIdx.x; block < shape.batch * plan.stretches * groups; block += gridDim.x) {
     const int64_t first = block % groups * group, item = block / groups, b = item / plan.stretches;
     const int64_t begin = item % plan.stretches * step, end = min(begin + step, shape.N);

@@ -1,97 +1,157 @@
-// A block of threads at work on a tile of 32 samples: a lane of every warp per sample, so that a number of the
-// parameters is one read for the whole warp, and the warps share the dimensions.
+// A block of threads at work on a tile of S samples: their differences from a mean lie in shared memory, a row per
+// dimension, so that a thread reads what it needs of neighbouring samples 16 bytes at a time.
 #pragma once
 
 #include "cuda/mixture_parameters.cuh"
 
 namespace latentcore {
 
-constexpr int kTileThreads = 256;
-constexpr int kTileSamples = kWarp;
-constexpr int kTileWarps = kTileThreads / kWarp;
-constexpr int kPitch = kTileSamples + 1;  // of a dimension's numbers: no two threads of a warp meet in a bank
+constexpr int kTileThreads = 128;
+constexpr int kQuad = 4;  // samples, and columns of a factor, that a thread works on at once
+static_assert(kQuad == kColumns);
+
+// Neighbours in shared memory that one access reads.
+template <class C>
+constexpr int kVector = 16 / static_cast<int>(sizeof(C));
+// Of a dimension's row: accesses of 16 bytes by eight rows meet in no bank.
+template <class C, int S>
+constexpr int kPitch = S + kVector<C>;
+
+// Dimensions are padded to whole squares of second moments: of side 32, beyond 32 dimensions of side 64.
+LATENTCORE_FUNCTION int square_side(int64_t D) { return D <= 32 ? 32 : 64; }
+LATENTCORE_FUNCTION int64_t padded_rows(int64_t D) {
+  return (D + square_side(D) - 1) / square_side(D) * square_side(D);
+}
+
+// Calls body(S) as a constant: as many samples as keep a tile small.
+template <class Body>
+void dispatch_tile(int64_t D, const Body& body) {
+  if (D <= 32) return body(std::integral_constant<int, 128>{});
+  if (D <= 64) return body(std::integral_constant<int, 64>{});
+  return body(std::integral_constant<int, 32>{});
+}
+
+template <class C, int S>
+size_t tile_bytes(int64_t D, int arrays) {
+  return static_cast<size_t>(arrays * padded_rows(D) * kPitch<C, S> + kQuad * kTileThreads + S) * sizeof(C);
+}
 
 // Where a tile lies in the batch.
+template <int S>
 struct SampleTile {
   int64_t b, first, count;  // samples first ... first + count - 1 of mixture b
 
   __device__ SampleTile(const MixtureShape& shape, int64_t tile) {
-    const int64_t tiles = (shape.N + kTileSamples - 1) / kTileSamples;
+    const int64_t tiles = tile_count(shape.N);
     b = tile / tiles;
-    first = tile % tiles * kTileSamples;
-    count = min(shape.N - first, int64_t{kTileSamples});
+    first = tile % tiles * S;
+    count = min(shape.N - first, int64_t{S});
   }
+  LATENTCORE_MEMBER static int64_t tile_count(int64_t N) { return (N + S - 1) / S; }
 };
 
-inline int64_t tile_count(const MixtureShape& shape) {
-  return shape.batch * ((shape.N + kTileSamples - 1) / kTileSamples);
-}
+__device__ inline int thread() { return static_cast<int>(threadIdx.x); }
 
-__device__ inline int lane() { return static_cast<int>(threadIdx.x) % kWarp; }
-__device__ inline int warp() { return static_cast<int>(threadIdx.x) / kWarp; }
-
-// differences[i * kPitch + sample] = x - mean; 0 for samples that are not there or that have no weight. The block has
-// to meet before they are read.
-template <class T, class Counts>
-__device__ void load_differences(const T* x, const SampleTile& tile, int64_t N, int64_t D, const compute_t<T>* mean,
-                                 const Counts& counts, compute_t<T>* differences) {
-  for (int64_t e = threadIdx.x; e < kTileSamples * D; e += kTileThreads) {
-    const int64_t s = e / D, i = e % D;
-    const bool present = s < tile.count && counts(tile.b * N + tile.first + s);
-    differences[i * kPitch + s] =
-        present ? static_cast<compute_t<T>>(load(x[(tile.b * N + tile.first + s) * D + i])) - mean[i] : 0;
+// differences[i * pitch + sample] = x - mean; 0 for samples that are not there or that have no weight, and in the
+// padding. The block has to meet before they are read. A warp reads eight dimensions of four samples: whole sectors of
+// memory, and no two lanes write to one bank.
+template <int S, class T, class Counts>
+__device__ void load_differences(const T* x, const SampleTile<S>& tile, const MixtureShape& shape,
+                                 const compute_t<T>* mean, const Counts& counts, compute_t<T>* differences) {
+  const auto D = static_cast<int>(shape.D), rows = static_cast<int>(padded_rows(shape.D));
+  for (int s = thread() / 8; s < S; s += kTileThreads / 8) {
+    const int64_t row = tile.b * shape.N + tile.first + s;
+    const bool present = s < tile.count && counts(row);
+    for (int i = thread() % 8; i < rows; i += 8) {
+      differences[i * kPitch<compute_t<T>, S> + s] =
+          present && i < D ? static_cast<compute_t<T>>(load(x[row * D + i])) - mean[i] : 0;
+    }
   }
 }
 
-// The columns j ... j + 3 of P^T (x - mean) for the thread's sample.
+// Four neighbouring samples of a row.
 template <class C>
-__device__ void whiten_columns(const C* factor, int64_t padded, int64_t D, const C* differences, int64_t j,
-                               C (&y)[kColumns]) {
-  for (int64_t i = 0; i < min(j + kColumns, D); ++i) {
-    const C difference = differences[i * kPitch + lane()];
+__device__ void load_quad(const C* source, C (&out)[kQuad]) {
+#pragma unroll
+  for (int v = 0; v < kQuad; v += kVector<C>) {
+    const auto pack = load_pack<kVector<C>>(source + v);
+#pragma unroll
+    for (int e = 0; e < kVector<C>; ++e) out[v + e] = pack.values[e];
+  }
+}
+
+template <class C>
+__device__ void store_quad(const C (&values)[kQuad], C* out) {
+#pragma unroll
+  for (int v = 0; v < kQuad; v += kVector<C>) {
+    Pack<C, kVector<C>> pack;
+#pragma unroll
+    for (int e = 0; e < kVector<C>; ++e) pack.values[e] = values[v + e];
+    store_pack(pack, out + v);
+  }
+}
+
+// Adds to `sums` the squares of columns j ... j + 3 of P^T (x - mean) of the thread's four samples.
+template <int S, class C>
+__device__ void add_columns(const MixtureShape& shape, const C* factor, int j, const C* differences, C (&sums)[kQuad],
+                            C* whitened) {
+  const auto D = static_cast<int>(shape.D), padded = static_cast<int>(shape.padded());
+  C y[kColumns][kQuad] = {}, difference[kQuad];
+#pragma unroll 4
+  for (int i = 0; i < min(j + kColumns, D); ++i) {
+    load_quad(differences + i * kPitch<C, S>, difference);
     const auto row = load_pack<kColumns>(factor + i * padded + j);
 #pragma unroll
-    for (int c = 0; c < kColumns; ++c) y[c] += row.values[c] * difference;
-  }
-}
-
-// The warp's part of |P^T (x - mean)|^2 for the thread's sample. Where `whitened` is given, P^T (x - mean) is kept
-// there.
-template <class C>
-__device__ C partial_distance(const MixtureShape& shape, const C* factor, const C* differences, C* whitened) {
-  C sum = 0;
-  if (!shape.triangular()) {
-    for (int64_t i = warp(); i < shape.D; i += kTileWarps) {
-      const C y = factor[i] * differences[i * kPitch + lane()];
-      if (whitened != nullptr) whitened[i * kPitch + lane()] = y;
-      sum += y * y;
-    }
-    return sum;
-  }
-  for (int64_t j = warp() * kColumns; j < shape.D; j += kTileWarps * kColumns) {
-    C y[kColumns] = {};
-    whiten_columns(factor, shape.padded(), shape.D, differences, j, y);
-#pragma unroll
     for (int c = 0; c < kColumns; ++c) {
-      if (whitened != nullptr && j + c < shape.D) whitened[(j + c) * kPitch + lane()] = y[c];
-      sum += y[c] * y[c];
+#pragma unroll
+      for (int s = 0; s < kQuad; ++s) y[c][s] += row.values[c] * difference[s];
     }
   }
-  return sum;
+#pragma unroll
+  for (int c = 0; c < kColumns; ++c) {
+#pragma unroll
+    for (int s = 0; s < kQuad; ++s) sums[s] += y[c][s] * y[c][s];
+    if (whitened != nullptr) store_quad(y[c], whitened + (j + c) * kPitch<C, S>);
+  }
 }
 
-// The logarithm of weight times density of component k for the thread's sample, in the threads of warp 0; the others
-// get the same where they ask for it after the next barrier, from `joint`. `parts` holds a number per thread.
-template <class C>
+// The logarithm of weight times density of component k, of sample t in thread t < S. Threads share the columns of the
+// triangle by pairs of a short and a long one. Where `whitened` is given, P^T (x - mean) is kept there. `parts` holds
+// four numbers per thread; the block meets once, before they are read.
+template <int S, class C>
 __device__ C log_joint(const Mixtures<C>& mixtures, int64_t b, int64_t k, const C* differences, C* parts,
                        C* whitened = nullptr) {
-  parts[threadIdx.x] = partial_distance(mixtures.shape, mixtures.factor(b, k), differences, whitened);
+  constexpr int quads = S / kQuad, groups = kTileThreads / quads;
+  const MixtureShape& shape = mixtures.shape;
+  const auto D = static_cast<int>(shape.D);
+  const int s = thread() % quads * kQuad, group = thread() / quads;
+  const C* factor = mixtures.factor(b, k);
+  C sums[kQuad] = {}, difference[kQuad];
+  differences += s;
+  if (whitened != nullptr) whitened += s;
+  if (shape.triangular()) {
+    const int columns = static_cast<int>(shape.padded()) / kColumns;
+    for (int c = group; 2 * c < columns; c += groups) {
+      add_columns<S>(shape, factor, c * kColumns, differences, sums, whitened);
+      const int other = columns - 1 - c;
+      if (other != c) add_columns<S>(shape, factor, other * kColumns, differences, sums, whitened);
+    }
+  } else {
+#pragma unroll 4
+    for (int i = group; i < D; i += groups) {
+      load_quad(differences + i * kPitch<C, S>, difference);
+#pragma unroll
+      for (int e = 0; e < kQuad; ++e) {
+        difference[e] *= factor[i];
+        sums[e] += difference[e] * difference[e];
+      }
+      if (whitened != nullptr) store_quad(difference, whitened + i * kPitch<C, S>);
+    }
+  }
+  store_quad(sums, parts + group * S + s);
   __syncthreads();
   C distance = 0;
-  if (warp() == 0) {
-#pragma unroll
-    for (int w = 0; w < kTileWarps; ++w) distance += parts[w * kWarp + lane()];
-  }
+  for (int g = 0; g < groups && thread() < S; ++g) distance += parts[g * S + thread()];
   return mixtures.offset(b, k) - C(0.5) * distance;
 }
 

@@ -123,6 +123,18 @@ def test_rotate(dtype, shape, interpolation):
     )
 
 
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("sizes", [(130, 2, 40), (1100, 2, 20), (17000, 1, 9), (5000, 3, 2)], ids=str)
+def test_statistics_of_many_samples(covariance_type, sizes):
+    """Sums over several tiles, carried over to double, and over several stretches."""
+    N, K, D = sizes
+    factors = torch.ones(reference.covariance_shape(K, D, covariance_type))
+    if covariance_type in ("full", "tied"):
+        factors = factors.triu()
+    tensors = torch.randn(N, D), torch.full((K,), 1 / K), torch.randn(K, D), 0.5 * factors
+    both(lambda *a: ops.gmm_statistics(*a, covariance_type), *tensors)
+
+
 @on_a_card
 def test_a_stream_of_our_own():
     mu, logvar = torch.randn(1000, 64, device="cuda"), torch.randn(1000, 64, device="cuda")
