@@ -104,6 +104,22 @@ def test_m_step(covariance_type, sizes):
     )
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("sizes", [(70, 1, 1), (90, 4, 2), (80, 13, 3), (60, 3, 7), (40, 2, 11)], ids=str)
+def test_em(dtype, covariance_type, sizes):
+    N, K, D = sizes
+    factors = torch.ones(3, *reference.covariance_shape(K, D, covariance_type))
+    if covariance_type in ("full", "tied"):
+        factors = factors.triu().tril()
+    tensors = torch.randn(3, N, D).to(dtype), torch.full((3, K), 1 / K), torch.randn(3, K, D), factors
+    both(
+        lambda *a: [r.nan_to_num() for r in ops.gmm_em(*a, covariance_type, max_iter=4, tol=0.0, reg_covar=0.1)],
+        *tensors,
+        tolerance=1e-9 if dtype == torch.float64 else 2e-5,
+    )
+
+
 @pytest.mark.parametrize("dtype", [*DTYPES, torch.uint8])
 @pytest.mark.parametrize("shape", [(3, 1, 28, 28), (2, 3, 9, 70), (1, 2, 130, 120)])
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
