@@ -37,6 +37,12 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
       "-> (Tensor new_weights, Tensor new_means, Tensor new_covariances, Tensor new_precisions_cholesky, "
       "Tensor lower_bounds, Tensor converged)");
   m.def(
+      "kmeans_step(Tensor x, Tensor centers, Tensor? sample_weight) "
+      "-> (Tensor labels, Tensor inertia, Tensor counts, Tensor shifts)");
+  m.def(
+      "kmeans_distances(Tensor x, Tensor points, Tensor? closest, Tensor? sample_weight) "
+      "-> (Tensor distances, Tensor potentials)");
+  m.def(
       "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, float beta, str likelihood, float scale, "
       "bool mean, bool with_gradient) -> (Tensor loss, Tensor reconstruction, Tensor kl, Tensor gradient)");
   m.def(

@@ -42,33 +42,54 @@ inline Problem problem_of(const Tensor& x, const Tensor& means, const Tensor& pr
   return {type, batch, x.size(x.dim() - 2), K, D};
 }
 
-// What the operators are called with, checked and contiguous.
+// Whether all mixtures of the batch have the same samples, as `expand` makes them, which are contiguous themselves.
+inline bool is_shared(const Tensor& tensor, int64_t batch_dims) {
+  for (int64_t i = 0; i < batch_dims; ++i) {
+    if (tensor.size(i) != 1 && tensor.stride(i) != 0) return false;
+  }
+  int64_t stride = 1;
+  for (int64_t i = tensor.dim() - 1; i >= batch_dims; --i) {
+    if (tensor.size(i) != 1 && tensor.stride(i) != stride) return false;
+    stride *= tensor.size(i);
+  }
+  return true;
+}
+
+// What the operators are called with, checked and contiguous. With `may_share` samples and their weights that all
+// mixtures have in common stay one copy, which `row` and `weight` know.
 struct MixtureArguments {
   Problem problem;
+  bool shared;
   Tensor x, means, precisions_cholesky;
   std::optional<Tensor> weights, sample_weight;
 
   MixtureArguments(const Tensor& x_, const std::optional<Tensor>& weights_, const Tensor& means_,
                    const Tensor& precisions_, const std::string& covariance_type,
-                   const std::optional<Tensor>& sample_weight_)
+                   const std::optional<Tensor>& sample_weight_, bool may_share = false)
       : problem(problem_of(x_, means_, precisions_, covariance_type)),
-        x(as_contiguous(x_)),
+        shared(may_share && is_shared(x_, x_.dim() - 2) &&
+               (!sample_weight_ || is_shared(*sample_weight_, sample_weight_->dim() - 1))),
+        x(shared ? x_ : as_contiguous(x_)),
         means(as_contiguous(means_)),
         precisions_cholesky(as_contiguous(precisions_)),
-        weights(checked(weights_, problem.K, "weights")),
-        sample_weight(checked(sample_weight_, problem.N, "sample_weight")) {}
+        weights(checked(weights_, problem.K, "weights")) {
+    if (!sample_weight_) return;
+    check_parameter(*sample_weight_, x_, x_.scalar_type(), {problem.N}, "sample_weight");
+    sample_weight = shared ? *sample_weight_ : as_contiguous(*sample_weight_);
+  }
 
   // rows are counted through the batch
   template <class T>
   const T* row(int64_t row) const {
-    return data<T>(x) + row * problem.D;
+    return data<T>(x) + in_memory(row) * problem.D;
   }
   template <class T>
   const T* weight(int64_t row) const {
-    return sample_weight ? data<T>(*sample_weight) + row : nullptr;
+    return sample_weight ? data<T>(*sample_weight) + in_memory(row) : nullptr;
   }
 
  private:
+  int64_t in_memory(int64_t row) const { return shared ? row % problem.N : row; }
   std::optional<Tensor> checked(const std::optional<Tensor>& tensor, int64_t size, const char* name) const {
     if (!tensor) return {};
     check_parameter(*tensor, x, x.scalar_type(), {size}, name);

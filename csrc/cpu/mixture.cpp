@@ -19,6 +19,12 @@ Tensor new_batched(const Tensor& x, const std::vector<int64_t>& rest, ScalarType
   return advise_huge_pages(torch::stable::new_empty(x, batched(x, rest), dtype));
 }
 
+// A number for each of the samples', for every mixture.
+Tensor new_empty_like(const MixtureArguments& arguments) {
+  const Problem& problem = arguments.problem;
+  return torch::stable::new_empty(arguments.x, batched(arguments.x, {problem.N, problem.D}));
+}
+
 template <class T>
 Mixtures<T> mixtures_of(const MixtureArguments& arguments) {
   return Mixtures<T>(arguments.problem, arguments.weights ? data<T>(*arguments.weights) : nullptr,
@@ -74,7 +80,7 @@ Statistics summed(const MixtureArguments& arguments, const Loop& loop) {
 
 Tensor gmm_log_prob(const Tensor& x_, const Tensor& means, const Tensor& precisions_cholesky,
                     const std::string& covariance_type) {
-  const MixtureArguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {});
+  const MixtureArguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {}, true);
   const Problem& problem = arguments.problem;
   const Tensor log_prob = new_batched(x_, {problem.N, problem.K}, compute_dtype(x_.scalar_type()));
 
@@ -91,7 +97,7 @@ Tensor gmm_log_prob(const Tensor& x_, const Tensor& means, const Tensor& precisi
 
 std::tuple<Tensor, Tensor> gmm_e_step(const Tensor& x_, const Tensor& weights, const Tensor& means,
                                       const Tensor& precisions_cholesky, const std::string& covariance_type) {
-  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {});
+  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {}, true);
   const Problem& problem = arguments.problem;
   const Tensor log_prob_norm = new_batched(x_, {problem.N}, compute_dtype(x_.scalar_type()));
   const Tensor log_resp = new_batched(x_, {problem.N, problem.K}, compute_dtype(x_.scalar_type()));
@@ -110,7 +116,7 @@ std::tuple<Tensor, Tensor> gmm_e_step(const Tensor& x_, const Tensor& weights, c
 
 Tensor gmm_responsibilities(const Tensor& x_, const Tensor& weights, const Tensor& means,
                             const Tensor& precisions_cholesky, const std::string& covariance_type) {
-  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {});
+  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, {}, true);
   const Problem& problem = arguments.problem;
   const Tensor resp = new_batched(x_, {problem.N, problem.K}, compute_dtype(x_.scalar_type()));
 
@@ -128,7 +134,7 @@ Tensor gmm_responsibilities(const Tensor& x_, const Tensor& weights, const Tenso
 Statistics gmm_statistics(const Tensor& x_, const Tensor& weights, const Tensor& means,
                           const Tensor& precisions_cholesky, const std::string& covariance_type,
                           const std::optional<Tensor>& sample_weight) {
-  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight);
+  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight, true);
   return summed(arguments,
                 [&]<class T>(Type<T>, const auto& mixture, int64_t row, int64_t count, const auto& work, double* sums) {
                   const auto loop = loops<MixtureLoops<T>>().statistics;
@@ -139,11 +145,11 @@ Statistics gmm_statistics(const Tensor& x_, const Tensor& weights, const Tensor&
 Tensor gmm_score(const Tensor& grad_, const Tensor& x_, const Tensor& weights, const Tensor& means,
                  const Tensor& precisions_cholesky, const std::string& covariance_type,
                  const std::optional<Tensor>& sample_weight) {
-  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight);
+  const MixtureArguments arguments(x_, weights, means, precisions_cholesky, covariance_type, sample_weight, true);
   const Problem& problem = arguments.problem;
   check_parameter(grad_, x_, compute_dtype(x_.scalar_type()), {}, "grad");
   const Tensor grad = as_contiguous(grad_);
-  const Tensor score = advise_huge_pages(torch::stable::empty_like(arguments.x));
+  const Tensor score = advise_huge_pages(new_empty_like(arguments));
 
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
@@ -159,11 +165,11 @@ Tensor gmm_score(const Tensor& grad_, const Tensor& x_, const Tensor& weights, c
 
 Statistics gmm_moments(const Tensor& resp_, const Tensor& x_, const Tensor& means, const Tensor& precisions_cholesky,
                        const std::string& covariance_type) {
-  const MixtureArguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {});
+  const MixtureArguments arguments(x_, {}, means, precisions_cholesky, covariance_type, {}, true);
   const Problem& problem = arguments.problem;
   check_parameter(resp_, x_, compute_dtype(x_.scalar_type()), {problem.N, problem.K}, "resp");
   const Tensor resp = as_contiguous(resp_);
-  const Tensor score = advise_huge_pages(torch::stable::empty_like(arguments.x));
+  const Tensor score = advise_huge_pages(new_empty_like(arguments));
   const Statistics sums = summed(arguments, [&]<class T>(Type<T>, const auto& mixture, int64_t row, int64_t count,
                                                          const auto& work, double* part) {
     const auto loop = loops<MixtureLoops<T>>().moments;

@@ -52,18 +52,6 @@ T* dynamic_shared() {
 }
 #endif
 
-// The multiprocessors of the current device.
-inline int processor_count() {
-#if defined(__CUDACC__)
-  int device = 0, count = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  return count;
-#else
-  return 3;
-#endif
-}
-
 // Sum over a group of G neighbouring threads of a warp (G a power of two), in a fixed order; every thread of the warp
 // must call it, and every thread of the group gets the sum.
 template <int G, class T>

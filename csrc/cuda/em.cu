@@ -88,23 +88,20 @@ __global__ void __launch_bounds__(kEmThreads) em_kernel(MixtureShape shape, EmLi
   if (thread == 0) *work.weight = weight;
   __syncthreads();
   double last = -static_cast<double>(__builtin_inf());
-  bool running = true, converged = false;
-  for (int64_t iteration = 0; iteration < limits.max_iter; ++iteration) {
-    double bound = static_cast<double>(__builtin_nan(""));
-    if (running) {
-      const double now = em_statistics(shape, b, x, samples, work, out.norms) / *work.weight;
-      MStep m_step(shape, b, limits.reg_covar);
-      running = m_step.run(work) && now - now == 0;
-      if (running) {
-        m_step.publish(work, out.parameters);
-        bound = now;
-        converged = fabs(now - last) < limits.tol;
-        running = !converged;
-        last = now;
-      }
-    }
-    if (thread == 0) out.lower_bounds[b * limits.max_iter + iteration] = bound;
+  bool converged = false;
+  double* bounds = out.lower_bounds + b * limits.max_iter;
+  int64_t done = 0;
+  for (; done < limits.max_iter && !converged; ++done) {
+    const double bound = em_statistics(shape, b, x, samples, work, out.norms) / *work.weight;
+    MStep m_step(shape, b, limits.reg_covar);
+    if (!m_step.run(work) || bound - bound != 0) break;
+    m_step.publish(work, out.parameters);
+    if (thread == 0) bounds[done] = bound;
+    converged = fabs(bound - last) < limits.tol;
+    last = bound;
   }
+  for (int64_t i = done + thread; i < limits.max_iter; i += kEmThreads)
+    bounds[i] = static_cast<double>(__builtin_nan(""));
   if (thread == 0) out.converged[b] = converged;
 }
 

@@ -16,13 +16,19 @@ constexpr int64_t kStretch = 16384;
 constexpr int64_t kSmallStretch = 2048;
 constexpr int64_t kMostStretches = 1024;
 constexpr int64_t kSumBytes = int64_t{1} << 26;
-// Dimensions whose differences fit the shared memory of every card in double.
+// Dimensions whose differences fit the shared memory of every card; python/latentcore/ops/mixture.py knows it too.
 constexpr int64_t kMostDimensions = 160;
 
 Tensor new_batched(const Tensor& x, const std::vector<int64_t>& rest, ScalarType dtype) {
   return torch::stable::new_empty(x, batched(x, rest), dtype);
 }
 
+// Blocks that each have one piece of work.
+unsigned int exact_grid_of(int64_t blocks) {
+  STD_TORCH_CHECK(blocks < (int64_t{1} << 31), "x: expected fewer samples and mixtures");
+  return static_cast<unsigned int>(blocks);
+}
+// Blocks that go on to the next piece where there are more.
 unsigned int grid_of(int64_t blocks) { return static_cast<unsigned int>(std::min<int64_t>(blocks, (1u << 31) - 1)); }
 
 // The arguments on the device, and the parameters in the type of computation.
@@ -53,8 +59,9 @@ struct Call {
       using C = compute_t<T>;
       const GivenParameters<T> given{arguments.weights ? data<T>(*arguments.weights) : nullptr,
                                      data<T>(arguments.means), data<T>(arguments.precisions_cholesky)};
-      launch({grid_of(shape.batch * shape.K), kPrepareThreads, 0, stream}, prepare_mixtures_kernel<kPrepareThreads, T>,
-             shape, given, mutable_data<C>(means), mutable_data<C>(factors), mutable_data<C>(offsets));
+      launch({exact_grid_of(shape.batch * shape.K), kPrepareThreads, 0, stream},
+             prepare_mixtures_kernel<kPrepareThreads, T>, shape, given, mutable_data<C>(means),
+             mutable_data<C>(factors), mutable_data<C>(offsets));
       check_launch("mixture");
     });
   }
@@ -187,7 +194,7 @@ struct Call {
 
   template <class C>
   void add_likelihoods(int64_t stretches, const Tensor& sums, const Tensor& out) const {
-    launch({grid_of(shape.batch), kTileThreads, 0, stream}, mixture_likelihood_total_kernel<C>, stretches,
+    launch({exact_grid_of(shape.batch), kTileThreads, 0, stream}, mixture_likelihood_total_kernel<C>, stretches,
            data<double>(sums), mutable_data<C>(out));
     check_launch("mixture");
   }
@@ -197,12 +204,12 @@ struct Call {
     using C = compute_t<T>;
     if (shape.batch == 0) return;
     const int64_t stretches = std::max((shape.N + kStretch - 1) / kStretch, int64_t{1});
-    const Tensor sums = doubles(shape.batch * stretches);
+    Tensor sums = doubles(shape.batch * stretches);
     if (shape.N == 0) {
-      torch::stable::zero_(const_cast<Tensor&>(sums));
+      torch::stable::zero_(sums);
     } else {
-      launch({grid_of(shape.batch * stretches), kTileThreads, 0, stream}, mixture_likelihood_kernel<T>, shape, kStretch,
-             data<C>(norm), samples<T>(), mutable_data<double>(sums));
+      launch({exact_grid_of(shape.batch * stretches), kTileThreads, 0, stream}, mixture_likelihood_kernel<T>, shape,
+             kStretch, data<C>(norm), samples<T>(), mutable_data<double>(sums));
     }
     add_likelihoods<C>(stretches, sums, out);
   }

@@ -173,7 +173,7 @@ __global__ void __launch_bounds__(kTileThreads, 1)
 
 // n_k, first and second of all mixtures: a thread or a warp (G threads) per number adds up its sums over the stretches.
 template <int G, class C>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 1)
     mixture_gather_kernel(MomentPlan plan, const double* sums, C* n_k, C* first, C* second) {
   const MixtureShape shape = plan.shape;
   const int64_t D = shape.D, K = shape.K, factors = shape.factors();

@@ -21,7 +21,7 @@ struct WeightedSamples {
 
 // `table` (batch, N, K) and `norm` (batch, N), as `output` has them.
 template <int S, class T>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 1)
     mixture_samples_kernel(Output output, Mixtures<compute_t<T>> mixtures, const T* x, WeightedSamples<T> counts,
                            compute_t<T>* table, compute_t<T>* norm) {
   using C = compute_t<T>;

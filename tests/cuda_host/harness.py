@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-import latentcore  # noqa: F401  its operators come first
+from latentcore import _native  # whose operators come first
 
 LIBRARY = Path(os.environ.get("LATENTCORE_CUDA_HOST", "build/cuda-host/liblatentcore_cuda_host.so")).absolute()
 # "off" where the tests run on a card, or of a wheel, for which the library was not built
@@ -48,6 +48,8 @@ def kernels(seed: int = 0) -> Iterator[None]:
     """Within it latentcore's operators on CPU tensors run the CUDA kernels, those that exist."""
     load().latentcore_cuda_host_seed(ctypes.c_uint64(seed))
     library = torch.library.Library("latentcore", "IMPL")
+    before = _native._KERNELS["cpu"]
+    _native._KERNELS["cpu"] = before | set(operators())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Warning only once for all operators", category=UserWarning)
         for name in operators():
@@ -55,4 +57,5 @@ def kernels(seed: int = 0) -> Iterator[None]:
     try:
         yield
     finally:
+        _native._KERNELS["cpu"] = before
         library._destroy()

@@ -112,13 +112,14 @@ def test_a_mixture_stops_before_it_collapses(covariance_type):
     assert found.n_iter[1] > 1
 
 
-def test_weights_of_zero_pad():
-    x, *parameters = start(50, 2, 3, "full", batch=(2,))
+@pytest.mark.parametrize(("K", "D"), [(2, 3), (9, 5)])
+def test_weights_of_zero_pad(K, D):
+    x, *parameters = start(50, K, D, "diag", batch=(2,))
     weight = torch.ones(2, 50, dtype=torch.float64)
     weight[1, 30:] = 0
     x[1, 30:] = math.nan
-    padded = gmm_em(x, *parameters, sample_weight=weight, max_iter=5)
-    alone = gmm_em(x[1, :30], *(p[1] for p in parameters), max_iter=5)
+    padded = gmm_em(x, *parameters, "diag", sample_weight=weight, max_iter=5)
+    alone = gmm_em(x[1, :30], *(p[1] for p in parameters), "diag", max_iter=5)
     for a, e in zip(padded, alone, strict=True):
         assert_near(a[1].double().nan_to_num(), e.double().nan_to_num())
 
@@ -140,7 +141,14 @@ def test_an_empty_batch():
     assert found.n_iter.shape == (0,)
 
 
-def test_opcheck_and_compile():
+def test_a_great_number_of_iterations_costs_nothing():
+    found = gmm_em(*start(40, 2, 2, "full"), max_iter=2000)
+    assert bool(found.converged.all())
+    assert found.lower_bounds.shape == (2, 2000)
+
+
+def test_compile():
+    """Not as one graph: the loop looks at whether all have stopped."""
     x, *parameters = start(40, 2, 2, "full", dtype=torch.float32)
     compiled = torch.compile(lambda *a: gmm_em(*a, max_iter=3, tol=0.0))(x, *parameters)
     for a, e in zip(compiled, gmm_em(x, *parameters, max_iter=3, tol=0.0), strict=True):

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans, kmeans_plusplus
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore.mixture import _arrays
+from latentcore.mixture import _arrays, _kmeans
 from latentcore.mixture._em import Options, m_step
-from latentcore.ops import gmm_m_step
+from latentcore.ops import gmm_m_step, gmm_statistics
 from latentcore.reference import MixtureParameters, MixtureStatistics, centred_moments, covariance_shape, covariances_of
 
 
@@ -74,60 +73,104 @@ def _symmetric(matrices: Tensor) -> bool:
     return bool((matrices - matrices.mT).abs().max() <= 1e-6 * matrices.abs().max())
 
 
-def start(
+def starts(
     x: Tensor,
     sample_weight: Tensor | None,
     given: Given,
     n_components: int,
     init_params: str,
+    n_init: int,
     options: Options,
     random: np.random.RandomState,
 ) -> MixtureParameters:
-    """The parameters before the first iteration, without a dimension for restarts."""
+    """The parameters before the first iteration of every restart, which is the dimension in front."""
     weights, means, precisions = given.weights, given.means, given.precisions
+    kind = options.covariance_type
     if weights is not None and means is not None and precisions is not None:
-        return MixtureParameters(weights, means, *_from_precisions(precisions, options.covariance_type))
-    resp = _responsibilities(x, sample_weight, n_components, init_params, random)
-    statistics, centres = _statistics(x.double(), resp, options.covariance_type)
+        estimated = MixtureParameters(weights, means, *_from_precisions(precisions, kind))
+        return MixtureParameters(*(value.expand(n_init, *value.shape) for value in estimated))
+    statistics, centres = _statistics(x, sample_weight, n_components, init_params, n_init, kind, random)
     if precisions is None:
-        estimated = m_step(statistics, centres, options.covariance_type, reg_covar=options.reg_covar)
-        matrices = estimated[2:]
+        estimated = m_step(statistics, centres, kind, reg_covar=options.reg_covar)
     else:  # the estimated covariances are not used: they may be singular
-        estimated = gmm_m_step(statistics, centres, options.covariance_type)
-        matrices = _from_precisions(precisions, options.covariance_type)
-    return MixtureParameters(
-        estimated.weights if weights is None else weights, estimated.means if means is None else means, *matrices
+        covariances, factors = (value.expand(n_init, *value.shape) for value in _from_precisions(precisions, kind))
+        estimated = gmm_m_step(statistics, centres, kind)._replace(covariances=covariances, precisions_cholesky=factors)
+    if weights is not None:
+        estimated = estimated._replace(weights=weights.expand(n_init, -1))
+    return estimated if means is None else estimated._replace(means=means.expand(n_init, -1, -1))
+
+
+def _statistics(
+    x: Tensor,
+    sample_weight: Tensor | None,
+    n_components: int,
+    init_params: str,
+    n_init: int,
+    covariance_type: str,
+    random: np.random.RandomState,
+) -> tuple[MixtureStatistics, Tensor]:
+    """Statistics of every restart, and the means about which they are centred; scikit-learn's draws."""
+    if init_params == "kmeans":
+        seeds = torch.stack([_kmeans.seed(x, sample_weight, n_components, random) for _ in range(n_init)])
+        centres, inertia = _kmeans.cluster(x, sample_weight, x[seeds])
+        return _hard_statistics(x, sample_weight, centres, inertia, covariance_type), centres
+    draw = _random if init_params == "random" else _seeds
+    parts = [draw(x, sample_weight, n_components, init_params, random) for _ in range(n_init)]
+    found = [_soft_statistics(*part, covariance_type) for part in parts]
+    statistics = MixtureStatistics(*map(torch.stack, zip(*(part for part, _ in found), strict=True)))
+    return statistics, torch.stack([means for _, means in found])
+
+
+def _hard_statistics(
+    x: Tensor, sample_weight: Tensor | None, centres: Tensor, inertia: Tensor, covariance_type: str
+) -> MixtureStatistics:
+    """Statistics of samples that belong to their nearest centre: an E-step whose variance is next to nothing."""
+    restarts, K, D = centres.shape
+    total = float(len(x) if sample_weight is None else sample_weight.double().sum())
+    spread = (inertia / (total * D)).sqrt().to(x.dtype)
+    precision = torch.where(spread > 0, 1e9 / spread, 1e9)
+    shape = covariance_shape(K, D, covariance_type)
+    unit = x.new_ones(shape)
+    if covariance_type in ("full", "tied"):
+        unit = torch.eye(D, dtype=x.dtype, device=x.device).expand(shape)
+    return gmm_statistics(
+        x.expand(restarts, *x.shape),
+        x.new_full((restarts, K), 1 / K),
+        centres,
+        precision.view(-1, *[1] * len(shape)) * unit,
+        covariance_type,
+        sample_weight=None if sample_weight is None else sample_weight.expand(restarts, -1),
     )
 
 
-def _responsibilities(
+def _random(
+    x: Tensor, sample_weight: Tensor | None, n_components: int, _: str, random: np.random.RandomState
+) -> tuple[Tensor, Tensor]:
+    """The samples and their responsibilities (N, K), times the sample weights."""
+    resp = random.uniform(size=(len(x), n_components))
+    resp /= resp.sum(axis=1, keepdims=True)
+    drawn = torch.from_numpy(resp).to(x.device)
+    return x, drawn if sample_weight is None else drawn.mul_(sample_weight.unsqueeze(-1))
+
+
+def _seeds(
     x: Tensor, sample_weight: Tensor | None, n_components: int, init_params: str, random: np.random.RandomState
-) -> Tensor:
-    """(N, K) in float64, times the sample weights; the draws are scikit-learn's for the same random state."""
-    array = x.cpu().numpy()
-    weight = None if sample_weight is None else sample_weight.double().cpu().numpy()
-    resp = np.zeros((len(array), n_components))
-    if init_params == "kmeans":
-        clusters = KMeans(n_components, n_init=1, random_state=random).fit(array, sample_weight=weight).labels_
-        resp[np.arange(len(array)), clusters] = 1
-    elif init_params == "random":
-        resp = random.uniform(size=resp.shape)
-        resp /= resp.sum(axis=1, keepdims=True)
+) -> tuple[Tensor, Tensor]:
+    """K samples, each responsible for a component, times its weight."""
+    if init_params == "k-means++":
+        seeds = _kmeans.seed(x, sample_weight, n_components, random)
     else:
-        if init_params == "random_from_data":
-            probabilities = None if weight is None else weight / weight.sum()
-            seeds = random.choice(len(array), size=n_components, replace=False, p=probabilities)
-        else:
-            _, seeds = kmeans_plusplus(array, n_components, sample_weight=weight, random_state=random)
-        resp[seeds, np.arange(n_components)] = 1
-    if weight is not None:
-        resp *= weight[:, None]
-    return torch.from_numpy(resp).to(x.device)
+        weight = None if sample_weight is None else sample_weight.double().cpu().numpy()
+        probabilities = None if weight is None else weight / weight.sum()
+        drawn = random.choice(len(x), size=n_components, replace=False, p=probabilities)
+        seeds = torch.from_numpy(drawn).to(x.device)
+    weights = x.new_ones(n_components) if sample_weight is None else sample_weight[seeds]
+    return x[seeds], torch.diag(weights.double())
 
 
-def _statistics(x: Tensor, resp: Tensor, covariance_type: str) -> tuple[MixtureStatistics, Tensor]:
+def _soft_statistics(x: Tensor, resp: Tensor, covariance_type: str) -> tuple[MixtureStatistics, Tensor]:
     """Statistics of given responsibilities, and the means about which they are centred."""
-    n_k = resp.sum(0)
+    x, n_k = x.double(), resp.sum(0)
     # a component that got no sample starts at the mean of all
     share = torch.where(n_k > 0, resp / n_k.clamp_min(1e-300), 1 / len(x))
     centres = share.mT @ x

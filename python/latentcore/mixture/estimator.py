@@ -17,7 +17,7 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Fit, Options, best_of_restarts, pick
-from latentcore.mixture._initialise import Given, start
+from latentcore.mixture._initialise import Given, starts
 from latentcore.mixture.labels import check_labels, decode_from_labels
 from latentcore.ops import gmm_e_step, gmm_responsibilities
 from latentcore.reference import MixtureParameters, covariance_shape
@@ -247,13 +247,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             return best_of_restarts(x, self._warm_start(x), options, weight, self.lower_bound_)
         random = check_random_state(self.random_state)
         part, part_weight = self._initial_samples(x, weight, random)
-        starts = [
-            start(part, part_weight, given, self.n_components, self.init_params, options, random)
-            for _ in range(self.n_init)
-        ]
-        fit = best_of_restarts(
-            part, MixtureParameters(*map(torch.stack, zip(*starts, strict=True))), options, part_weight
-        )
+        begin = starts(part, part_weight, given, self.n_components, self.init_params, self.n_init, options, random)
+        fit = best_of_restarts(part, begin, options, part_weight)
         if part is x:
             return fit
         return best_of_restarts(x, pick(fit.parameters, None), options, weight)

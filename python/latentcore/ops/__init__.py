@@ -1,14 +1,16 @@
 """The fast operators: native kernels where there is one for the device, plain torch otherwise."""
 
 from latentcore.ops.em import gmm_em
+from latentcore.ops.kmeans import kmeans_distances, kmeans_step
 from latentcore.ops.m_step import gmm_m_step
 from latentcore.ops.mixture import gmm_e_step, gmm_log_prob, gmm_responsibilities, gmm_statistics
 from latentcore.ops.reparameterize import reparameterize_kl
 from latentcore.ops.vae_loss import vae_loss
 from latentcore.ops.warp import affine, rotate
-from latentcore.reference import MixtureFit, MixtureParameters, MixtureStatistics, VAELoss
+from latentcore.reference import KMeansStep, MixtureFit, MixtureParameters, MixtureStatistics, VAELoss
 
 __all__ = [
+    "KMeansStep",
     "MixtureFit",
     "MixtureParameters",
     "MixtureStatistics",
@@ -20,6 +22,8 @@ __all__ = [
     "gmm_m_step",
     "gmm_responsibilities",
     "gmm_statistics",
+    "kmeans_distances",
+    "kmeans_step",
     "reparameterize_kl",
     "rotate",
     "vae_loss",

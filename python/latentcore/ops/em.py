@@ -9,9 +9,9 @@ from latentcore.ops.mixture import check_mixture, check_sample_weight, gmm_stati
 from latentcore.reference import MixtureFit, MixtureParameters
 from latentcore.reference.em import Operators, start_of
 
-# What the kernel takes, in which one block of threads does all iterations of a mixture; larger mixtures have the whole
-# device in every iteration.
-_MOST_SAMPLES, _MOST_COMPONENTS, _MOST_FEATURES = 8192, 32, 8
+# What the kernel takes, in which one block of threads does all iterations of a mixture. A larger mixture has the whole
+# device in every iteration: it would keep one block busy for longer than an iteration's launches take.
+_MOST_COMPONENTS, _MOST_FEATURES, _MOST_WORK = 32, 8, 2**17
 
 
 def gmm_em(
@@ -36,8 +36,8 @@ def gmm_em(
 
     An iteration is `gmm_statistics` and `gmm_m_step`. A mixture stops when :math:`|\ell_t - \ell_{t-1}|` is less than
     ``tol``, or before a step that would leave it with a covariance that is not positive definite. Mixtures do not wait
-    for each other; on CUDA all iterations of a mixture of at most 8 features, 32 components and 8,192 samples are done
-    by one block of threads in one kernel, without a word to the host.
+    for each other; on CUDA all iterations of a small mixture (8 features, 32 components, N·K·D of 131,072 at most) are
+    done by one block of threads in one kernel, without a word to the host.
 
     Args:
         x: Samples. (..., N, D), N and D >= 1, float32, float64, float16 or bfloat16 (computed in float32).
@@ -74,7 +74,8 @@ def gmm_em(
     parameters = (weights, means, precisions_cholesky)
     _check(x, *parameters, covariance_type, max_iter, tol, reg_covar)
     check_sample_weight(sample_weight, x)
-    small = x.shape[-2] <= _MOST_SAMPLES and means.shape[-2] <= _MOST_COMPONENTS and means.shape[-1] <= _MOST_FEATURES
+    N, K, D = x.shape[-2], *means.shape[-2:]
+    small = K <= _MOST_COMPONENTS and D <= _MOST_FEATURES and N * K * D <= _MOST_WORK
     with torch.no_grad():
         if small and _native.has_kernel("gmm_em", x):
             start = start_of(*parameters, covariance_type)

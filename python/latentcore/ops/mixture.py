@@ -10,6 +10,8 @@ from latentcore.reference import MixtureStatistics
 # shapes: (..., N, D) samples, (..., K, D) means, K components; precisions_cholesky as scikit-learn has it, i.e.
 # full (..., K, D, D), tied (..., D, D), diag (..., K, D), spherical (..., K)
 
+# what the shared memory of a card holds
+_MOST_FEATURES_ON_CUDA = 160
 _COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 
 
@@ -51,7 +53,7 @@ def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covarian
         Pedregosa et al., "Scikit-learn: machine learning in Python", JMLR 2011, sklearn.mixture.
     """
     check_mixture(x, None, means, precisions_cholesky, covariance_type)
-    if not _native.has_kernel("gmm_log_prob", x):
+    if not fits_kernel("gmm_log_prob", x):
         return reference.gmm_log_prob(x, means, precisions_cholesky, covariance_type)
     log_prob: Tensor = _gradients.log_prob(x, means, precisions_cholesky, covariance_type)
     return log_prob
@@ -99,7 +101,7 @@ def gmm_e_step(
         Bishop, "Pattern recognition and machine learning", 2006, equation 9.23.
     """
     check_mixture(x, weights, means, precisions_cholesky, covariance_type)
-    if not _native.has_kernel("gmm_e_step", x):
+    if not fits_kernel("gmm_e_step", x):
         return reference.gmm_e_step(x, weights, means, precisions_cholesky, covariance_type)
     log_prob_norm, log_resp = _gradients.e_step(x, weights, means, precisions_cholesky, covariance_type)
     return log_prob_norm, log_resp
@@ -147,7 +149,7 @@ def gmm_responsibilities(
     derived = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if derived:
         return gmm_e_step(*tensors, covariance_type)[1].exp()
-    if not _native.has_kernel("gmm_responsibilities", x):
+    if not fits_kernel("gmm_responsibilities", x):
         return reference.gmm_responsibilities(*tensors, covariance_type)
     resp: Tensor = torch.ops.latentcore.gmm_responsibilities(*tensors, covariance_type)
     return resp
@@ -209,13 +211,18 @@ def gmm_statistics(
     """
     check_mixture(x, weights, means, precisions_cholesky, covariance_type)
     check_sample_weight(sample_weight, x)
-    if not _native.has_kernel("gmm_statistics", x):
+    if not fits_kernel("gmm_statistics", x):
         return reference.gmm_statistics(
             x, weights, means, precisions_cholesky, covariance_type, sample_weight=sample_weight
         )
     return MixtureStatistics(
         *_gradients.statistics(x, weights, means, precisions_cholesky, covariance_type, sample_weight)
     )
+
+
+def fits_kernel(operator: str, x: Tensor) -> bool:
+    """Whether a native kernel serves these samples; the twin does otherwise."""
+    return _native.has_kernel(operator, x) and (x.device.type == "cpu" or x.shape[-1] <= _MOST_FEATURES_ON_CUDA)
 
 
 def check_sample_weight(sample_weight: Tensor | None, x: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from latentcore.reference._dtypes import sum_dtype
 from latentcore.reference.em import MixtureFit, covariances_of, gmm_em
+from latentcore.reference.kmeans import KMeansStep, kmeans_distances, kmeans_step
 from latentcore.reference.m_step import MixtureParameters, gmm_m_step, precisions_cholesky_of
 from latentcore.reference.mixture import (
     MixtureStatistics,
@@ -17,6 +18,7 @@ from latentcore.reference.vae_loss import VAELoss, vae_loss
 from latentcore.reference.warp import affine_sampling, inverse_sampling, rotation_sampling, warp
 
 __all__ = [
+    "KMeansStep",
     "MixtureFit",
     "MixtureParameters",
     "MixtureStatistics",
@@ -32,6 +34,8 @@ __all__ = [
     "gmm_responsibilities",
     "gmm_statistics",
     "inverse_sampling",
+    "kmeans_distances",
+    "kmeans_step",
     "philox_normal",
     "precisions_cholesky_of",
     "reparameterize_kl",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from latentcore.reference._dtypes import sum_dtype
 from latentcore.reference.m_step import MixtureParameters, gmm_m_step
@@ -72,6 +73,8 @@ def gmm_em(
     flat = MixtureParameters(*(value.reshape((-1, *value.shape[len(batch) :])) for value in start))
     step = step_of(x, sample_weight, covariance_type, reg_covar, operators or Operators(gmm_statistics, gmm_m_step))
     fit = iterate(step, flat, max_iter=max_iter, tol=tol)
+    missing = max_iter - fit.lower_bounds.shape[1]
+    fit = fit._replace(lower_bounds=F.pad(fit.lower_bounds, (0, missing), value=math.nan))
     return MixtureFit(*(value.reshape((*batch, *value.shape[1:])) for value in fit))
 
 
@@ -141,7 +144,7 @@ def iterate(
     batch, device = len(start.weights), start.weights.device
     interval = look_interval(device)
     found = [value.clone() for value in start]
-    bounds = torch.full((batch, max_iter), math.nan, dtype=torch.float64, device=device)
+    bounds: list[Tensor] = []
     converged = torch.zeros(batch, dtype=torch.bool, device=device)
     # of those that may go on: their numbers, parameters and last bounds, and whether they do
     which = torch.arange(batch, device=device)
@@ -151,7 +154,8 @@ def iterate(
         after, bound = step(current, which)
         going = running & bound.isfinite() & after.precisions_cholesky.flatten(1).isfinite().all(1)
         current = _chosen(going, after, current)
-        bounds[which, iteration - 1] = bound.where(going, math.nan)
+        bounds.append(torch.full_like(converged, math.nan, dtype=torch.float64))
+        bounds[-1][which] = bound.where(going, math.nan)
         still = (bound - last).abs() < tol
         converged[which] |= going & still
         last = bound.where(going, last)
@@ -169,7 +173,8 @@ def iterate(
                     break
     for value, new in zip(found, current, strict=True):
         value[which] = new
-    return MixtureFit(*MixtureParameters(*found), bounds, bounds.isfinite().sum(1), converged)
+    lower_bounds = torch.stack(bounds, 1) if bounds else torch.empty((batch, 0), dtype=torch.float64, device=device)
+    return MixtureFit(*MixtureParameters(*found), lower_bounds, lower_bounds.isfinite().sum(1), converged)
 
 
 def _chosen(going: Tensor, after: MixtureParameters, before: MixtureParameters) -> MixtureParameters:

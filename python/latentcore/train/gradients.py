@@ -36,7 +36,7 @@ class Gradients:
         self._step = torch.zeros(1, dtype=torch.int64, device=images.device)
         self._form: tuple[bool, bool] | None = None
         self._inputs: Inputs
-        self._run: Callable[[], None]
+        self._recorded: Recorded | None = None
 
     def begin(self, epoch: int) -> None:
         """Go to the first step of an epoch."""
@@ -48,13 +48,16 @@ class Gradients:
             self._inputs.take_over(inputs)
         else:
             self._form, self._inputs = form, inputs
-            self._run = Recorded(self._compute) if self._images.is_cuda else self._compute
+            self._recorded = Recorded() if self._images.is_cuda else None
         self.totals.zero_()
         self._step.zero_()
 
     def __call__(self) -> None:
         """Do the next step's forward and backward pass."""
-        self._run()
+        if self._recorded is None:
+            self._compute()
+        else:
+            self._recorded(self._compute)
 
     def _compute(self) -> None:
         now = self._inputs.at(self._step)
@@ -70,26 +73,25 @@ class Gradients:
 
 
 class Recorded:
-    """Work without arguments and result that does the same each time, as a CUDA graph from the fourth call on."""
+    """A piece of work that is the same in every call, as a CUDA graph from the fourth call on."""
 
     WARM_UP = 3  # calls in which libraries take up their memory, as torch asks for
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work, self._calls, self._graph = work, 0, torch.cuda.CUDAGraph()
-        self._stream = torch.cuda.Stream()
+    def __init__(self) -> None:
+        self._calls, self._graph, self._stream = 0, torch.cuda.CUDAGraph(), torch.cuda.Stream()
 
-    def __call__(self) -> None:
+    def __call__(self, work: Callable[[], None]) -> None:
         """Do the work, on the current stream as far as others can see."""
         self._calls += 1
         if self._calls <= self.WARM_UP:
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
-                self._work()
+                work()
             torch.cuda.current_stream().wait_stream(self._stream)
             return
         if self._calls == self.WARM_UP + 1:
             with torch.cuda.graph(self._graph):
-                self._work()
+                work()
         self._graph.replay()
 
 

@@ -1,0 +1,135 @@
+"""K-means: an iteration of Lloyd's algorithm, and the distances that seeding needs, each in one pass."""
+
+import torch
+from torch import Tensor
+
+from latentcore import _checks, _native, reference
+from latentcore.reference import KMeansStep
+
+# shapes: (N, D) samples, (..., K, D) centres
+
+
+def kmeans_step(x: Tensor, centers: Tensor, *, sample_weight: Tensor | None = None) -> KMeansStep:
+    r"""Assign samples to their nearest centres and sum what moves the centres, for several sets of centres at once.
+
+    .. math::
+
+        l_n = \arg\min_k \lVert x_n - c_k \rVert^2, \quad
+        I = \sum_n s_n \lVert x_n - c_{l_n} \rVert^2, \quad
+        N_k = \sum_{l_n = k} s_n, \quad
+        F_k = \sum_{l_n = k} s_n (x_n - c_k)
+
+    An iteration of Lloyd's algorithm moves :math:`c_k` to :math:`c_k + F_k / N_k`. All sets share the samples, which
+    are read once. Of centres equally near the first is taken. Nothing of size N×K exists, and the result is the same
+    for any number of threads.
+
+    Args:
+        x: Samples. (N, D), D >= 1, float32, float64, float16 or bfloat16.
+        centers: Centres. (..., K, D), K >= 1, one set for every index in front; dtype and device of ``x``.
+        sample_weight: How often each sample counts, >= 0 (not checked). (N,), likewise. ``None`` counts each once.
+
+    Returns:
+        `KMeansStep(labels, inertia, counts, shifts)`: (..., N) int32; (...), (..., K) and (..., K, D) float32 (float64
+        for float64 input). Not differentiable.
+
+    Raises:
+        TypeError: An argument is not a tensor or its dtype is not supported or not that of ``x``.
+        ValueError: A shape or a device is wrong.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.ops import kmeans_step
+        >>> step = kmeans_step(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[1.0], [4.0]]))
+        >>> step.labels, step.shifts.flatten()
+        (tensor([0, 0, 1], dtype=torch.int32), tensor([-1.,  1.]))
+
+    Reference:
+        Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory, 1982.
+    """
+    _check(x, "centers", centers, sample_weight)
+    if not _native.has_kernel("kmeans_step", x):
+        return reference.kmeans_step(x, centers, sample_weight=sample_weight)
+    return KMeansStep(*torch.ops.latentcore.kmeans_step(x, centers, sample_weight))
+
+
+def kmeans_distances(
+    x: Tensor, points: Tensor, *, closest: Tensor | None = None, sample_weight: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    r"""What each of several points would leave of the squared distances, if it became a centre.
+
+    .. math::
+
+        d_{ln} = \min(\text{closest}_n, \lVert x_n - p_l \rVert^2), \quad P_l = \sum_n s_n d_{ln}
+
+    A step of k-means++ draws some points with probabilities proportional to the squared distances so far, and keeps the
+    one with the least potential P.
+
+    Args:
+        x: Samples. (N, D), as in `kmeans_step`.
+        points: Candidates. (L, D), L >= 1, dtype and device of ``x``.
+        closest: Squared distances to the nearest centre so far. (N,), float32 (float64 for float64 samples). ``None``:
+            there is none yet.
+        sample_weight: How often each sample counts, as in `kmeans_step`.
+
+    Returns:
+        ``(distances, potentials)``: (L, N), float32 (float64 for float64 input), and (L,), float64. Not
+        differentiable.
+
+    Raises:
+        TypeError: An argument is not a tensor or its dtype is not supported or not that of ``x``.
+        ValueError: A shape or a device is wrong.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.ops import kmeans_distances
+        >>> kmeans_distances(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[1.0]]))
+        (tensor([[ 1.,  0., 16.]]), tensor([17.], dtype=torch.float64))
+
+    Reference:
+        Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+    """
+    _check(x, "points", points, sample_weight)
+    _checks.shape("points", points, ("L", x.shape[1]))
+    if closest is not None:
+        _checks.dtype("closest", closest, (reference.sum_dtype(x.dtype),))
+        _checks.shape("closest", closest, (len(x),))
+        if closest.device != x.device:
+            _checks.fail_value("closest", f"the device of x, {x.device}", closest.device)
+    if not _native.has_kernel("kmeans_distances", x):
+        return reference.kmeans_distances(x, points, closest=closest, sample_weight=sample_weight)
+    distances, potentials = torch.ops.latentcore.kmeans_distances(x, points, closest, sample_weight)
+    return distances, potentials
+
+
+def _check(x: Tensor, name: str, centers: Tensor, sample_weight: Tensor | None) -> None:
+    _checks.floating("x", x)
+    if x.dim() != 2 or x.shape[1] == 0:
+        _checks.fail_value("x", "shape (N, D) with D >= 1", tuple(x.shape))
+    _checks.like(name, centers, "x", x)
+    if centers.dim() < 2 or centers.shape[-1] != x.shape[1] or centers.shape[-2] == 0:
+        _checks.fail_value(name, f"shape (..., K, {x.shape[1]}) with K >= 1", tuple(centers.shape))
+    if sample_weight is not None:
+        _checks.like("sample_weight", sample_weight, "x", x)
+        _checks.shape("sample_weight", sample_weight, (len(x),))
+
+
+def _fake_step(x: Tensor, centers: Tensor, sample_weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    batch, dtype = centers.shape[:-2], reference.sum_dtype(x.dtype)
+    return (
+        x.new_empty((*batch, x.shape[0]), dtype=torch.int32),
+        x.new_empty(batch, dtype=dtype),
+        x.new_empty(centers.shape[:-1], dtype=dtype),
+        x.new_empty(centers.shape, dtype=dtype),
+    )
+
+
+def _fake_distances(
+    x: Tensor, points: Tensor, closest: Tensor | None, sample_weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    distances = x.new_empty((points.shape[0], x.shape[0]), dtype=reference.sum_dtype(x.dtype))
+    return distances, x.new_empty((points.shape[0],), dtype=torch.float64)
+
+
+if _native.cpu_library.loaded:
+    torch.library.register_fake("latentcore::kmeans_step", _fake_step)
+    torch.library.register_fake("latentcore::kmeans_distances", _fake_distances)
