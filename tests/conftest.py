@@ -1,6 +1,9 @@
 import os
 import signal
 
+# before scipy is imported: without it scikit-learn skips one of its checks of estimators
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import hypothesis
 import numpy as np
 import pytest

@@ -7,16 +7,21 @@ covariance is never the difference of two large numbers.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore.ops import gmm_m_step, gmm_statistics
+from latentcore.mixture._priors import Priors
+from latentcore.ops import gmm_e_step, gmm_m_step, gmm_statistics
 from latentcore.reference import MixtureParameters, MixtureStatistics, precisions_cholesky_of
-from latentcore.reference.em import Operators, iterate, step_of
+from latentcore.reference.em import Operators, Step, iterate, step_of
 
 # shapes: (N, D) samples, K components, (..., K) parameters with the restarts in front
+
+MStep = Callable[..., MixtureParameters]
+_SEARCHED = 2**16  # samples among which a place for a dead component is looked for
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,14 @@ class Options:
     max_iter: int
     verbose_interval: int = 0
     """Print about every so many iterations; 0: never."""
+    priors: Priors | None = None
+    reseed: bool = False
+    """Give components that have died another place."""
+
+    @property
+    def m_step(self) -> MStep:
+        """The M-step."""
+        return gmm_m_step if self.priors is None else self.priors.m_step
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,8 @@ def best_of_restarts(
     """
     em = _EM(x, sample_weight, options)
     fits = [em.finished(fit, previous) for fit in em.run(start, options.max_iter, previous)]
-    return max(fits, key=lambda fit: fit.lower_bound)
+    best = max(fits, key=lambda fit: fit.lower_bound)
+    return em.reseeded(best) if options.reseed else best
 
 
 class _EM:
@@ -72,19 +86,12 @@ class _EM:
 
     def __init__(self, x: Tensor, sample_weight: Tensor | None, options: Options) -> None:
         self.x, self.sample_weight, self.options = x, sample_weight, options
+        self.total = float(len(x) if sample_weight is None else sample_weight.double().sum())
 
     def run(self, start: MixtureParameters, count: int, previous: float) -> list[Fit]:
         """At most `count` iterations of every restart. One that cannot go on stops where it is."""
-        options = self.options
-        restarts = len(start.weights)
-        weight = None if self.sample_weight is None else self.sample_weight.expand(restarts, -1)
-        step = step_of(
-            self.x.expand(restarts, *self.x.shape),
-            weight,
-            options.covariance_type,
-            options.reg_covar,
-            Operators(gmm_statistics, gmm_m_step),
-        )
+        options, restarts = self.options, len(start.weights)
+        step = self._step(restarts, options.m_step)
         look = _printer(options.verbose_interval) if options.verbose_interval else None
         found = iterate(step, start, max_iter=count, tol=options.tol, previous=previous, look=look)
         counts, converged = found.n_iter.tolist(), found.converged.tolist()
@@ -107,14 +114,57 @@ class _EM:
         return Fit(parameters, bounds, converged)
 
     def _mended_step(self, parameters: MixtureParameters) -> tuple[MixtureParameters, float]:
-        x, options = self.x.unsqueeze(0), self.options
-        weight = None if self.sample_weight is None else self.sample_weight.unsqueeze(0)
-        operators = Operators(gmm_statistics, m_step)
-        step = step_of(x, weight, options.covariance_type, options.reg_covar, operators)
-        found, bound = step(pick(parameters, None), torch.zeros(1, dtype=torch.int64, device=x.device))
+        step = self._step(1, partial(m_step, estimate=self.options.m_step))
+        found, bound = step(pick(parameters, None), torch.zeros(1, dtype=torch.int64, device=self.x.device))
         if not bool(bound.isfinite()):
             _checks.fail_value("X", "samples that the mixture reaches", "a log-likelihood that is not finite; scale X")
         return pick(found, 0), float(bound)
+
+    def _step(self, restarts: int, m_step: MStep) -> Step:
+        """An iteration of some restarts; with priors, the bound is the mean logarithm of the posterior density."""
+        options = self.options
+        weight = None if self.sample_weight is None else self.sample_weight.expand(restarts, -1)
+        operators = Operators(gmm_statistics, m_step)
+        x = self.x.expand(restarts, *self.x.shape)
+        step = step_of(x, weight, options.covariance_type, options.reg_covar, operators)
+        priors = options.priors
+        if priors is None:
+            return step
+
+        def with_prior(parameters: MixtureParameters, which: Tensor) -> tuple[MixtureParameters, Tensor]:
+            found, bound = step(parameters, which)
+            return found, bound + priors.log_density(parameters) / self.total
+
+        return with_prior
+
+    def reseeded(self, fit: Fit) -> Fit:
+        """The fit as it goes on with other places for components of less than a sample, while that is better."""
+        while len(fit.lower_bounds) < self.options.max_iter:
+            dead = fit.parameters.weights * self.total < 1
+            if not bool(dead.any()) or bool(dead.all()):
+                break
+            start = pick(self._moved(fit.parameters, dead), None)
+            (rest,) = self.run(start, self.options.max_iter - len(fit.lower_bounds), -math.inf)
+            rest = self.finished(Fit(rest.parameters, fit.lower_bounds + rest.lower_bounds, rest.converged), 0.0)
+            if rest.lower_bound <= fit.lower_bound:
+                break
+            fit = rest
+        return fit
+
+    def _moved(self, parameters: MixtureParameters, dead: Tensor) -> MixtureParameters:
+        """The dead components on the samples that the others explain worst, as wide as the others are on average."""
+        x = self.x[:: -(-len(self.x) // _SEARCHED)]
+        weights, means, covariances, factors = (value.clone() for value in parameters)
+        likelihood = gmm_e_step(
+            x, weights.to(x.dtype), means.to(x.dtype), factors.to(x.dtype), self.options.covariance_type
+        )[0]
+        worst = likelihood.topk(int(dead.sum()), largest=False).indices
+        means[dead] = x[worst].double()
+        if self.options.covariance_type != "tied":
+            covariances[dead] = covariances[~dead].mean(0)
+            factors = precisions_cholesky_of(covariances, self.options.covariance_type)
+        weights[dead] = 1 / len(weights)
+        return MixtureParameters(weights / weights.sum(), means, covariances, factors)
 
 
 def _printer(interval: int) -> Callable[[int, Tensor, int], None]:
@@ -131,10 +181,15 @@ def _printer(interval: int) -> Callable[[int, Tensor, int], None]:
 
 
 def m_step(
-    statistics: MixtureStatistics, means: Tensor, covariance_type: str, *, reg_covar: float
+    statistics: MixtureStatistics,
+    means: Tensor,
+    covariance_type: str,
+    *,
+    reg_covar: float,
+    estimate: MStep = gmm_m_step,
 ) -> MixtureParameters:
-    """`gmm_m_step` that mends covariances which only rounding keeps from being positive definite, or fails."""
-    found = gmm_m_step(statistics, means, covariance_type, reg_covar=reg_covar)
+    """`estimate`, but covariances which only rounding keeps from being positive definite are mended, or it fails."""
+    found = estimate(statistics, means, covariance_type, reg_covar=reg_covar)
     if not bool(found.covariances.isfinite().all()):
         _checks.fail_value("X", "samples whose covariance is finite", "an overflow; scale X")
     if bool(found.precisions_cholesky.isfinite().all()):

@@ -91,7 +91,7 @@ def starts(
         return MixtureParameters(*(value.expand(n_init, *value.shape) for value in estimated))
     statistics, centres = _statistics(x, sample_weight, n_components, init_params, n_init, kind, random)
     if precisions is None:
-        estimated = m_step(statistics, centres, kind, reg_covar=options.reg_covar)
+        estimated = m_step(statistics, centres, kind, reg_covar=options.reg_covar, estimate=options.m_step)
     else:  # the estimated covariances are not used: they may be singular
         covariances, factors = (value.expand(n_init, *value.shape) for value in _from_precisions(precisions, kind))
         estimated = gmm_m_step(statistics, centres, kind)._replace(covariances=covariances, precisions_cholesky=factors)

@@ -18,6 +18,7 @@ from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Fit, Options, best_of_restarts, pick
 from latentcore.mixture._initialise import Given, starts
+from latentcore.mixture._priors import Priors
 from latentcore.mixture.labels import check_labels, decode_from_labels
 from latentcore.ops import gmm_e_step, gmm_responsibilities
 from latentcore.reference import MixtureParameters, covariance_shape
@@ -61,6 +62,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         verbose_interval: Iterations between two prints, >= 1.
         init_size: Run the restarts on that many randomly drawn samples and only the best of them on all. ``None``: run
             all on all.
+        weight_concentration_prior: Concentration of a Dirichlet prior of the weights, > 0; 1 has no effect, more
+            favours equal weights, less empty components. ``None``: no prior. With priors, ``lower_bound_`` is the mean
+            logarithm of the posterior density, up to a constant.
+        degrees_of_freedom_prior: Of an inverse Wishart prior of the covariances, > D - 1 (inverse gamma, > 0, for
+            "diag" and "spherical"). ``None``: D (1), where ``covariance_prior`` is given.
+        covariance_prior: Scale of that prior: (D, D), (D,) for "diag", a number for "spherical". ``None``: no prior.
+        reseed: Whether a component that ends with less than one sample is put on the sample that the mixture explains
+            worst, as long as that gives a better fit.
         label_propagation: How far labels travel between overlapping components, in [0, 1); see
             `latentcore.mixture.component_label_probabilities`.
 
@@ -109,6 +118,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
         "init_size": [Interval(Integral, 1, None, closed="left"), None],
+        "weight_concentration_prior": [Interval(Real, 0.0, None, closed="neither"), None],
+        "degrees_of_freedom_prior": [Interval(Real, 0.0, None, closed="neither"), None],
+        "covariance_prior": ["array-like", Tensor, Real, None],
+        "reseed": ["boolean"],
         "label_propagation": [Interval(Real, 0.0, 1.0, closed="left")],
     }
 
@@ -130,6 +143,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         verbose: int = 0,
         verbose_interval: int = 10,
         init_size: int | None = None,
+        weight_concentration_prior: float | None = None,
+        degrees_of_freedom_prior: float | None = None,
+        covariance_prior: Any = None,
+        reseed: bool = False,
         label_propagation: float = 0.9,
     ) -> None:
         self.n_components = n_components
@@ -147,6 +164,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.init_size = init_size
+        self.weight_concentration_prior = weight_concentration_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.covariance_prior = covariance_prior
+        self.reseed = reseed
         self.label_propagation = label_propagation
 
     def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> "GaussianMixture":
@@ -241,6 +262,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             float(self.tol),
             self.max_iter,
             self.verbose_interval if self.verbose else 0,
+            Priors.checked(self, x.device),
+            self.reseed,
         )
         given = Given.checked(self, x.device)
         if self.warm_start and hasattr(self, "converged_"):
