@@ -19,6 +19,7 @@ from latentcore.mixture import _arrays
 from latentcore.mixture._em import Fit, Options, best_of_restarts, pick
 from latentcore.mixture._initialise import Given, starts
 from latentcore.mixture._priors import Priors
+from latentcore.mixture._sampling import draw
 from latentcore.mixture.labels import check_labels, decode_from_labels
 from latentcore.ops import gmm_e_step, gmm_responsibilities
 from latentcore.reference import MixtureParameters, covariance_shape
@@ -236,24 +237,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Draw samples, (n_samples, D), component after component, and their components, (n_samples,)."""
         check_is_fitted(self)
         _checks.integer("n_samples", n_samples, 1, 2**63 - 1)
-        random = check_random_state(self.random_state)
-        weights, means, _, factors = self._parameters()
-        counts = random.multinomial(n_samples, (weights / weights.sum()).cpu().numpy())
-        component = torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(means.device)
-        noise = torch.from_numpy(random.standard_normal((n_samples, means.shape[1]))).to(means.device)
-        x = torch.cat(
-            [self._colour(part, factors, k) for k, part in enumerate(noise.split([int(count) for count in counts]))]
-        )
-        x = (x + means[component]).to(_arrays.dtype_of(self.means_))
-        return _arrays.like(x, self.means_), _arrays.like(component, self.means_)
-
-    def _colour(self, noise: Tensor, factors: Tensor, k: int) -> Tensor:
-        """White noise given the covariance of component k."""
-        if self.covariance_type in ("diag", "spherical"):
-            return noise / factors[k]
-        factor = factors if self.covariance_type == "tied" else factors[k]
-        coloured: Tensor = torch.linalg.solve_triangular(factor.mT, noise.mT, upper=False).mT
-        return coloured
+        x, component = draw(self._parameters(), self.covariance_type, n_samples, check_random_state(self.random_state))
+        return _arrays.like(x.to(_arrays.dtype_of(self.means_)), self.means_), _arrays.like(component, self.means_)
 
     def _best_fit(self, x: Tensor, weight: Tensor | None) -> Fit:
         options = Options(
