@@ -39,9 +39,8 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
   m.def(
       "kmeans_step(Tensor x, Tensor centers, Tensor? sample_weight) "
       "-> (Tensor labels, Tensor inertia, Tensor counts, Tensor shifts)");
-  m.def(
-      "kmeans_distances(Tensor x, Tensor points, Tensor? closest, Tensor? sample_weight) "
-      "-> (Tensor distances, Tensor potentials)");
+  m.def("kmeans_potentials(Tensor x, Tensor points, Tensor closest, Tensor? sample_weight) -> Tensor potentials");
+  m.def("kmeans_update(Tensor(a!) closest, Tensor x, Tensor point, Tensor? sample_weight) -> Tensor potential");
   m.def(
       "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, float beta, str likelihood, float scale, "
       "bool mean, bool with_gradient) -> (Tensor loss, Tensor reconstruction, Tensor kl, Tensor gradient)");

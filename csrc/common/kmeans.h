@@ -31,9 +31,8 @@ struct KmeansArguments {
   const T* weight(int64_t sample) const {
     return sample_weight ? data<T>(*sample_weight) + sample : nullptr;
   }
-  std::optional<Tensor> checked_closest(const std::optional<Tensor>& closest) const {
-    if (!closest) return {};
-    return checked(*closest, compute_dtype(x.scalar_type()), "closest");
+  Tensor checked_closest(const Tensor& closest) const {
+    return checked(closest, compute_dtype(x.scalar_type()), "closest");
   }
   // The shape (batch dimensions of the centres, rest...).
   std::vector<int64_t> batched(const std::vector<int64_t>& rest) const {
@@ -63,6 +62,17 @@ struct KmeansArguments {
     return as_contiguous(tensor);
   }
 };
+
+// The arguments of an update of `closest`, which is written where it lies.
+inline KmeansArguments one_point(const Tensor& closest, const Tensor& x, const Tensor& point,
+                                 const std::optional<Tensor>& sample_weight) {
+  check_dim(point, 2, "point");
+  check_size(point, 0, 1, "point");
+  const KmeansArguments given(x, point, sample_weight);
+  given.checked_closest(closest);
+  STD_TORCH_CHECK(closest.is_contiguous(), "closest: expected a contiguous tensor");
+  return given;
+}
 
 // labels, inertia, counts and shifts of a step, to be filled
 inline std::tuple<Tensor, Tensor, Tensor, Tensor> new_step(const KmeansArguments& given) {

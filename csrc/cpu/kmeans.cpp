@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "common/kmeans.h"
-#include "cpu/huge_pages.h"
 #include "cpu/parallel.h"
 
 namespace latentcore {
@@ -73,37 +72,45 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> kmeans_step(const Tensor& x_, const T
   return {labels, inertia, counts, shifts};
 }
 
-std::tuple<Tensor, Tensor> kmeans_distances(const Tensor& x_, const Tensor& points_,
-                                            const std::optional<Tensor>& closest_,
-                                            const std::optional<Tensor>& sample_weight_) {
-  const KmeansArguments given(x_, points_, sample_weight_);
-  check_dim(points_, 2, "points");
+// The potentials of points; `out` may be null.
+Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const Tensor* out) {
   const auto [R, N, K, D] = given.sizes;
-  const std::optional<Tensor> closest = given.checked_closest(closest_);
-  const ScalarType dtype = compute_dtype(given.x.scalar_type());
-  const Tensor distances = advise_huge_pages(torch::stable::new_empty(given.x, {K, N}, dtype));
   const Tensor potentials = torch::stable::new_empty(given.x, {K}, ScalarType::Double);
   dispatch_floating(given.x.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
     using C = compute_t<T>;
-    const auto loop = loops<KmeansLoops<T>>().distances;
+    const auto loop = loops<KmeansLoops<T>>().potentials;
     const std::vector<C> values = converted<T>(given.centers);
     const Centres<C> points{1, K, D, values.data()};
     const std::vector<double> sums =
         summed<C>(N, D, K * D, K, [&](int64_t s, int64_t count, const auto& work, double* part) {
-          loop(points, data<T>(given.x) + s * D, given.weight<T>(s), closest ? data<C>(*closest) + s : nullptr, count,
-               N, work, mutable_data<C>(distances) + s, part);
+          loop(points, data<T>(given.x) + s * D, given.weight<T>(s), data<C>(closest) + s, count, work,
+               out != nullptr ? mutable_data<C>(*out) + s : nullptr, part);
         });
     std::copy(sums.begin(), sums.end(), mutable_data<double>(potentials));
   });
-  return {distances, potentials};
+  return potentials;
+}
+
+Tensor kmeans_potentials(const Tensor& x, const Tensor& points, const Tensor& closest,
+                         const std::optional<Tensor>& sample_weight) {
+  check_dim(points, 2, "points");
+  const KmeansArguments given(x, points, sample_weight);
+  return potentials_of(given, given.checked_closest(closest), nullptr);
+}
+
+Tensor kmeans_update(const Tensor& closest, const Tensor& x, const Tensor& point,
+                     const std::optional<Tensor>& sample_weight) {
+  const KmeansArguments given = one_point(closest, x, point, sample_weight);
+  return potentials_of(given, closest, &closest);
 }
 
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(latentcore, CPU, m) {
   m.impl("kmeans_step", TORCH_BOX(&kmeans_step));
-  m.impl("kmeans_distances", TORCH_BOX(&kmeans_distances));
+  m.impl("kmeans_potentials", TORCH_BOX(&kmeans_potentials));
+  m.impl("kmeans_update", TORCH_BOX(&kmeans_update));
 }
 
 }  // namespace latentcore

@@ -157,11 +157,12 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// A block per tile of samples: distances to all points, and the tile's potentials (tiles, points).
+// A block per tile of samples: its potentials (tiles, points). `out`, which may be `closest` or null, gets the lesser
+// distances for the last point.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    kmeans_distances_kernel(KmeansSizes sizes, const T* x, const T* points, const compute_t<T>* closest,
-                            const T* weights, compute_t<T>* out, double* potentials) {
+    kmeans_potentials_kernel(KmeansSizes sizes, const T* x, const T* points, const compute_t<T>* closest,
+                             const T* weights, compute_t<T>* out, double* potentials) {
   using C = compute_t<T>;
   const auto [R, N, K, D] = sizes;
   const Distances<T> distances{x, points, N, K, D};
@@ -173,8 +174,8 @@ __global__ void __launch_bounds__(kThreads)
       for (int c = 0; c < kCentres && first + c < K; ++c) {
         C value = 0;
         if (n < N) {
-          value = closest != nullptr && closest[n] < square[c] ? closest[n] : square[c];
-          out[(first + c) * N + n] = value;
+          value = closest[n] < square[c] ? closest[n] : square[c];
+          if (out != nullptr) out[n] = value;
           value *= weight_of(weights, n);
         }
         const double sum = block_sum<kThreads>(static_cast<double>(value));
@@ -232,37 +233,46 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> kmeans_step(const Tensor& x_, const T
   return result;
 }
 
-std::tuple<Tensor, Tensor> kmeans_distances(const Tensor& x_, const Tensor& points_,
-                                            const std::optional<Tensor>& closest_,
-                                            const std::optional<Tensor>& sample_weight_) {
-  const KmeansArguments given(x_, points_, sample_weight_);
-  check_dim(points_, 2, "points");
+// The potentials of points; `out` may be null.
+Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const Tensor* out) {
   const auto [R, N, K, D] = given.sizes;
-  const std::optional<Tensor> closest = given.checked_closest(closest_);
-  const DeviceGuard guard(x_.get_device_index());
-  const cudaStream_t stream = current_stream(x_);
+  const DeviceGuard guard(given.x.get_device_index());
+  const cudaStream_t stream = current_stream(given.x);
   const int64_t tiles = (N + kThreads - 1) / kThreads;
-  const Tensor distances = torch::stable::new_empty(given.x, {K, N}, compute_dtype(x_.scalar_type()));
   const Tensor potentials = torch::stable::new_empty(given.x, {K}, ScalarType::Double);
   const Tensor parts = torch::stable::new_empty(given.x, {tiles, K}, ScalarType::Double);
-  dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
+  dispatch_floating(given.x.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
     using C = compute_t<T>;
-    launch({grid_of(tiles), kThreads, 0, stream}, kmeans_distances_kernel<T>, given.sizes, data<T>(given.x),
-           data<T>(given.centers), closest ? data<C>(*closest) : nullptr, given.weight<T>(0),
-           mutable_data<C>(distances), mutable_data<double>(parts));
+    launch({grid_of(tiles), kThreads, 0, stream}, kmeans_potentials_kernel<T>, given.sizes, data<T>(given.x),
+           data<T>(given.centers), data<C>(closest), given.weight<T>(0),
+           out != nullptr ? mutable_data<C>(*out) : nullptr, mutable_data<double>(parts));
     launch({grid_of(K), kThreads, 0, stream}, kmeans_total_kernel<double>, tiles, K, data<double>(parts),
            mutable_data<double>(potentials));
-    check_launch("kmeans_distances");
+    check_launch("kmeans_potentials");
   });
-  return {distances, potentials};
+  return potentials;
+}
+
+Tensor kmeans_potentials(const Tensor& x, const Tensor& points, const Tensor& closest,
+                         const std::optional<Tensor>& sample_weight) {
+  check_dim(points, 2, "points");
+  const KmeansArguments given(x, points, sample_weight);
+  return potentials_of(given, given.checked_closest(closest), nullptr);
+}
+
+Tensor kmeans_update(const Tensor& closest, const Tensor& x, const Tensor& point,
+                     const std::optional<Tensor>& sample_weight) {
+  const KmeansArguments given = one_point(closest, x, point, sample_weight);
+  return potentials_of(given, closest, &closest);
 }
 
 }  // namespace
 
 LATENTCORE_CUDA_OPERATORS(m) {
   m.impl("kmeans_step", TORCH_BOX(&kmeans_step));
-  m.impl("kmeans_distances", TORCH_BOX(&kmeans_distances));
+  m.impl("kmeans_potentials", TORCH_BOX(&kmeans_potentials));
+  m.impl("kmeans_update", TORCH_BOX(&kmeans_update));
 }
 
 }  // namespace latentcore

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from latentcore import ops, reference
-from latentcore.ops import kmeans_distances, kmeans_step
+from latentcore.ops import kmeans_potentials, kmeans_step, kmeans_update
 from latentcore.testing import assert_near
 
 pytestmark = pytest.mark.usefixtures("simd")
@@ -40,15 +40,21 @@ def test_step_equals_the_twin(sizes, batch, dtype, weighted, threads):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize("given", ["nothing", "closest", "weight", "both"])
-def test_distances_equal_the_twin(sizes, dtype, given):
+@pytest.mark.parametrize("infinite", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_potentials_and_update_equal_the_twins(sizes, dtype, infinite, weighted):
     x, points = problem(*sizes, dtype=dtype)
-    options = {}
-    if given in ("closest", "both"):
-        options["closest"] = sizes[1] * torch.rand(sizes[0], dtype=reference.sum_dtype(dtype))
-    if given in ("weight", "both"):
-        options["sample_weight"] = torch.rand(sizes[0]).to(dtype)
-    near(kmeans_distances(x, points, **options), reference.kmeans_distances(x, points, **options))
+    weight = torch.rand(sizes[0]).to(dtype) if weighted else None
+    closest = sizes[1] * torch.rand(sizes[0], dtype=reference.sum_dtype(dtype))
+    closest = closest * torch.inf if infinite else closest
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5  # sums in float64 of numbers that are less exact
+    expected = reference.kmeans_potentials(x, points, closest, sample_weight=weight)
+    assert_near(kmeans_potentials(x, points, closest, sample_weight=weight), expected, tolerance=tolerance)
+    ours, theirs = closest.clone(), closest.clone()
+    potential = kmeans_update(ours, x, points[:1], sample_weight=weight)
+    assert_near(potential, reference.kmeans_update(theirs, x, points[:1], sample_weight=weight), tolerance=tolerance)
+    assert_near(ours, theirs.double())
+    assert_near(potential, expected[:1], tolerance=tolerance)
 
 
 @pytest.mark.parametrize(("N", "batch"), [(0, ()), (0, (2,)), (30, (0,))])
@@ -56,7 +62,8 @@ def test_nothing(N, batch):
     x, centers = problem(N, 3, 2, batch)
     near(kmeans_step(x, centers), reference.kmeans_step(x, centers))
     if not batch:
-        near(kmeans_distances(x, centers), reference.kmeans_distances(x, centers))
+        assert float(kmeans_update(x[:, 0].clone(), x, centers[:1])) == 0
+        assert kmeans_potentials(x, centers, x[:, 0].clone()).tolist() == [0, 0]
 
 
 def test_sums_over_many_samples_keep_their_digits():
@@ -88,9 +95,12 @@ def test_lloyds_algorithm_never_raises_the_inertia():
 def test_opcheck_and_compile():
     x, centers = problem(50, 3, 4, (2,))
     torch.library.opcheck(torch.ops.latentcore.kmeans_step.default, (x, centers, None))
-    torch.library.opcheck(torch.ops.latentcore.kmeans_distances.default, (x, centers[0], None, None))
-    for function in (kmeans_step, lambda x, centers: kmeans_distances(x, centers[0])):
-        near(torch.compile(function, fullgraph=True)(x, centers), function(x, centers))
+    closest = torch.full((50,), 3.0)
+    torch.library.opcheck(torch.ops.latentcore.kmeans_potentials.default, (x, centers[0], closest, None))
+    torch.library.opcheck(torch.ops.latentcore.kmeans_update.default, (closest, x, centers[0, :1], None))
+    near(torch.compile(kmeans_step, fullgraph=True)(x, centers), kmeans_step(x, centers))
+    compiled = torch.compile(kmeans_potentials, fullgraph=True)(x, centers[0], closest)
+    assert torch.equal(compiled, kmeans_potentials(x, centers[0], closest))
 
 
 @pytest.mark.parametrize("module", [ops, reference])
@@ -126,8 +136,12 @@ def test_bad_input(x, centers, options, error, message):
 def test_bad_closest():
     x, points = problem(5, 2, 1)
     with pytest.raises(ValueError, match=r"closest: expected shape \(5,\)"):
-        kmeans_distances(x, points, closest=torch.zeros(4))
+        kmeans_potentials(x, points, torch.zeros(4))
     with pytest.raises(TypeError, match="closest: expected float32"):
-        kmeans_distances(x, points, closest=torch.zeros(5).double())
+        kmeans_update(torch.zeros(5).double(), x, points)
+    with pytest.raises(ValueError, match="closest: expected a contiguous tensor"):
+        kmeans_update(torch.zeros(10)[::2], x, points)
     with pytest.raises(ValueError, match=r"points: expected shape \(L, 2\)"):
-        kmeans_distances(x, points[None])
+        kmeans_potentials(x, points[None], torch.zeros(5))
+    with pytest.raises(ValueError, match=r"point: expected shape \(1, 2\)"):
+        kmeans_update(torch.zeros(5), x, points.repeat(2, 1))

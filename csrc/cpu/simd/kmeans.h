@@ -31,10 +31,10 @@ struct KmeansLoops {
   // differences from the centre (K, D).
   void (*step)(const Centres<C>& centres, const T* x, const T* sample_weight, int64_t count, int64_t stride,
                const KmeansWorkspace<C>& work, int32_t* labels, double* sums);
-  // For the centres of the first set as so many points: the squared distance to the point, or `closest` where that is
-  // less, which may be null; their weighted sum is added to `sums` (K).
-  void (*distances)(const Centres<C>& points, const T* x, const T* sample_weight, const C* closest, int64_t count,
-                    int64_t stride, const KmeansWorkspace<C>& work, C* distances, double* sums);
+  // For K points: the weighted sum of the squared distances to the point, or of `closest` where that is less, is added
+  // to `sums` (K). `out`, which may be `closest` itself or null, gets those of the last point.
+  void (*potentials)(const Centres<C>& points, const T* x, const T* sample_weight, const C* closest, int64_t count,
+                     const KmeansWorkspace<C>& work, C* out, double* sums);
 
   template <SimdLevel level>
   static KmeansLoops at();
@@ -128,20 +128,19 @@ void kmeans_step(const Centres<compute_t<T>>& centres, const T* x, const T* samp
 }
 
 template <class T>
-void kmeans_distances(const Centres<compute_t<T>>& points, const T* x, const T* sample_weight,
-                      const compute_t<T>* closest, int64_t count, int64_t stride,
-                      const KmeansWorkspace<compute_t<T>>& work, compute_t<T>* out, double* sums) {
+void kmeans_potentials(const Centres<compute_t<T>>& points, const T* x, const T* sample_weight,
+                       const compute_t<T>* closest, int64_t count, const KmeansWorkspace<compute_t<T>>& work,
+                       compute_t<T>* out, double* sums) {
   using C = compute_t<T>;
   const auto [R, K, D, values] = points;
   load_transposed(x, count, D, work.size, work.x);
-  for (int64_t k = 0; k < K; ++k, out += stride) {
+  for (int64_t k = 0; k < K; ++k) {
     find_nearest(values + k * D, 1, D, rounded_up<C>(count), work);
     C sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t s = 0; s < count; ++s) {
-      C value = work.nearest[s];
-      if (closest != nullptr) value = value < closest[s] ? value : closest[s];
-      out[s] = value;
+      const C value = work.nearest[s] < closest[s] ? work.nearest[s] : closest[s];
+      if (out != nullptr) out[s] = value;
       sum += sample_weight == nullptr ? value : value * load(sample_weight[s]);
     }
     sums[k] += static_cast<double>(sum);
@@ -150,7 +149,7 @@ void kmeans_distances(const Centres<compute_t<T>>& points, const T* x, const T* 
 
 }  // namespace
 
-LATENTCORE_LOOPS(KmeansLoops, &kmeans_step<T>, &kmeans_distances<T>)
+LATENTCORE_LOOPS(KmeansLoops, &kmeans_step<T>, &kmeans_potentials<T>)
 
 }  // namespace latentcore
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore.ops import kmeans_distances, kmeans_step
+from latentcore.ops import kmeans_potentials, kmeans_step, kmeans_update
 from latentcore.reference import KMeansStep
 
 # shapes: (N, D) samples, (N,) weights, K centres, (R, K, D) those of R restarts
@@ -18,20 +18,21 @@ _TOLERANCE = 1e-4  # of the mean variance, for the sum of squared moves
 def seed(x: Tensor, sample_weight: Tensor | None, n_components: int, random: np.random.RandomState) -> Tensor:
     """Numbers of K samples that k-means++ draws, (K,), int64."""
     trials = 2 + int(math.log(n_components))
-    weight = torch.ones(len(x)) if sample_weight is None else sample_weight.cpu()
-    probabilities = weight.double().numpy()
-    drawn = random.choice(len(x), p=probabilities / probabilities.sum())
-    seeds = [torch.tensor(drawn, device=x.device)]
-    distances, potentials = kmeans_distances(x, x[drawn : drawn + 1], sample_weight=sample_weight)
-    closest, potential = distances[0], float(potentials[0])
+    weight = np.ones(len(x)) if sample_weight is None else sample_weight.double().cpu().numpy()
+    weight = weight / weight.sum()
+    seeds = [torch.tensor(random.choice(len(x), p=weight), device=x.device)]
+    # both are filled again and again: memory that is freed and taken anew leaves holes in the heap
+    closest = torch.full((len(x),), math.inf, dtype=x.dtype, device=x.device)
+    mass = torch.empty(len(x), dtype=torch.float64, device=x.device)
     for _ in range(1, n_components):
-        levels = torch.from_numpy(random.uniform(size=trials) * potential).to(x.device)
-        mass = closest if sample_weight is None else closest.double() * sample_weight
+        potential = kmeans_update(closest, x, x[seeds[-1]][None], sample_weight=sample_weight)
+        levels = torch.from_numpy(random.uniform(size=trials)).to(x.device) * potential
+        mass.copy_(closest)
+        if sample_weight is not None:
+            mass *= sample_weight
         # rounding may lead beyond the last sample
-        candidates = torch.searchsorted(mass.cumsum(0, dtype=torch.float64), levels).clamp_(max=len(x) - 1)
-        distances, potentials = kmeans_distances(x, x[candidates], closest=closest, sample_weight=sample_weight)
-        best = int(potentials.argmin())
-        closest, potential = distances[best].clone(), float(potentials[best])
+        candidates = torch.searchsorted(mass.cumsum_(0), levels).clamp_(max=len(x) - 1)
+        best = kmeans_potentials(x, x[candidates], closest, sample_weight=sample_weight).argmin()
         seeds.append(candidates[best])
     return torch.stack(seeds)
 
@@ -39,7 +40,7 @@ def seed(x: Tensor, sample_weight: Tensor | None, n_components: int, random: np.
 def cluster(x: Tensor, sample_weight: Tensor | None, centers: Tensor) -> tuple[Tensor, Tensor]:
     """Lloyd's algorithm from (R, K, D) centres: the centres that labels are found with, and the inertias (R,)."""
     centers = centers.clone()
-    tolerance = _TOLERANCE * float(x.var(0, correction=0).mean(dtype=torch.float64))
+    tolerance = _TOLERANCE * _mean_variance(x)
     inertia = torch.zeros(len(centers), dtype=torch.float64, device=x.device)
     running = torch.arange(len(centers), device=x.device)
     before: Tensor | None = None
@@ -56,6 +57,13 @@ def cluster(x: Tensor, sample_weight: Tensor | None, centers: Tensor) -> tuple[T
         if len(running) == 0 or iteration == _MOST_ITERATIONS:
             break
     return centers, inertia
+
+
+def _mean_variance(x: Tensor) -> float:
+    """Over the features, from one centre's inertia: torch's variance copies the samples."""
+    step = kmeans_step(x, x[:1])
+    shift = step.shifts.double() / len(x)
+    return max(0.0, float(step.inertia / len(x) - shift.square().sum())) / x.shape[1]
 
 
 def _moved(x: Tensor, sample_weight: Tensor | None, centers: Tensor, step: KMeansStep) -> Tensor:

@@ -1,7 +1,7 @@
 """The fast operators: native kernels where there is one for the device, plain torch otherwise."""
 
 from latentcore.ops.em import gmm_em
-from latentcore.ops.kmeans import kmeans_distances, kmeans_step
+from latentcore.ops.kmeans import kmeans_potentials, kmeans_step, kmeans_update
 from latentcore.ops.m_step import gmm_m_step
 from latentcore.ops.mixture import gmm_e_step, gmm_log_prob, gmm_responsibilities, gmm_statistics
 from latentcore.ops.reparameterize import reparameterize_kl
@@ -22,8 +22,9 @@ __all__ = [
     "gmm_m_step",
     "gmm_responsibilities",
     "gmm_statistics",
-    "kmeans_distances",
+    "kmeans_potentials",
     "kmeans_step",
+    "kmeans_update",
     "reparameterize_kl",
     "rotate",
     "vae_loss",

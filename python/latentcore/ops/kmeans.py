@@ -52,28 +52,25 @@ def kmeans_step(x: Tensor, centers: Tensor, *, sample_weight: Tensor | None = No
     return KMeansStep(*torch.ops.latentcore.kmeans_step(x, centers, sample_weight))
 
 
-def kmeans_distances(
-    x: Tensor, points: Tensor, *, closest: Tensor | None = None, sample_weight: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    r"""What each of several points would leave of the squared distances, if it became a centre.
+def kmeans_potentials(x: Tensor, points: Tensor, closest: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+    r"""What would be left of the squared distances if one of several points became a centre.
 
     .. math::
 
-        d_{ln} = \min(\text{closest}_n, \lVert x_n - p_l \rVert^2), \quad P_l = \sum_n s_n d_{ln}
+        P_l = \sum_n s_n \min(\text{closest}_n, \lVert x_n - p_l \rVert^2)
 
     A step of k-means++ draws some points with probabilities proportional to the squared distances so far, and keeps the
-    one with the least potential P.
+    one with the least potential. Nothing of size L×N exists.
 
     Args:
         x: Samples. (N, D), as in `kmeans_step`.
         points: Candidates. (L, D), L >= 1, dtype and device of ``x``.
-        closest: Squared distances to the nearest centre so far. (N,), float32 (float64 for float64 samples). ``None``:
-            there is none yet.
+        closest: Squared distances to the nearest centre so far; infinite where there is none yet. (N,), float32
+            (float64 for float64 samples).
         sample_weight: How often each sample counts, as in `kmeans_step`.
 
     Returns:
-        ``(distances, potentials)``: (L, N), float32 (float64 for float64 input), and (L,), float64. Not
-        differentiable.
+        (L,), float64. Not differentiable.
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported or not that of ``x``.
@@ -81,24 +78,65 @@ def kmeans_distances(
 
     Example:
         >>> import torch
-        >>> from latentcore.ops import kmeans_distances
-        >>> kmeans_distances(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[1.0]]))
-        (tensor([[ 1.,  0., 16.]]), tensor([17.], dtype=torch.float64))
+        >>> from latentcore.ops import kmeans_potentials
+        >>> x, points = torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[1.0], [4.0]])
+        >>> kmeans_potentials(x, points, torch.tensor([9.0, 9.0, 9.0]))
+        tensor([10., 19.], dtype=torch.float64)
 
     Reference:
         Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
     _check(x, "points", points, sample_weight)
+    _check_closest(closest, x)
     _checks.shape("points", points, ("L", x.shape[1]))
-    if closest is not None:
-        _checks.dtype("closest", closest, (reference.sum_dtype(x.dtype),))
-        _checks.shape("closest", closest, (len(x),))
-        if closest.device != x.device:
-            _checks.fail_value("closest", f"the device of x, {x.device}", closest.device)
-    if not _native.has_kernel("kmeans_distances", x):
-        return reference.kmeans_distances(x, points, closest=closest, sample_weight=sample_weight)
-    distances, potentials = torch.ops.latentcore.kmeans_distances(x, points, closest, sample_weight)
-    return distances, potentials
+    if not _native.has_kernel("kmeans_potentials", x):
+        return reference.kmeans_potentials(x, points, closest, sample_weight=sample_weight)
+    potentials: Tensor = torch.ops.latentcore.kmeans_potentials(x, points, closest, sample_weight)
+    return potentials
+
+
+def kmeans_update(closest: Tensor, x: Tensor, point: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+    r"""Make a point a centre: each number of `closest` becomes the lesser of itself and the squared distance to it.
+
+    Args:
+        closest: Squared distances to the nearest centre so far, contiguous; changed in place. (N,).
+        x: Samples. (N, D), as in `kmeans_step`.
+        point: The point. (1, D), dtype and device of ``x``.
+        sample_weight: How often each sample counts, as in `kmeans_step`.
+
+    Returns:
+        The weighted sum of `closest`, (1,), float64. Not differentiable.
+
+    Raises:
+        TypeError: An argument is not a tensor or its dtype is not supported or not that of ``x``.
+        ValueError: A shape or a device is wrong, or ``closest`` is not contiguous.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.ops import kmeans_update
+        >>> closest = torch.tensor([9.0, 9.0, 9.0])
+        >>> kmeans_update(closest, torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[1.0]])), closest
+        (tensor([10.], dtype=torch.float64), tensor([1., 0., 9.]))
+
+    Reference:
+        Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+    """
+    _check(x, "point", point, sample_weight)
+    _checks.shape("point", point, (1, x.shape[1]))
+    _check_closest(closest, x)
+    if not closest.is_contiguous():
+        _checks.fail_value("closest", "a contiguous tensor", f"strides {closest.stride()}")
+    if not _native.has_kernel("kmeans_update", x):
+        return reference.kmeans_update(closest, x, point, sample_weight=sample_weight)
+    potential: Tensor = torch.ops.latentcore.kmeans_update(closest, x, point, sample_weight)
+    return potential
+
+
+def _check_closest(closest: Tensor, x: Tensor) -> None:
+    _checks.dtype("closest", closest, (reference.sum_dtype(x.dtype),))
+    _checks.shape("closest", closest, (len(x),))
+    if closest.device != x.device:
+        _checks.fail_value("closest", f"the device of x, {x.device}", closest.device)
 
 
 def _check(x: Tensor, name: str, centers: Tensor, sample_weight: Tensor | None) -> None:
@@ -123,13 +161,15 @@ def _fake_step(x: Tensor, centers: Tensor, sample_weight: Tensor | None) -> tupl
     )
 
 
-def _fake_distances(
-    x: Tensor, points: Tensor, closest: Tensor | None, sample_weight: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    distances = x.new_empty((points.shape[0], x.shape[0]), dtype=reference.sum_dtype(x.dtype))
-    return distances, x.new_empty((points.shape[0],), dtype=torch.float64)
+def _fake_potentials(x: Tensor, points: Tensor, closest: Tensor, sample_weight: Tensor | None) -> Tensor:
+    return x.new_empty((points.shape[0],), dtype=torch.float64)
+
+
+def _fake_update(closest: Tensor, x: Tensor, point: Tensor, sample_weight: Tensor | None) -> Tensor:
+    return x.new_empty((1,), dtype=torch.float64)
 
 
 if _native.cpu_library.loaded:
     torch.library.register_fake("latentcore::kmeans_step", _fake_step)
-    torch.library.register_fake("latentcore::kmeans_distances", _fake_distances)
+    torch.library.register_fake("latentcore::kmeans_potentials", _fake_potentials)
+    torch.library.register_fake("latentcore::kmeans_update", _fake_update)

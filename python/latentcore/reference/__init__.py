@@ -2,7 +2,7 @@
 
 from latentcore.reference._dtypes import sum_dtype
 from latentcore.reference.em import MixtureFit, covariances_of, gmm_em
-from latentcore.reference.kmeans import KMeansStep, kmeans_distances, kmeans_step
+from latentcore.reference.kmeans import KMeansStep, kmeans_potentials, kmeans_step, kmeans_update
 from latentcore.reference.m_step import MixtureParameters, gmm_m_step, precisions_cholesky_of
 from latentcore.reference.mixture import (
     MixtureStatistics,
@@ -34,8 +34,9 @@ __all__ = [
     "gmm_responsibilities",
     "gmm_statistics",
     "inverse_sampling",
-    "kmeans_distances",
+    "kmeans_potentials",
     "kmeans_step",
+    "kmeans_update",
     "philox_normal",
     "precisions_cholesky_of",
     "reparameterize_kl",

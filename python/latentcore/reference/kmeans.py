@@ -37,15 +37,19 @@ def kmeans_step(x: Tensor, centers: Tensor, *, sample_weight: Tensor | None = No
     return KMeansStep(*(part.reshape((*batch, *part.shape[1:])) for part in stacked))
 
 
-def kmeans_distances(
-    x: Tensor, points: Tensor, *, closest: Tensor | None = None, sample_weight: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """See `latentcore.ops.kmeans_distances`."""
-    distances = _squared_distances(x.to(sum_dtype(x.dtype)), points.to(sum_dtype(x.dtype))).mT.contiguous()
-    if closest is not None:
-        distances = torch.minimum(distances, closest)
-    weighted = distances.double() if sample_weight is None else distances.double() * sample_weight.double()
-    return distances, weighted.sum(-1)
+def kmeans_potentials(x: Tensor, points: Tensor, closest: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+    """See `latentcore.ops.kmeans_potentials`."""
+    dtype = sum_dtype(x.dtype)
+    distances = torch.minimum(_squared_distances(x.to(dtype), points.to(dtype)), closest.unsqueeze(-1)).double()
+    return (distances if sample_weight is None else distances * sample_weight.double().unsqueeze(-1)).sum(0)
+
+
+def kmeans_update(closest: Tensor, x: Tensor, point: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+    """See `latentcore.ops.kmeans_update`."""
+    dtype = sum_dtype(x.dtype)
+    closest.copy_(torch.minimum(closest, _squared_distances(x.to(dtype), point.to(dtype))[:, 0]))
+    weighted = closest.double() if sample_weight is None else closest.double() * sample_weight.double()
+    return weighted.sum(0, keepdim=True)
 
 
 def _step(x: Tensor, weight: Tensor, centers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
