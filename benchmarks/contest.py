@@ -17,6 +17,7 @@ OURS = "latentcore"
 _ROUND_SECONDS = 0.02
 _PAUSE = 0.1
 _LONG = 0.5
+_MINUTES = 20.0
 _MOST_ROUNDS = 11
 _FEWEST_ROUNDS = 3
 
@@ -71,8 +72,8 @@ def run(case: Case, benchmark: BenchmarkFixture) -> dict[str, Any]:
     pytest-benchmark times our rounds; the others take their turns in the set-up of each of them.
     """
     _check_agreement(case)
-    calls = {name: _calls_in_a_round(contestant) for name, contestant in case.contestants.items()}
-    rounds = {name: _rounds(case, calls[name], contestant) for name, contestant in case.contestants.items()}
+    plans = {name: _plan(case, contestant) for name, contestant in case.contestants.items()}
+    calls, rounds = ({name: plan[i] for name, plan in plans.items()} for i in range(2))
     times: dict[str, list[float]] = {name: [] for name in case.contestants}
 
     def turn(name: str) -> None:
@@ -87,7 +88,7 @@ def run(case: Case, benchmark: BenchmarkFixture) -> dict[str, Any]:
         _settle(case.contestants[OURS], times[OURS])
 
     pedantic: Callable[..., Any] = benchmark.pedantic  # untyped
-    pedantic(functools.partial(turn, OURS), setup=others, rounds=_MOST_ROUNDS)
+    pedantic(functools.partial(turn, OURS), setup=others, rounds=max(rounds.values()))
     row = _row(case, {name: statistics.median(values) for name, values in times.items()})
     benchmark.extra_info.update(row)
     return row
@@ -134,14 +135,14 @@ def _settle(contestant: Callable[[], Any], times: list[float]) -> None:
         contestant()
 
 
-def _calls_in_a_round(contestant: Callable[[], Any]) -> int:
-    contestant()
-    return max(1, int(_ROUND_SECONDS / _seconds(contestant, 1)))
-
-
-def _rounds(case: Case, calls: int, contestant: Callable[[], Any]) -> int:
-    fitting = int(case.seconds / (calls * _seconds(contestant, 1)))
-    return min(max(fitting, _FEWEST_ROUNDS), _MOST_ROUNDS)
+def _plan(case: Case, contestant: Callable[[], Any]) -> tuple[int, int]:
+    """Calls in a round, and rounds; one round of one call is enough of what takes minutes."""
+    once = _seconds(contestant, 1)
+    if once < _LONG:
+        once = _seconds(contestant, 1)
+    calls = max(1, int(_ROUND_SECONDS / once))
+    fewest = 1 if once > _MINUTES else _FEWEST_ROUNDS
+    return calls, min(max(int(case.seconds / (calls * once)), fewest), _MOST_ROUNDS)
 
 
 def _seconds(function: Callable[[], Any], calls: int) -> float:
