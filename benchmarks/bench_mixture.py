@@ -123,26 +123,26 @@ def test_predict_proba(timed, N, D, K, at_least, goal):
     )
 
 
+def fits(x, result, **options):
+    """Whole fits from k-means on: what `result` takes of the mixture."""
+    estimators = {"latentcore": latentcore.GaussianMixture}
+    if mixture:
+        estimators["scikit-learn"] = mixture.GaussianMixture
+    array = x.numpy()
+    return {name: lambda e=e: result(e(random_state=0, **options).fit(array)) for name, e in estimators.items()}
+
+
 FITS = [(1_000_000, 2, 3, 20, 50), (1_000_000, 16, 32, 12, 25)]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("N", "D", "K", "at_least", "goal"), FITS)
 def test_fit(timed, N, D, K, at_least, goal):
-    """The whole fit: k-means, then 20 iterations."""
     x, _ = blobs(N, D, K)
-    array, options = x.numpy(), {"max_iter": 20, "tol": 0.0, "random_state": 0}
-
-    def fit(estimator):
-        return lambda: np.asarray(estimator(n_components=K, **options).fit(array).lower_bound_)
-
-    contestants = {"latentcore": fit(latentcore.GaussianMixture)}
-    if mixture:
-        contestants["scikit-learn"] = fit(mixture.GaussianMixture)
     timed(
         operator="fit, 20 iterations",
         shape=shape_of(N, D, K, "full"),
-        contestants=contestants,
+        contestants=fits(x, lambda m: np.asarray(m.lower_bound_), n_components=K, max_iter=20, tol=0.0),
         against=("scikit-learn",),
         tolerance=1e-2,  # float32 draws may lead to another maximum
         bytes=21 * x.nbytes,
@@ -157,18 +157,10 @@ def test_initialisation(timed):
     """K-means alone: the mixture before its first iteration."""
     N, D, K = 1_000_000, 16, 32
     x, _ = blobs(N, D, K)
-    array = x.numpy()
-
-    def start_of(estimator):
-        return lambda: np.sort(estimator(n_components=K, max_iter=0, random_state=0).fit(array).weights_)
-
-    contestants = {"latentcore": start_of(latentcore.GaussianMixture)}
-    if mixture:
-        contestants["scikit-learn"] = start_of(mixture.GaussianMixture)
     timed(
         operator="fit, 0 iterations",
         shape=shape_of(N, D, K, "full"),
-        contestants=contestants,
+        contestants=fits(x, lambda m: np.sort(m.weights_), n_components=K, max_iter=0),
         against=("scikit-learn",),
         tolerance=0.2,  # float32 draws may lead to other clusters
         bytes=x.nbytes,

@@ -63,15 +63,27 @@ struct KmeansArguments {
   }
 };
 
-// The arguments of an update of `closest`, which is written where it lies.
-inline KmeansArguments one_point(const Tensor& closest, const Tensor& x, const Tensor& point,
-                                 const std::optional<Tensor>& sample_weight) {
+// A back end's potentials of points; where `out` is not null, it gets the lesser distances.
+using PotentialsOf = Tensor (*)(const KmeansArguments& given, const Tensor& closest, const Tensor* out);
+
+template <PotentialsOf potentials_of>
+Tensor kmeans_potentials(const Tensor& x, const Tensor& points, const Tensor& closest,
+                         const std::optional<Tensor>& sample_weight) {
+  check_dim(points, 2, "points");
+  const KmeansArguments given(x, points, sample_weight);
+  return potentials_of(given, given.checked_closest(closest), nullptr);
+}
+
+// `closest` is written where it lies.
+template <PotentialsOf potentials_of>
+Tensor kmeans_update(const Tensor& closest, const Tensor& x, const Tensor& point,
+                     const std::optional<Tensor>& sample_weight) {
   check_dim(point, 2, "point");
   check_size(point, 0, 1, "point");
   const KmeansArguments given(x, point, sample_weight);
   given.checked_closest(closest);
   STD_TORCH_CHECK(closest.is_contiguous(), "closest: expected a contiguous tensor");
-  return given;
+  return potentials_of(given, closest, &closest);
 }
 
 // labels, inertia, counts and shifts of a step, to be filled

@@ -72,7 +72,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> kmeans_step(const Tensor& x_, const T
   return {labels, inertia, counts, shifts};
 }
 
-// The potentials of points; `out` may be null.
 Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const Tensor* out) {
   const auto [R, N, K, D] = given.sizes;
   const Tensor potentials = torch::stable::new_empty(given.x, {K}, ScalarType::Double);
@@ -92,25 +91,12 @@ Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const 
   return potentials;
 }
 
-Tensor kmeans_potentials(const Tensor& x, const Tensor& points, const Tensor& closest,
-                         const std::optional<Tensor>& sample_weight) {
-  check_dim(points, 2, "points");
-  const KmeansArguments given(x, points, sample_weight);
-  return potentials_of(given, given.checked_closest(closest), nullptr);
-}
-
-Tensor kmeans_update(const Tensor& closest, const Tensor& x, const Tensor& point,
-                     const std::optional<Tensor>& sample_weight) {
-  const KmeansArguments given = one_point(closest, x, point, sample_weight);
-  return potentials_of(given, closest, &closest);
-}
-
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(latentcore, CPU, m) {
   m.impl("kmeans_step", TORCH_BOX(&kmeans_step));
-  m.impl("kmeans_potentials", TORCH_BOX(&kmeans_potentials));
-  m.impl("kmeans_update", TORCH_BOX(&kmeans_update));
+  m.impl("kmeans_potentials", TORCH_BOX(&kmeans_potentials<&potentials_of>));
+  m.impl("kmeans_update", TORCH_BOX(&kmeans_update<&potentials_of>));
 }
 
 }  // namespace latentcore

@@ -185,7 +185,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// out[i] = the sum over the rows of column i of each of several tables (rows, columns).
+// out: for each of several tables (rows, columns) the sums of its columns.
 template <class To>
 __global__ void __launch_bounds__(kThreads)
     kmeans_total_kernel(int64_t rows, int64_t columns, const double* table, To* out) {
@@ -233,7 +233,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> kmeans_step(const Tensor& x_, const T
   return result;
 }
 
-// The potentials of points; `out` may be null.
 Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const Tensor* out) {
   const auto [R, N, K, D] = given.sizes;
   const DeviceGuard guard(given.x.get_device_index());
@@ -254,25 +253,12 @@ Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const 
   return potentials;
 }
 
-Tensor kmeans_potentials(const Tensor& x, const Tensor& points, const Tensor& closest,
-                         const std::optional<Tensor>& sample_weight) {
-  check_dim(points, 2, "points");
-  const KmeansArguments given(x, points, sample_weight);
-  return potentials_of(given, given.checked_closest(closest), nullptr);
-}
-
-Tensor kmeans_update(const Tensor& closest, const Tensor& x, const Tensor& point,
-                     const std::optional<Tensor>& sample_weight) {
-  const KmeansArguments given = one_point(closest, x, point, sample_weight);
-  return potentials_of(given, closest, &closest);
-}
-
 }  // namespace
 
 LATENTCORE_CUDA_OPERATORS(m) {
   m.impl("kmeans_step", TORCH_BOX(&kmeans_step));
-  m.impl("kmeans_potentials", TORCH_BOX(&kmeans_potentials));
-  m.impl("kmeans_update", TORCH_BOX(&kmeans_update));
+  m.impl("kmeans_potentials", TORCH_BOX(&kmeans_potentials<&potentials_of>));
+  m.impl("kmeans_update", TORCH_BOX(&kmeans_update<&potentials_of>));
 }
 
 }  // namespace latentcore

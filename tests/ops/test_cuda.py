@@ -177,3 +177,23 @@ def test_a_cuda_graph_replays_with_a_new_seed():
     expected_z, expected_kl = ops.reparameterize_kl(mu, logvar, seed=7)
     assert torch.equal(z, expected_z)
     assert torch.equal(kl, expected_kl)
+
+
+@on_a_card
+def test_mixtures_in_a_cuda_graph():
+    x, weights = torch.randn(3000, 2, device="cuda"), torch.full((3,), 1 / 3, device="cuda")
+    means, factors = torch.randn(3, 2, device="cuda"), torch.eye(2, device="cuda").repeat(3, 1, 1)
+
+    def work():
+        statistics = ops.gmm_statistics(x, weights, means, factors)
+        return [*statistics, *ops.gmm_m_step(statistics, means), *ops.gmm_e_step(x, weights, means, factors)]
+
+    work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = work()
+    x.mul_(1.5)
+    graph.replay()
+    for replayed, expected in zip(found, work(), strict=True):
+        assert torch.equal(replayed, expected)
