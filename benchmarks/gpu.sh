@@ -14,7 +14,7 @@ LATENTCORE_CUDA=on "$python" -m pip install --no-build-isolation --no-deps --qui
 export LATENTCORE_CUDA_HOST=off
 failed=0
 "$python" -m pytest -q -p no:cacheprovider -W default tests/ops/test_cuda.py \
-    tests/train/test_gradients.py >"$out/tests.log" 2>&1 || failed=1
+    tests/train/test_gradients.py tests/mixture/test_cuda.py >"$out/tests.log" 2>&1 || failed=1
 tail -n 15 "$out/tests.log"
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do

@@ -79,11 +79,9 @@ def test_soft_decoding(blobs):
     assert np.mean(predicted == np.array([4, 1, 8])[groups]) > 0.95
 
 
-def test_labels_do_not_move_the_mixture_and_go_with_the_next_fit(blobs):
+def test_labels_go_with_the_next_fit(blobs):
     X, groups = blobs
     mixture = GaussianMixture(4, random_state=0).fit(X, labels=few_labels(groups))
-    without = GaussianMixture(4, random_state=0).fit(X)
-    assert np.array_equal(mixture.means_, without.means_)
     assert not hasattr(mixture.fit(X), "classes_")
 
 
@@ -100,7 +98,7 @@ def test_sample_weights_count_labels_so_many_times(blobs):
     ("labels", "error", "message"),
     [
         (np.zeros(3, int), ValueError, r"labels: expected shape \(600,\), got \(3,\)"),
-        (np.full(600, -1), ValueError, "labels: expected class numbers .* at least one known, got -1"),
+        (np.full(600, -1), ValueError, "labels: expected class numbers .* at least one known, got none but -1"),
         (np.full(600, -2), ValueError, "labels: expected class numbers"),
         (np.zeros(600), TypeError, "labels: expected integers, got float64"),
         (torch.zeros(600), TypeError, "labels: expected integers, got torch.float32"),
@@ -122,8 +120,9 @@ def test_recipes_work_in_the_units_of_the_samples(blobs, recipe, kind):
     assert isinstance(predicted, type(kind(X)))
     assert isinstance(mixture.means_, type(kind(X)))
     assert np.mean(np.asarray(predicted) == np.array([4, 1, 8])[groups]) > 0.95
-    # a density in these units: the likelihood that the fit ended with, one step before its last
-    assert mixture.score(kind(X)) == pytest.approx(mixture.lower_bound_, abs=1e-3)
+    # a density in these units: the likelihood that the fit ended with, one step before its last, and that of fifteen
+    # labels where there were some
+    assert mixture.score(kind(X)) == pytest.approx(mixture.lower_bound_, abs=1e-2)
     means = np.asarray(mixture.weights_) @ np.asarray(mixture.means_)
     np.testing.assert_allclose(means, X.mean(0), rtol=1e-6)
     precisions = np.asarray(mixture.precisions_cholesky_) @ np.asarray(mixture.precisions_cholesky_).swapaxes(1, 2)

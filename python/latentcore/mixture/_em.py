@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore.mixture._batch import Complete
 from latentcore.mixture._priors import Priors
-from latentcore.ops import gmm_e_step, gmm_m_step, gmm_statistics
+from latentcore.mixture._source import Source
+from latentcore.ops import gmm_m_step
 from latentcore.reference import MixtureParameters, MixtureStatistics, precisions_cholesky_of
-from latentcore.reference.em import Operators, Step, iterate, step_of
+from latentcore.reference.em import Step, iterate
 
-# shapes: (N, D) samples, K components, (..., K) parameters with the restarts in front
+# shapes: K components, (..., K) parameters with the restarts in front
 
 MStep = Callable[..., MixtureParameters]
-_SEARCHED = 2**16  # samples among which a place for a dead component is looked for
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,13 @@ def pick(parameters: MixtureParameters, index: Tensor | slice | int | None) -> M
     return MixtureParameters(*(value[index] for value in parameters))
 
 
-def best_of_restarts(
-    x: Tensor,
-    start: MixtureParameters,
-    options: Options,
-    sample_weight: Tensor | None = None,
-    previous: float = -math.inf,
-) -> Fit:
+def best_of_restarts(source: Source, start: MixtureParameters, options: Options, previous: float = -math.inf) -> Fit:
     """Run EM from every start (leading dimension) and return the fit with the greatest likelihood.
 
     A restart stops when its mean log-likelihood changes by less than `tol`. `previous`: mean log-likelihood before the
     first iteration, where a fit is continued.
     """
-    em = _EM(x, sample_weight, options)
+    em = _EM(source, options)
     fits = [em.finished(fit, previous) for fit in em.run(start, options.max_iter, previous)]
     best = max(fits, key=lambda fit: fit.lower_bound)
     return em.reseeded(best) if options.reseed else best
@@ -84,14 +79,13 @@ def best_of_restarts(
 class _EM:
     """Iterations on the samples of one fit."""
 
-    def __init__(self, x: Tensor, sample_weight: Tensor | None, options: Options) -> None:
-        self.x, self.sample_weight, self.options = x, sample_weight, options
-        self.total = float(len(x) if sample_weight is None else sample_weight.double().sum())
+    def __init__(self, source: Source, options: Options) -> None:
+        self.source, self.options = source, options
 
     def run(self, start: MixtureParameters, count: int, previous: float) -> list[Fit]:
         """At most `count` iterations of every restart. One that cannot go on stops where it is."""
         options, restarts = self.options, len(start.weights)
-        step = self._step(restarts, options.m_step)
+        step = self._step(options.m_step)
         look = _printer(options.verbose_interval) if options.verbose_interval else None
         found = iterate(step, start, max_iter=count, tol=options.tol, previous=previous, look=look)
         counts, converged = found.n_iter.tolist(), found.converged.tolist()
@@ -114,33 +108,29 @@ class _EM:
         return Fit(parameters, bounds, converged)
 
     def _mended_step(self, parameters: MixtureParameters) -> tuple[MixtureParameters, float]:
-        step = self._step(1, partial(m_step, estimate=self.options.m_step))
-        found, bound = step(pick(parameters, None), torch.zeros(1, dtype=torch.int64, device=self.x.device))
+        step = self._step(partial(m_step, estimate=self.options.m_step))
+        found, bound = step(pick(parameters, None), torch.zeros(1, dtype=torch.int64, device=parameters.means.device))
         if not bool(bound.isfinite()):
             _checks.fail_value("X", "samples that the mixture reaches", "a log-likelihood that is not finite; scale X")
         return pick(found, 0), float(bound)
 
-    def _step(self, restarts: int, m_step: MStep) -> Step:
-        """An iteration of some restarts; with priors, the bound is the mean logarithm of the posterior density."""
-        options = self.options
-        weight = None if self.sample_weight is None else self.sample_weight.expand(restarts, -1)
-        operators = Operators(gmm_statistics, m_step)
-        x = self.x.expand(restarts, *self.x.shape)
-        step = step_of(x, weight, options.covariance_type, options.reg_covar, operators)
-        priors = options.priors
-        if priors is None:
-            return step
+    def _step(self, m_step: MStep) -> Step:
+        """An iteration of restarts; with priors, the bound is the mean logarithm of the posterior density."""
+        source, options, priors = self.source, self.options, self.options.priors
 
-        def with_prior(parameters: MixtureParameters, which: Tensor) -> tuple[MixtureParameters, Tensor]:
-            found, bound = step(parameters, which)
-            return found, bound + priors.log_density(parameters) / self.total
+        def step(parameters: MixtureParameters, _: Tensor) -> tuple[MixtureParameters, Tensor]:
+            statistics = source.statistics(parameters, options.covariance_type)
+            means = parameters.means.to(source.dtype)  # as the moments are centred
+            found = m_step(statistics, means, options.covariance_type, reg_covar=options.reg_covar)
+            bound = statistics.log_likelihood.double() / source.total
+            return found, bound if priors is None else bound + priors.log_density(parameters) / source.total
 
-        return with_prior
+        return step
 
     def reseeded(self, fit: Fit) -> Fit:
         """The fit as it goes on with other places for components of less than a sample, while that is better."""
         while len(fit.lower_bounds) < self.options.max_iter:
-            dead = fit.parameters.weights * self.total < 1
+            dead = fit.parameters.weights * self.source.total < 1
             if not bool(dead.any()) or bool(dead.all()):
                 break
             start = pick(self._moved(fit.parameters, dead), None)
@@ -153,13 +143,10 @@ class _EM:
 
     def _moved(self, parameters: MixtureParameters, dead: Tensor) -> MixtureParameters:
         """The dead components on the samples that the others explain worst, as wide as the others are on average."""
-        x = self.x[:: -(-len(self.x) // _SEARCHED)]
         weights, means, covariances, factors = (value.clone() for value in parameters)
-        likelihood = gmm_e_step(
-            x, weights.to(x.dtype), means.to(x.dtype), factors.to(x.dtype), self.options.covariance_type
-        )[0]
-        worst = likelihood.topk(int(dead.sum()), largest=False).indices
-        means[dead] = x[worst].double()
+        some = self.source.some
+        likelihood = Complete(some.x).e_step(parameters, self.options.covariance_type)[0]
+        means[dead] = some.foremost(-likelihood, int(dead.sum())).x.double()
         if self.options.covariance_type != "tied":
             covariances[dead] = covariances[~dead].mean(0)
             factors = precisions_cholesky_of(covariances, self.options.covariance_type)

@@ -1,5 +1,6 @@
 """Where EM starts: scikit-learn's four ways to draw responsibilities, and parameters that the user gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,11 @@ from torch import Tensor
 
 from latentcore import _checks
 from latentcore.mixture import _arrays, _kmeans
+from latentcore.mixture._batch import Complete
 from latentcore.mixture._em import Options, m_step
-from latentcore.ops import gmm_m_step, gmm_statistics
+from latentcore.mixture._shard import Shard
+from latentcore.mixture.clamped import class_shards
+from latentcore.ops import gmm_m_step
 from latentcore.reference import MixtureParameters, MixtureStatistics, centred_moments, covariance_shape, covariances_of
 
 
@@ -23,9 +27,9 @@ class Given:
     precisions: Tensor | None
 
     @classmethod
-    def checked(cls, estimator: Any, device: torch.device) -> "Given":
+    def checked(cls, estimator: Any, n_components: int, device: torch.device) -> "Given":
         """`weights_init`, `means_init` and `precisions_init` of the estimator, checked."""
-        K, D = estimator.n_components, estimator.n_features_in_
+        K, D = n_components, estimator.n_features_in_
         precisions_shape = covariance_shape(K, D, estimator.covariance_type)
         given = cls(
             _given("weights_init", estimator.weights_init, (K,), device),
@@ -74,22 +78,29 @@ def _symmetric(matrices: Tensor) -> bool:
 
 
 def starts(
-    x: Tensor,
-    sample_weight: Tensor | None,
+    shard: Shard,
     given: Given,
-    n_components: int,
+    n_components: int | Sequence[int],
     init_params: str,
     n_init: int,
     options: Options,
     random: np.random.RandomState,
 ) -> MixtureParameters:
-    """The parameters before the first iteration of every restart, which is the dimension in front."""
+    """The parameters before the first iteration of every restart, which is the dimension in front.
+
+    Several numbers of components are those of the classes: each class starts from samples near its labelled ones.
+    """
     weights, means, precisions = given.weights, given.means, given.precisions
     kind = options.covariance_type
     if weights is not None and means is not None and precisions is not None:
         estimated = MixtureParameters(weights, means, *_from_precisions(precisions, kind))
         return MixtureParameters(*(value.expand(n_init, *value.shape) for value in estimated))
-    statistics, centres = _statistics(x, sample_weight, n_components, init_params, n_init, kind, random)
+    if isinstance(n_components, int):
+        statistics, centres = _statistics(shard, n_components, init_params, n_init, kind, random)
+    else:
+        parts = zip(class_shards(shard, len(n_components)), n_components, strict=True)
+        found = [_statistics(part, count, init_params, n_init, kind, random) for part, count in parts]
+        statistics, centres = _joined([part for part, _ in found], kind), torch.cat([means for _, means in found], 1)
     if precisions is None:
         estimated = m_step(statistics, centres, kind, reg_covar=options.reg_covar, estimate=options.m_step)
     else:  # the estimated covariances are not used: they may be singular
@@ -101,8 +112,7 @@ def starts(
 
 
 def _statistics(
-    x: Tensor,
-    sample_weight: Tensor | None,
+    shard: Shard,
     n_components: int,
     init_params: str,
     n_init: int,
@@ -111,70 +121,65 @@ def _statistics(
 ) -> tuple[MixtureStatistics, Tensor]:
     """Statistics of every restart, and the means about which they are centred; scikit-learn's draws."""
     if init_params == "kmeans":
-        seeds = torch.stack([_kmeans.seed(x, sample_weight, n_components, random) for _ in range(n_init)])
-        centres, inertia = _kmeans.cluster(x, sample_weight, x[seeds])
-        return _hard_statistics(x, sample_weight, centres, inertia, covariance_type), centres
+        seeds = torch.stack([_kmeans.seed(shard, n_components, random) for _ in range(n_init)])
+        centres, inertia = _kmeans.cluster(shard, seeds)
+        return _hard_statistics(shard, centres, inertia, covariance_type), centres
     draw = _random if init_params == "random" else _seeds
-    parts = [draw(x, sample_weight, n_components, init_params, random) for _ in range(n_init)]
+    parts = [draw(shard, n_components, init_params, random) for _ in range(n_init)]
     found = [_soft_statistics(*part, covariance_type) for part in parts]
     statistics = MixtureStatistics(*map(torch.stack, zip(*(part for part, _ in found), strict=True)))
     return statistics, torch.stack([means for _, means in found])
 
 
-def _hard_statistics(
-    x: Tensor, sample_weight: Tensor | None, centres: Tensor, inertia: Tensor, covariance_type: str
-) -> MixtureStatistics:
+def _joined(parts: Sequence[MixtureStatistics], covariance_type: str) -> MixtureStatistics:
+    """The statistics of one mixture that has the components of several."""
+    log_likelihood, n_k, first, second = zip(*parts, strict=True)
+    joined = sum(second) if covariance_type == "tied" else torch.cat(second, 1)
+    return MixtureStatistics(sum(log_likelihood), torch.cat(n_k, 1), torch.cat(first, 1), joined)
+
+
+def _hard_statistics(shard: Shard, centres: Tensor, inertia: Tensor, covariance_type: str) -> MixtureStatistics:
     """Statistics of samples that belong to their nearest centre: an E-step whose variance is next to nothing."""
     restarts, K, D = centres.shape
-    total = float(len(x) if sample_weight is None else sample_weight.double().sum())
-    spread = (inertia / (total * D)).sqrt().to(x.dtype)
+    spread = (inertia / (shard.total * D)).sqrt()
     precision = torch.where(spread > 0, 1e9 / spread, 1e9)
     shape = covariance_shape(K, D, covariance_type)
-    unit = x.new_ones(shape)
+    unit = torch.ones(shape, dtype=torch.float64, device=centres.device)
     if covariance_type in ("full", "tied"):
-        unit = torch.eye(D, dtype=x.dtype, device=x.device).expand(shape)
-    return gmm_statistics(
-        x.expand(restarts, *x.shape),
-        x.new_full((restarts, K), 1 / K),
-        centres,
-        precision.view(-1, *[1] * len(shape)) * unit,
-        covariance_type,
-        sample_weight=None if sample_weight is None else sample_weight.expand(restarts, -1),
-    )
+        unit = torch.eye(D, dtype=torch.float64, device=centres.device).expand(shape)
+    factors = precision.view(-1, *[1] * len(shape)) * unit
+    # only means and factors count for an E-step
+    start = MixtureParameters(torch.full((restarts, K), 1 / K).to(factors), centres, factors, factors)
+    return MixtureStatistics(*shard.group.sum(Complete(shard.x, shard.weight).statistics(start, covariance_type)))
 
 
-def _random(
-    x: Tensor, sample_weight: Tensor | None, n_components: int, _: str, random: np.random.RandomState
-) -> tuple[Tensor, Tensor]:
+def _random(shard: Shard, n_components: int, _: str, random: np.random.RandomState) -> tuple[Shard, Tensor]:
     """The samples and their responsibilities (N, K), times the sample weights."""
-    resp = random.uniform(size=(len(x), n_components))
-    resp /= resp.sum(axis=1, keepdims=True)
-    drawn = torch.from_numpy(resp).to(x.device)
-    return x, drawn if sample_weight is None else drawn.mul_(sample_weight.unsqueeze(-1))
+    resp = shard.uniforms(n_components, random)
+    resp /= resp.sum(1, keepdim=True)
+    return shard, resp if shard.weight is None else resp.mul_(shard.weight.unsqueeze(-1))
 
 
-def _seeds(
-    x: Tensor, sample_weight: Tensor | None, n_components: int, init_params: str, random: np.random.RandomState
-) -> tuple[Tensor, Tensor]:
+def _seeds(shard: Shard, n_components: int, init_params: str, random: np.random.RandomState) -> tuple[Shard, Tensor]:
     """K samples, each responsible for a component, times its weight."""
     if init_params == "k-means++":
-        seeds = _kmeans.seed(x, sample_weight, n_components, random)
+        seeds = _kmeans.seed(shard, n_components, random)
     else:
-        weight = None if sample_weight is None else sample_weight.double().cpu().numpy()
-        probabilities = None if weight is None else weight / weight.sum()
-        drawn = random.choice(len(x), size=n_components, replace=False, p=probabilities)
-        seeds = torch.from_numpy(drawn).to(x.device)
-    weights = x.new_ones(n_components) if sample_weight is None else sample_weight[seeds]
-    return x[seeds], torch.diag(weights.double())
+        mine, places = shard.draw(n_components, random, weighted=True)
+        seeds = shard.x.new_zeros(n_components, shard.x.shape[1])
+        seeds[torch.from_numpy(mine).to(seeds.device)] = shard.x[torch.from_numpy(places).to(seeds.device)]
+        seeds = shard.sum(seeds)
+    return Shard(seeds), torch.eye(n_components, dtype=torch.float64, device=seeds.device)
 
 
-def _soft_statistics(x: Tensor, resp: Tensor, covariance_type: str) -> tuple[MixtureStatistics, Tensor]:
+def _soft_statistics(shard: Shard, resp: Tensor, covariance_type: str) -> tuple[MixtureStatistics, Tensor]:
     """Statistics of given responsibilities, and the means about which they are centred."""
-    x, n_k = x.double(), resp.sum(0)
+    x, n_k = shard.x.double(), shard.sum(resp.sum(0))
+    count = shard.sum(torch.tensor(float(len(x)), dtype=torch.float64, device=x.device))
     # a component that got no sample starts at the mean of all
-    share = torch.where(n_k > 0, resp / n_k.clamp_min(1e-300), 1 / len(x))
-    centres = share.mT @ x
-    first, second = centred_moments(x, resp, centres, covariance_type)
+    share = torch.where(n_k > 0, resp / n_k.clamp_min(1e-300), 1 / count)
+    centres = shard.sum(share.mT @ x)
+    first, second = shard.group.sum(centred_moments(x, resp, centres, covariance_type))
     return MixtureStatistics(n_k.sum(), n_k, first, second), centres
 
 

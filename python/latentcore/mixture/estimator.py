@@ -1,35 +1,27 @@
 """Gaussian mixture with scikit-learn's interface on `latentcore.ops`, and decoding from few labels."""
 
-import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from latentcore import _checks
 from latentcore.mixture import _arrays
-from latentcore.mixture._em import Fit, Options, best_of_restarts, pick
-from latentcore.mixture._initialise import Given, starts
-from latentcore.mixture._priors import Priors
-from latentcore.mixture._sampling import draw
-from latentcore.mixture.labels import check_labels, decode_from_labels
-from latentcore.ops import gmm_e_step, gmm_responsibilities
-from latentcore.reference import MixtureParameters, covariance_shape
+from latentcore.mixture._fitting import Found, fit_mixture
+from latentcore.mixture._predictions import FITTED, Predictions
+from latentcore.mixture.stepwise import step
+from latentcore.reference import MixtureParameters
 
 # shapes: X (N, D) samples, K components, C classes
 
-_FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
-
-class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     r"""Gaussian mixture fitted with expectation maximisation, a drop-in for `sklearn.mixture.GaussianMixture`.
 
     .. math::
@@ -41,8 +33,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
     negative variance. Samples may be arrays (answers are NumPy arrays) or tensors (answers are tensors on the same
     device); float32 stays float32. Everything with a trailing underscore is what `fit` found.
 
-    With ``labels`` of a few samples, `fit` also learns which class each component stands for, and `predict_label`
-    decodes softly, :math:`p(c \mid x) = \sum_k p(k \mid x) \, p(c \mid k)`; the labels do not move the mixture.
+    With ``labels`` of a few samples, `fit` also learns which class each component stands for, holds these samples to
+    the components of their class, and `predict_label` decodes softly,
+    :math:`p(c \mid x) = \sum_k p(k \mid x) \, p(c \mid k)`.
 
     Args:
         n_components: K, >= 1.
@@ -71,6 +64,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         covariance_prior: Scale of that prior: (D, D), (D,) for "diag", a number for "spherical". ``None``: no prior.
         reseed: Whether a component that ends with less than one sample is put on the sample that the mixture explains
             worst, as long as that gives a better fit.
+        missing: "error", or "marginalize": NaN is a missing value, and each sample is judged by the values it has.
+        n_components_per_class: With ``labels``: how many components each class has (a number, or one for every class
+            in ascending order); ``n_components`` is then 1 or their sum. ``None``: the labels show which class each
+            component belongs to.
+        learning_decay: Of `partial_fit`, how fast old batches are forgotten, in (0.5, 1]; 1 never forgets.
+        learning_offset: Of `partial_fit`, >= 1; the greater, the less the first batches count.
         label_propagation: How far labels travel between overlapping components, in [0, 1); see
             `latentcore.mixture.component_label_probabilities`.
 
@@ -85,6 +84,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         lower_bound_: Its last mean log-likelihood, nats.
         lower_bounds_: The mean log-likelihood at every iteration.
         n_features_in_: D.
+        n_samples_seen_: Number of samples, or the sum of their weights.
         classes_: (C,) class numbers that occur in ``labels``; only after a fit with labels.
         component_label_proba_: (K, C), p(class | component); likewise.
 
@@ -123,6 +123,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         "degrees_of_freedom_prior": [Interval(Real, 0.0, None, closed="neither"), None],
         "covariance_prior": ["array-like", Tensor, Real, None],
         "reseed": ["boolean"],
+        "missing": [StrOptions({"error", "marginalize"})],
+        "n_components_per_class": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "learning_decay": [Interval(Real, 0.5, 1.0, closed="right")],
+        "learning_offset": [Interval(Real, 1.0, None, closed="left")],
         "label_propagation": [Interval(Real, 0.0, 1.0, closed="left")],
     }
 
@@ -148,6 +152,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         degrees_of_freedom_prior: float | None = None,
         covariance_prior: Any = None,
         reseed: bool = False,
+        missing: str = "error",
+        n_components_per_class: Any = None,
+        learning_decay: float = 0.7,
+        learning_offset: float = 2.0,
         label_propagation: float = 0.9,
     ) -> None:
         self.n_components = n_components
@@ -169,125 +177,72 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.degrees_of_freedom_prior = degrees_of_freedom_prior
         self.covariance_prior = covariance_prior
         self.reseed = reseed
+        self.missing = missing
+        self.n_components_per_class = n_components_per_class
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
         self.label_propagation = label_propagation
 
-    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> "GaussianMixture":
-        """Fit the mixture to X (N, D); `y` is ignored.
+    def fit(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None, group: Any = None
+    ) -> "GaussianMixture":
+        """Fit the mixture to X; `y` is ignored.
 
-        `sample_weight`: (N,), counts a sample so many times. `labels`: (N,) class numbers >= 0, -1 where unknown.
+        Args:
+            X: (N, D) array or tensor; or samples that are read in pieces, as often as needed: an HDF5 data set, a
+                NumPy memory map, an iterable or a function that returns an iterator of (n, D) pieces (an iterator
+                itself is read once and kept in a temporary file).
+            y: Ignored.
+            sample_weight: Counts a sample so many times. (N,), >= 0.
+            labels: Class numbers >= 0, -1 where unknown. (N,).
+            group: A group of `torch.distributed`: X is this process's share of the samples, and all processes find
+                the same mixture.
         """
         self._validate_params()
-        before = dict(self.__dict__)
-        try:
-            return self._fit(X, sample_weight, labels)
-        except BaseException:  # a fitted mixture stays as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
-    def _fit(self, X: Any, sample_weight: Any, labels: Any) -> "GaussianMixture":
-        x = _arrays.samples(self, X, reset=True)
-        if len(x) < self.n_components:
-            _checks.fail_value("X", f"at least n_components = {self.n_components} samples", len(x))
-        weight = _arrays.weights(sample_weight, x)
-        known = None if labels is None else check_labels(labels, len(x), x.device)
-        self._store(self._best_fit(x, weight), X, x.dtype)
-        if known is not None:
-            self._learn_labels(x, known, weight, X)
+        with self._unharmed():
+            found = fit_mixture(self, X, sample_weight, labels, group)
+            self._store(found, X)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Any:
         """`fit`, then `predict` on the same samples."""
         return self.fit(X, y, sample_weight=sample_weight, labels=labels).predict(X)
 
-    def predict(self, X: Any) -> Any:
-        """The most probable component of each sample, (N,) int64."""
-        return _arrays.like(self._e_step(X)[1].argmax(1), X)
+    def partial_fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "GaussianMixture":
+        """Learn from a batch X (N, D), as one of many; `y` is ignored.
 
-    def predict_proba(self, X: Any) -> Any:
-        """The responsibilities p(k | x), (N, K)."""
-        return _arrays.like(self._responsibilities(X), X)
+        The first batch gives the start and needs at least K samples, unless the mixture is fitted already. See
+        `latentcore.mixture.stepwise` for the formula.
+        """
+        self._validate_params()
+        with self._unharmed():
+            step(self, X, sample_weight)
+        return self
 
-    def predict_label(self, X: Any) -> Any:
-        """The most probable class of each sample, (N,), for a mixture fitted with labels."""
-        best = self._label_proba(X).argmax(1)
-        return _arrays.like(_arrays.tensor(self.classes_, best.device, torch.int64)[best], X)
+    @contextmanager
+    def _unharmed(self) -> Iterator[None]:
+        """A fitted mixture stays as it was where fitting it again fails."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
-    def predict_label_proba(self, X: Any) -> Any:
-        """The class probabilities p(c | x), (N, C), columns in the order of `classes_`."""
-        return _arrays.like(self._label_proba(X), X)
-
-    def score_samples(self, X: Any) -> Any:
-        """The log-likelihood of each sample, (N,), nats."""
-        return _arrays.like(self._e_step(X)[0], X)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """The mean log-likelihood of the samples, nats; `y` is ignored."""
-        return float(self._e_step(X)[0].double().mean())
-
-    def aic(self, X: Any) -> float:
-        """Akaike's information criterion; the lower, the better."""
-        return -2 * self.score(X) * len(X) + 2 * self._n_parameters()
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion; the lower, the better."""
-        return -2 * self.score(X) * len(X) + self._n_parameters() * math.log(len(X))
-
-    def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
-        """Draw samples, (n_samples, D), component after component, and their components, (n_samples,)."""
-        check_is_fitted(self)
-        _checks.integer("n_samples", n_samples, 1, 2**63 - 1)
-        x, component = draw(self._parameters(), self.covariance_type, n_samples, check_random_state(self.random_state))
-        return _arrays.like(x.to(_arrays.dtype_of(self.means_)), self.means_), _arrays.like(component, self.means_)
-
-    def _best_fit(self, x: Tensor, weight: Tensor | None) -> Fit:
-        options = Options(
-            self.covariance_type,
-            float(self.reg_covar),
-            float(self.tol),
-            self.max_iter,
-            self.verbose_interval if self.verbose else 0,
-            Priors.checked(self, x.device),
-            self.reseed,
-        )
-        given = Given.checked(self, x.device)
-        if self.warm_start and hasattr(self, "converged_"):
-            return best_of_restarts(x, self._warm_start(x), options, weight, self.lower_bound_)
-        random = check_random_state(self.random_state)
-        part, part_weight = self._initial_samples(x, weight, random)
-        begin = starts(part, part_weight, given, self.n_components, self.init_params, self.n_init, options, random)
-        fit = best_of_restarts(part, begin, options, part_weight)
-        if part is x:
-            return fit
-        return best_of_restarts(x, pick(fit.parameters, None), options, weight)
-
-    def _initial_samples(
-        self, x: Tensor, weight: Tensor | None, random: np.random.RandomState
-    ) -> tuple[Tensor, Tensor | None]:
-        if self.init_size is None or self.init_size >= len(x):
-            return x, weight
-        if self.init_size < self.n_components:
-            _checks.fail_value("init_size", f"at least n_components = {self.n_components}", self.init_size)
-        drawn = torch.from_numpy(random.choice(len(x), self.init_size, replace=False)).to(x.device)
-        return x[drawn], None if weight is None else weight[drawn]
-
-    def _warm_start(self, x: Tensor) -> MixtureParameters:
-        parameters = self._parameters(x.device)
-        K, D = self.n_components, x.shape[1]
-        _checks.shape("means_", parameters.means, (K, D))
-        _checks.shape(
-            "precisions_cholesky_", parameters.precisions_cholesky, covariance_shape(K, D, self.covariance_type)
-        )
-        return pick(parameters, None)
-
-    def _store(self, fit: Fit, X: Any, dtype: torch.dtype) -> None:
-        self._set_parameters(fit.parameters, X, dtype)
+    def _store(self, found: Found, X: Any) -> None:
+        fit = found.fit
+        self._set_parameters(fit.parameters, X, found.dtype)
         self.converged_ = fit.converged
         self.n_iter_ = len(fit.lower_bounds)
         self.lower_bound_ = fit.lower_bound
         self.lower_bounds_ = fit.lower_bounds
-        for name in ("classes_", "component_label_proba_"):
+        self.n_samples_seen_ = found.samples
+        for name in ("classes_", "component_label_proba_", "_running"):
             self.__dict__.pop(name, None)
+        if found.classes is not None and found.table is not None:
+            self.classes_ = _arrays.like(found.classes, X)
+            self.component_label_proba_ = _arrays.like(found.table.to(found.dtype), X)
         if not fit.converged and self.max_iter > 0:
             warnings.warn(
                 f"the best restart did not converge in {self.max_iter} iterations: increase max_iter or tol, start "
@@ -298,45 +253,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def _set_parameters(self, parameters: MixtureParameters, X: Any, dtype: torch.dtype) -> None:
         """Publish the parameters with a dtype, as tensors where X is one."""
-        for name, value in zip(_FITTED, parameters, strict=True):
+        for name, value in zip(FITTED, parameters, strict=True):
             setattr(self, name, _arrays.like(value.to(dtype), X))
         factors = parameters.precisions_cholesky
         triangular = self.covariance_type in ("full", "tied")
         precisions = factors @ factors.mT if triangular else factors.square()
         self.precisions_ = _arrays.like(precisions.to(dtype), X)
 
-    def _learn_labels(self, x: Tensor, labels: Tensor, weight: Tensor | None, X: Any) -> None:
-        resp = self._responsibilities(x)
-        classes, table = decode_from_labels(
-            resp, labels, sample_weight=weight, propagation=float(self.label_propagation)
-        )
-        self.classes_ = _arrays.like(classes, X)
-        self.component_label_proba_ = _arrays.like(table.to(x.dtype), X)
-
-    def _parameters(self, device: torch.device | None = None, dtype: torch.dtype = torch.float64) -> MixtureParameters:
-        check_is_fitted(self)
-        return MixtureParameters(*(_arrays.tensor(getattr(self, name), device, dtype) for name in _FITTED))
-
-    def _e_step(self, X: Any) -> tuple[Tensor, Tensor]:
-        return gmm_e_step(*self._with_parameters(X), self.covariance_type)
-
-    def _responsibilities(self, X: Any) -> Tensor:
-        return gmm_responsibilities(*self._with_parameters(X), self.covariance_type)
-
-    def _with_parameters(self, X: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The samples, and the parameters as the operators take them, on the samples' device."""
-        check_is_fitted(self)
-        x = _arrays.samples(self, X, reset=False)
-        weights, means, _, factors = self._parameters(x.device, x.dtype)
-        return x, weights, means, factors
-
-    def _label_proba(self, X: Any) -> Tensor:
-        check_is_fitted(self, "component_label_proba_", msg="fit the mixture with labels before predicting labels")
-        resp = self._responsibilities(X)
-        return resp @ _arrays.tensor(self.component_label_proba_, resp.device, resp.dtype)
-
-    def _n_parameters(self) -> int:
-        """The number of free parameters."""
-        K, D = self.means_.shape
-        of_covariances = {"full": K * D * (D + 1) // 2, "tied": D * (D + 1) // 2, "diag": K * D, "spherical": K}
-        return int(of_covariances[self.covariance_type] + K * D + K - 1)
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "marginalize"
+        return tags

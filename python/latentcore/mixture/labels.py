@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore.mixture._source import Source
+from latentcore.reference import MixtureParameters
 
 # shapes: N samples of which L are labelled, K components, C classes
 
@@ -68,7 +70,12 @@ def component_label_probabilities(
     check_propagation("propagation", propagation)
     counts = torch.zeros(K, n_classes, dtype=torch.float64, device=labelled_resp.device)
     counts.index_add_(1, labels, labelled_resp.double().mT)
-    identity = torch.eye(K, dtype=torch.float64, device=counts.device)
+    return _class_probabilities(counts, overlap, propagation)
+
+
+def _class_probabilities(counts: Tensor, overlap: Tensor, propagation: float) -> Tensor:
+    """The formula above, from the counts Y (K, C)."""
+    identity = torch.eye(len(counts), dtype=torch.float64, device=counts.device)
     spread = torch.linalg.solve(identity - propagation * _normalise_rows(overlap.double()), counts)
     # the solution is a sum of products of numbers >= 0; rounding may leave it just below
     return _normalise_rows(counts + (1 - propagation) * spread.clamp_min(0) + _FLOOR)
@@ -83,7 +90,7 @@ def check_propagation(name: str, value: object) -> None:
 
 
 def check_labels(labels: Any, n_samples: int, device: torch.device) -> Tensor:
-    """(N,) int64 class numbers >= 0, -1 where unknown, at least one of them known."""
+    """(N,) int64 class numbers >= 0, -1 where unknown."""
     if not isinstance(labels, Tensor):
         labels = np.asarray(labels)
         if labels.dtype.kind not in "iu":
@@ -92,31 +99,41 @@ def check_labels(labels: Any, n_samples: int, device: torch.device) -> Tensor:
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         _checks.fail_type("labels", "integers", str(labels.dtype))
     _checks.shape("labels", labels, (n_samples,))
-    labels = labels.to(device, torch.int64)
-    if int(labels.min()) < -1 or int(labels.max()) < 0:
-        _checks.fail_value(
-            "labels",
-            "class numbers >= 0, -1 where unknown, at least one known",
-            f"{int(labels.min())} ... {int(labels.max())}",
-        )
-    checked: Tensor = labels
+    checked: Tensor = labels.to(device, torch.int64)
+    if bool((checked < -1).any()):
+        _checks.fail_value("labels", "class numbers >= 0, -1 where unknown", int(checked.min()))
     return checked
 
 
-def decode_from_labels(
-    resp: Tensor, labels: Tensor, *, sample_weight: Tensor | None = None, propagation: float = 0.9
-) -> tuple[Tensor, Tensor]:
-    """The classes that occur, (C,), and `component_label_probabilities` from all (N, K) responsibilities.
+def classes_of(source: Source) -> Tensor:
+    """The classes that occur in any process, in ascending order, (C,)."""
+    own = [shard.labels[shard.labels >= 0].unique() for shard in source.shards() if shard.labels is not None]
+    classes: Tensor = source.group.gather(torch.cat(own)).unique()
+    if not len(classes):
+        _checks.fail_value("labels", "class numbers >= 0, at least one known", "none but -1")
+    return classes
 
-    `labels` are `check_labels`'; a sample weight counts a sample, labelled or not, so many times.
+
+def decode_from_labels(
+    source: Source, parameters: MixtureParameters, covariance_type: str, n_classes: int, *, propagation: float
+) -> Tensor:
+    """`component_label_probabilities` from all samples of a source, as a mixture without regard to labels sees them.
+
+    A sample weight counts a sample, labelled or not, so many times.
     """
-    weighted = resp if sample_weight is None else resp * sample_weight[:, None]
-    known = labels >= 0
-    classes, indices = labels[known].unique(return_inverse=True)
-    table = component_label_probabilities(
-        weighted[known], indices, resp.mT @ weighted, len(classes), propagation=propagation
-    )
-    return classes, table
+    K = len(parameters.weights)
+    counts = torch.zeros(K, n_classes, dtype=torch.float64, device=parameters.weights.device)
+    overlap = torch.zeros(K, K, dtype=torch.float64, device=counts.device)
+    for shard in source.shards():
+        assert shard.labels is not None
+        batch = source.preparation.plain(shard.x, shard.weight)
+        resp = batch.responsibilities(parameters, covariance_type)
+        weighted = resp if shard.weight is None else resp * shard.weight[:, None]
+        overlap += resp.mT @ weighted
+        known = shard.labels >= 0
+        counts.index_add_(1, shard.labels[known], weighted[known].double().mT)
+    counts, overlap = source.group.sum([counts, overlap])
+    return _class_probabilities(counts, overlap, propagation)
 
 
 def _normalise_rows(matrix: Tensor) -> Tensor:

@@ -1,0 +1,62 @@
+"""Samples of many mixtures, and their weights, as tensors; a complaint names the first mixture it is about."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentcore import _checks
+from latentcore.mixture import _arrays
+
+# shapes: B mixtures, (B, N, D) samples, (B, N) weights
+
+
+def checked(X: Any, sample_weight: Any) -> tuple[Tensor, Tensor | None]:
+    """Contiguous float32 or float64 samples and their weights; arrays share memory where they can.
+
+    Samples of weight 0 may be anything, all others are finite.
+    """
+    x = _tensor("X", X)
+    if x.dim() != 3 or 0 in x.shape:
+        _checks.fail_value("X", "shape (B, N, D) with B, N and D >= 1", tuple(x.shape))
+    x = _arrays.floating(x)
+    finite, weight = x.isfinite().all(-1), None
+    if sample_weight is not None:
+        weight = _tensor("sample_weight", sample_weight).to(x.device, x.dtype)
+        _checks.shape("sample_weight", weight, tuple(x.shape[:2]))
+        fine = (weight.isfinite() & (weight >= 0)).all(1) & (weight > 0).any(1)
+        _check_each("sample_weight", fine, "finite numbers >= 0, not all zero", "others")
+        finite |= weight == 0
+    _check_each("X", finite.all(1), "finite numbers", "NaN or infinity")
+    return x.contiguous(), None if weight is None else weight.contiguous()
+
+
+def check_counts(x: Tensor, weight: Tensor | None, n_components: int) -> None:
+    """Every mixture has at least K samples that count."""
+    if weight is None:
+        if x.shape[1] < n_components:
+            _checks.fail_value("X", f"at least n_components = {n_components} samples of each mixture", x.shape[1])
+        return
+    counts = (weight > 0).sum(1)
+    expected = f"at least n_components = {n_components} samples of weight > 0"
+    _check_each("sample_weight", counts >= n_components, expected, "fewer")
+
+
+def _tensor(name: str, values: Any) -> Tensor:
+    if isinstance(values, Tensor):
+        if values.is_complex():
+            _checks.fail_type(name, "real numbers", str(values.dtype))
+        return values.detach()
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        _checks.fail_type(name, "real numbers", str(array.dtype))
+    narrow = array.dtype in (np.float32, np.float16)
+    # writeable, as torch wants them to be
+    return torch.from_numpy(np.require(array, np.float32 if narrow else np.float64, ["C", "W"]))
+
+
+def _check_each(name: str, holds: Tensor, expected: str, got: str) -> None:
+    """Something, (B,), holds for every mixture."""
+    if not bool(holds.all()):
+        _checks.fail_value(name, expected, f"{got} in mixture {int((~holds).int().argmax())}")

@@ -1,0 +1,184 @@
+"""A fit from the estimator's parameters and the user's samples to the mixture that is found."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from torch import Tensor
+
+from latentcore import _checks
+from latentcore.mixture import _arrays
+from latentcore.mixture._em import Fit, Options, best_of_restarts, pick
+from latentcore.mixture._initialise import Given, starts
+from latentcore.mixture._priors import Priors
+from latentcore.mixture._shard import Shard, picked
+from latentcore.mixture._source import Preparation, Resident, Source, without_gaps
+from latentcore.mixture._stream import is_stream, open_stream
+from latentcore.mixture.clamped import class_table, components_of_classes
+from latentcore.mixture.distributed import Group, group_of
+from latentcore.mixture.labels import check_labels, classes_of, decode_from_labels
+from latentcore.mixture.streaming import DEFAULT_START, Bar, Streamed, survey
+from latentcore.reference import MixtureParameters, covariance_shape
+
+# shapes: (N, D) samples of this process, K components, C classes
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a fit found.
+
+    Attributes:
+        fit: The mixture.
+        dtype: Of the samples.
+        samples: How many there were; the sum of their weights.
+        classes: The class numbers, (C,), where there were labels.
+        table: p(class | component), (K, C), likewise.
+    """
+
+    fit: Fit
+    dtype: torch.dtype
+    samples: float
+    classes: Tensor | None = None
+    table: Tensor | None = None
+
+
+def options_of(estimator: Any, device: torch.device) -> Options:
+    """What EM needs to know of an estimator with `n_features_in_`."""
+    return Options(
+        estimator.covariance_type,
+        float(estimator.reg_covar),
+        float(estimator.tol),
+        estimator.max_iter,
+        estimator.verbose_interval if estimator.verbose else 0,
+        Priors.checked(estimator, device),
+        estimator.reseed,
+    )
+
+
+def fit_mixture(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: Any) -> Found:
+    """Fit the mixture that an estimator describes; the estimator learns the number of features only."""
+    processes = group_of(group)
+    random = processes.random(check_random_state(estimator.random_state))
+    with Bar() if estimator.verbose and is_stream(X) else nullcontext() as bar:
+        with processes.agreeing():
+            source: Source
+            if is_stream(X):
+                source = _streamed(estimator, X, sample_weight, labels, processes, random, bar)
+            else:
+                source = _resident(estimator, X, sample_weight, labels, processes)
+        processes.same("X: the number of features", estimator.n_features_in_)
+        return _Fitting(estimator, source, random).run(labelled=labels is not None)
+
+
+def _resident(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: Group) -> Resident:
+    missing = estimator.missing == "marginalize"
+    x = _arrays.samples(estimator, X, reset=True, missing=missing)
+    known = None if labels is None else check_labels(labels, len(x), x.device)
+    return Resident(Shard(x, _arrays.weights(sample_weight, len(x), x), known, group), Preparation(missing))
+
+
+def _streamed(
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    labels: Any,
+    group: Group,
+    random: np.random.RandomState,
+    bar: Bar | None,
+) -> Streamed:
+    missing, stream = estimator.missing == "marginalize", open_stream(X)
+    size = max(estimator.init_size or DEFAULT_START, estimator.n_components)
+    count, x, rows = survey(stream, missing=missing, size=size, random=random)
+    _arrays.check_features(estimator, x.shape[1], reset=True)
+    weight = _arrays.weights(sample_weight, count, x)
+    known = None if labels is None else check_labels(labels, count, x.device)
+    places = torch.from_numpy(rows).to(x.device)
+    drawn = Shard(x, picked(weight, places), picked(known, places), group)
+    return Streamed(stream, count, drawn, weight, known, Preparation(missing), bar)
+
+
+def checked_starts(
+    estimator: Any, shard: Shard, n_components: int | Sequence[int], options: Options, random: np.random.RandomState
+) -> MixtureParameters:
+    """Where the restarts of an estimator begin; several numbers of components are those of the classes."""
+    K = n_components if isinstance(n_components, int) else sum(n_components)
+    given = Given.checked(estimator, K, shard.x.device)
+    if shard.count < K:
+        _checks.fail_value("X", f"at least n_components = {K} samples", shard.count)
+    filled = without_gaps(shard, estimator.missing == "marginalize")
+    return starts(filled, given, n_components, estimator.init_params, estimator.n_init, options, random)
+
+
+class _Fitting:
+    """One fit of an estimator to a source."""
+
+    def __init__(self, estimator: Any, source: Source, random: np.random.RandomState) -> None:
+        self.estimator, self.source, self.random = estimator, source, random
+        self.device = source.device
+        self.options = options_of(estimator, self.device)
+
+    def run(self, *, labelled: bool) -> Found:
+        """The mixture, and how it is read where there are labels."""
+        if labelled:
+            return self._with_labels()
+        if self.estimator.n_components_per_class is not None:
+            _checks.fail_value("labels", "class numbers beside n_components_per_class", None)
+        return self._found(self._best_fit(self.estimator.n_components))
+
+    def _with_labels(self) -> Found:
+        classes = classes_of(self.source)
+        self.source = self.source.indexed(classes)
+        if self.estimator.n_components_per_class is not None:
+            counts = self._components_of_classes(len(classes))
+            table = class_table(counts, self.device)
+            self.source = self.source.prepared(replace(self.source.preparation, table=table))
+            return self._found(self._best_fit(counts), classes, table)
+        # the components find their places alone, then their classes, then the labelled samples are held to these
+        free = self._best_fit(self.estimator.n_components).parameters
+        table = self._decoded(free, len(classes))
+        self.source = self.source.prepared(replace(self.source.preparation, table=table))
+        fit = best_of_restarts(self.source, pick(free, None), self.options)
+        return self._found(fit, classes, self._decoded(fit.parameters, len(classes)))
+
+    def _found(self, fit: Fit, classes: Tensor | None = None, table: Tensor | None = None) -> Found:
+        return Found(fit, self.source.dtype, self.source.total, classes, table)
+
+    def _components_of_classes(self, n_classes: int) -> list[int]:
+        counts = components_of_classes(self.estimator.n_components_per_class, n_classes)
+        if self.estimator.n_components not in (1, sum(counts)):
+            expected = f"1 or {sum(counts)}, the components of {n_classes} classes"
+            _checks.fail_value("n_components", expected, self.estimator.n_components)
+        return counts
+
+    def _decoded(self, parameters: MixtureParameters, n_classes: int) -> Tensor:
+        propagation = float(self.estimator.label_propagation)
+        return decode_from_labels(
+            self.source, parameters, self.options.covariance_type, n_classes, propagation=propagation
+        )
+
+    def _best_fit(self, n_components: int | Sequence[int]) -> Fit:
+        """The best of the restarts; several numbers of components are those of the classes."""
+        estimator, source, options = self.estimator, self.source, self.options
+        K = n_components if isinstance(n_components, int) else sum(n_components)
+        if estimator.warm_start and hasattr(estimator, "converged_"):
+            return best_of_restarts(source, self._warm_start(K), options, estimator.lower_bound_)
+        if estimator.init_size is not None and estimator.init_size < K:
+            _checks.fail_value("init_size", f"at least n_components = {K}", estimator.init_size)
+        part, whole = source.start(estimator.init_size, self.random)
+        begin = checked_starts(estimator, part, n_components, options, self.random)
+        if whole:
+            return best_of_restarts(source, begin, options)
+        fit = best_of_restarts(Resident(part, source.preparation), begin, options)
+        return best_of_restarts(source, pick(fit.parameters, None), options)
+
+    def _warm_start(self, n_components: int) -> MixtureParameters:
+        parameters = self.estimator._parameters(self.device)
+        K, D = n_components, self.estimator.n_features_in_
+        _checks.shape("means_", parameters.means, (K, D))
+        shape = covariance_shape(K, D, self.options.covariance_type)
+        _checks.shape("precisions_cholesky_", parameters.precisions_cholesky, shape)
+        return pick(parameters, None)

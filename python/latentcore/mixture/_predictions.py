@@ -1,0 +1,167 @@
+"""What a fitted mixture says of samples."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from latentcore import _checks
+from latentcore.mixture import _arrays
+from latentcore.mixture._batch import Complete
+from latentcore.mixture._sampling import draw
+from latentcore.mixture._source import Preparation
+from latentcore.mixture._stream import is_stream, open_stream
+from latentcore.mixture.missing import Incomplete
+from latentcore.mixture.streaming import checked_pieces
+from latentcore.reference import MixtureParameters
+
+# shapes: X (N, D) samples, K components, C classes
+
+FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_")
+"""The attributes that are a mixture's parameters, in the order of `MixtureParameters`."""
+
+_PIECE = 2**16  # samples
+
+Ready = Complete | Incomplete
+Answer = Callable[[Ready, MixtureParameters], Tensor]
+
+
+class Predictions:
+    """The methods of a mixture that is fitted.
+
+    X may be all that `fit` takes. Answers for arrays and streams are NumPy arrays; for tensors, and for streams on a
+    GPU, tensors.
+    """
+
+    covariance_type: str
+    missing: str
+    random_state: Any
+    means_: Any
+    classes_: Any
+    component_label_proba_: Any
+
+    def predict(self, X: Any) -> Any:
+        """The most probable component of each sample, (N,) int64."""
+        return self._answers(X, lambda batch, theta: batch.e_step(theta, self.covariance_type)[1].argmax(1))
+
+    def predict_proba(self, X: Any) -> Any:
+        """The responsibilities p(k | x), (N, K)."""
+        return self._answers(X, self._responsibilities)
+
+    def predict_label(self, X: Any) -> Any:
+        """The most probable class of each sample, (N,), for a mixture fitted with labels."""
+
+        def best(batch: Ready, parameters: MixtureParameters) -> Tensor:
+            places = self._label_proba(batch, parameters).argmax(1)
+            return _arrays.tensor(self.classes_, places.device, torch.int64)[places]
+
+        return self._answers(X, best, labels=True)
+
+    def predict_label_proba(self, X: Any) -> Any:
+        """The class probabilities p(c | x), (N, C), columns in the order of `classes_`."""
+        return self._answers(X, self._label_proba, labels=True)
+
+    def score_samples(self, X: Any) -> Any:
+        """The log-likelihood of each sample, (N,), nats; of the values that are there, where some are missing."""
+        return self._answers(X, lambda batch, theta: batch.e_step(theta, self.covariance_type)[0])
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """The mean log-likelihood of the samples, nats; `y` is ignored. `sample_weight`: (N,), as in `fit`."""
+        log_likelihood, samples = self._sums(X, sample_weight, _log_likelihood)
+        return log_likelihood / samples
+
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
+        """Akaike's information criterion; the lower, the better."""
+        return -2 * self._sums(X, sample_weight, _log_likelihood)[0] + 2 * self._n_parameters()
+
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
+        """Bayesian information criterion; the lower, the better."""
+        log_likelihood, samples = self._sums(X, sample_weight, _log_likelihood)
+        return -2 * log_likelihood + self._n_parameters() * math.log(samples)
+
+    def icl(self, X: Any, sample_weight: Any = None) -> float:
+        r"""Integrated completed likelihood: BIC :math:`- 2 \sum_{nk} r_{nk} \log r_{nk}`; the lower, the better.
+
+        Beside the parameters it counts how uncertain the samples' components are (Biernacki, Celeux and Govaert 2000).
+        """
+        completed, samples = self._sums(X, sample_weight, _completed_log_likelihood)
+        return -2 * completed + self._n_parameters() * math.log(samples)
+
+    def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
+        """Draw samples, (n_samples, D), component after component, and their components, (n_samples,)."""
+        check_is_fitted(self)
+        _checks.integer("n_samples", n_samples, 1, 2**63 - 1)
+        x, component = draw(self._parameters(), self.covariance_type, n_samples, check_random_state(self.random_state))
+        return _arrays.like(x.to(_arrays.dtype_of(self.means_)), self.means_), _arrays.like(component, self.means_)
+
+    def _responsibilities(self, batch: Ready, parameters: MixtureParameters) -> Tensor:
+        return batch.responsibilities(parameters, self.covariance_type)
+
+    def _label_proba(self, batch: Ready, parameters: MixtureParameters) -> Tensor:
+        resp = self._responsibilities(batch, parameters)
+        return resp @ _arrays.tensor(self.component_label_proba_, resp.device, resp.dtype)
+
+    def _answers(self, X: Any, answer: Answer, *, labels: bool = False) -> Any:
+        """The answer to every sample, in the kind of X."""
+        check_is_fitted(self)
+        if labels:
+            check_is_fitted(self, "component_label_proba_", msg="fit the mixture with labels before predicting labels")
+        found = [answer(self._prepared(x), self._parameters(x.device)) for x in self._pieces(X)]
+        return _arrays.like(found[0] if len(found) == 1 else torch.cat(found), X)
+
+    def _sums(self, X: Any, sample_weight: Any, of: Callable[[Tensor, Tensor], Tensor]) -> tuple[float, float]:
+        """The weighted sum over the samples of what `of` makes of `gmm_e_step`'s results, and the sum of weights."""
+        check_is_fitted(self)
+        sums, done = torch.zeros(2, dtype=torch.float64), 0
+        for x in self._pieces(X):
+            values = of(*self._prepared(x).e_step(self._parameters(x.device), self.covariance_type)).double()
+            done += len(x)
+            weight = _arrays.weights_of_piece(sample_weight, done - len(x), x)
+            sums += torch.stack((torch.where(weight > 0, values * weight, 0).sum(), weight.sum())).cpu()
+        _arrays.weights(sample_weight, done, sums)
+        total, samples = sums.tolist()
+        return total, samples
+
+    def _pieces(self, X: Any) -> Iterator[Tensor]:
+        """The samples, checked, as one piece or as a stream's pieces."""
+        missing = self.missing == "marginalize"
+        if not is_stream(X):
+            # so that nothing but the answer has size N x K
+            yield from _arrays.samples(self, X, reset=False, missing=missing).split(_PIECE)
+            return
+        done = 0
+        for x in checked_pieces(open_stream(X)):
+            _arrays.check_features(self, x.shape[1], reset=False)
+            _arrays.check_values(x, missing=missing, first=done)
+            done += len(x)
+            yield x
+        if not done:
+            _checks.fail_value("X", "at least one sample", "an empty stream")
+
+    def _prepared(self, x: Tensor) -> Ready:
+        return Preparation(self.missing == "marginalize").plain(x, None)
+
+    def _parameters(self, device: torch.device | None = None) -> MixtureParameters:
+        """The mixture's parameters in float64."""
+        check_is_fitted(self)
+        return MixtureParameters(*(_arrays.tensor(getattr(self, name), device) for name in FITTED))
+
+    def _n_parameters(self) -> int:
+        """The number of free parameters."""
+        K, D = self.means_.shape
+        of_covariances = {"full": K * D * (D + 1) // 2, "tied": D * (D + 1) // 2, "diag": K * D, "spherical": K}
+        return int(of_covariances[self.covariance_type] + K * D + K - 1)
+
+
+def _log_likelihood(log_prob_norm: Tensor, _: Tensor) -> Tensor:
+    return log_prob_norm
+
+
+def _completed_log_likelihood(log_prob_norm: Tensor, log_resp: Tensor) -> Tensor:
+    resp = log_resp.exp().double()
+    completed: Tensor = log_prob_norm + torch.special.xlogy(resp, resp).sum(1)
+    return completed

@@ -1,0 +1,167 @@
+"""Where the samples of a fit come from, and what EM asks of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentcore import _checks
+from latentcore.mixture._batch import Batch, Complete
+from latentcore.mixture._shard import Shard
+from latentcore.mixture.clamped import Clamped
+from latentcore.mixture.distributed import Group
+from latentcore.mixture.missing import Incomplete
+from latentcore.reference import MixtureParameters, MixtureStatistics
+
+# shapes: (N, D) samples of this process, K components, C classes
+
+_SEARCHED = 2**16  # samples among which a place for a dead component is looked for
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How samples are made ready for E-steps.
+
+    Attributes:
+        missing: Whether NaN is a missing value; it does not occur otherwise.
+        table: The class probabilities of the components, (K, C), to which labelled samples are held, or None.
+    """
+
+    missing: bool = False
+    table: Tensor | None = None
+
+    def plain(self, x: Tensor, weight: Tensor | None) -> Complete | Incomplete:
+        """Samples whose labels do not count."""
+        return Incomplete(x, weight) if self.missing and bool(x.isnan().any()) else Complete(x, weight)
+
+    def __call__(self, shard: Shard) -> Batch:
+        """Samples that are held to their classes where these are known."""
+        if self.table is None or shard.labels is None or not bool((shard.labels >= 0).any()):
+            return self.plain(shard.x, shard.weight)
+        return Clamped(shard.x, shard.weight, shard.labels, self.table, self.plain)
+
+
+class Source(Protocol):
+    """Samples that are read as often as EM asks for them."""
+
+    @property
+    def preparation(self) -> Preparation:
+        """How they are made ready."""
+
+    @property
+    def group(self) -> Group:
+        """The processes among which they are shared out."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the samples."""
+
+    @property
+    def device(self) -> torch.device:
+        """Of the samples."""
+
+    @property
+    def total(self) -> float:
+        """The sum of all weights."""
+
+    @property
+    def some(self) -> Shard:
+        """Not too many of the samples, without gaps."""
+
+    def prepared(self, preparation: Preparation) -> "Source":
+        """The same samples, made ready in another way."""
+
+    def indexed(self, classes: Tensor) -> "Source":
+        """The same samples, with places among the classes for class numbers."""
+
+    def start(self, size: int | None, random: np.random.RandomState) -> tuple[Shard, bool]:
+        """Samples for the start, `size` of them where it is given, and whether these are all."""
+
+    def shards(self) -> Iterator[Shard]:
+        """All samples of this process, in pieces."""
+
+    def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
+        """Of every restart, summed over all processes."""
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Samples in memory.
+
+    Attributes:
+        shard: The samples of this process.
+        preparation: How they are made ready.
+    """
+
+    shard: Shard
+    preparation: Preparation = field(default_factory=Preparation)
+
+    @property
+    def group(self) -> Group:
+        """The processes among which they are shared out."""
+        return self.shard.group
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the samples."""
+        return self.shard.x.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Of the samples."""
+        return self.shard.x.device
+
+    @cached_property
+    def total(self) -> float:
+        """The sum of all processes' weights."""
+        return float(self.shard.total)
+
+    @property
+    def some(self) -> Shard:
+        """Not too many of the samples, without gaps."""
+        step = -(-len(self.shard) // _SEARCHED)
+        return without_gaps(self.shard.take(slice(None, None, step)), self.preparation.missing)
+
+    def prepared(self, preparation: Preparation) -> "Resident":
+        """The same samples, made ready in another way."""
+        return replace(self, preparation=preparation)
+
+    def indexed(self, classes: Tensor) -> "Resident":
+        """With places among the classes for class numbers."""
+        return replace(self, shard=self.shard.indexed(classes))
+
+    def start(self, size: int | None, random: np.random.RandomState) -> tuple[Shard, bool]:
+        """All samples, or `size` of them, and whether these are all."""
+        if size is None or size >= self.shard.count:
+            return self.shard, True
+        _, places = self.shard.draw(size, random)
+        return self.shard.take(torch.from_numpy(np.sort(places)).to(self.shard.x.device)), False
+
+    def shards(self) -> Iterator[Shard]:
+        """All in one piece."""
+        yield self.shard
+
+    def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
+        """Summed over all processes."""
+        found = self._batch.statistics(parameters, covariance_type)
+        return MixtureStatistics(*self.shard.group.sum(found))
+
+    @cached_property
+    def _batch(self) -> Batch:
+        return self.preparation(self.shard)
+
+
+def without_gaps(shard: Shard, missing: bool) -> Shard:
+    """The samples with the mean of a feature where its value is missing: good enough to start from."""
+    if not missing:
+        return shard
+    gaps = shard.x.isnan()
+    sums, counts = shard.group.sum([shard.x.masked_fill(gaps, 0).double().sum(0), (~gaps).double().sum(0)])
+    if bool((counts == 0).any()):
+        empty = (counts == 0).nonzero().flatten().tolist()
+        _checks.fail_value("X", "a value in every feature", f"none in feature {empty[0]}")
+    return replace(shard, x=torch.where(gaps, (sums / counts).to(shard.x.dtype), shard.x))

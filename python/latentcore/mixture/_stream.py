@@ -1,0 +1,127 @@
+"""Reading samples in pieces, a piece ahead of the computation: HDF5 data sets, memory maps, iterables."""
+
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentcore import _checks
+
+# shapes: (n, D) a piece, (N, D) all samples
+
+_PIECE = 2**22  # bytes, about: a piece stays in the cache between its reading and its use
+
+
+class Stream(Protocol):
+    """Samples that can be read again and again."""
+
+    def pieces(self) -> Iterator[Tensor]:
+        """One pass: (n, D) pieces in order; one is valid until the next is asked for."""
+
+
+def is_stream(X: Any) -> bool:
+    """Whether X is read in pieces, and not an array that fits the memory."""
+    if isinstance(X, (h5py.Dataset, np.memmap)):
+        return True
+    if isinstance(X, Sequence | Mapping) or hasattr(X, "shape") or hasattr(X, "__array__"):
+        return False
+    return isinstance(X, Iterable) or callable(X)
+
+
+def open_stream(X: Any) -> Stream:
+    """The samples of an `is_stream`. An iterator, which can be read once only, is kept in a temporary file."""
+    if isinstance(X, Iterator):
+        X = _spooled(X)
+    if isinstance(X, (h5py.Dataset, np.memmap)):
+        return _Sliced(X)
+    return _Iterated(X if callable(X) else X.__iter__)
+
+
+@dataclass(frozen=True)
+class _Iterated:
+    """Pieces of a new iterator for every pass."""
+
+    start: Callable[[], Iterable[Any]]
+
+    def pieces(self) -> Iterator[Tensor]:
+        return _ahead(map(_tensor, iter(self.start())))
+
+
+class _Sliced:
+    """Pieces of an array on disk."""
+
+    def __init__(self, array: Any) -> None:
+        if array.ndim != 2 or array.shape[1] == 0:
+            _checks.fail_value("X", "shape (N, D) with D >= 1", array.shape)
+        if array.dtype.kind not in "fiub":
+            _checks.fail_type("X", "real numbers", array.dtype)
+        self._array = array
+        self._dtype = np.float32 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else np.float64
+        rows = max(1, _PIECE // (array.shape[1] * np.dtype(self._dtype).itemsize))
+        chunk = (getattr(array, "chunks", None) or (1,))[0]  # a chunk of HDF5's is unpacked as a whole
+        self._rows = -(-rows // chunk) * chunk
+
+    def pieces(self) -> Iterator[Tensor]:
+        return _ahead(self._read())
+
+    def _read(self) -> Iterator[Tensor]:
+        array, rows = self._array, min(self._rows, len(self._array))
+        # `_ahead` asks for a piece when the last but one is no longer needed
+        buffers = [np.empty((rows, array.shape[1]), self._dtype) for _ in range(_AHEAD)]
+        for number, begin in enumerate(range(0, len(array), max(rows, 1))):
+            part = buffers[number % _AHEAD][: len(array) - begin]
+            if isinstance(array, h5py.Dataset):
+                array.read_direct(part, np.s_[begin : begin + rows])
+            else:
+                np.copyto(part, array[begin : begin + rows], casting="same_kind")
+            yield torch.from_numpy(part)
+
+
+_AHEAD = 2  # pieces that are alive: one in use, one being read
+
+
+def _ahead(pieces: Iterator[Tensor]) -> Iterator[Tensor]:
+    """The same pieces, of which a thread reads the next one while one is in use."""
+    with ThreadPoolExecutor(1, "latentcore-reader") as reader:
+        pending = deque(reader.submit(next, pieces, None) for _ in range(_AHEAD))
+        while (piece := pending.popleft().result()) is not None:
+            yield piece
+            pending.append(reader.submit(next, pieces, None))
+
+
+def _tensor(piece: Any) -> Tensor:
+    """A piece as an iterable gives it; of a list or tuple, as data loaders give it, the first entry."""
+    if isinstance(piece, list | tuple) and piece and getattr(piece[0], "ndim", 0) == 2:
+        piece = piece[0]
+    if isinstance(piece, Tensor):
+        return piece.detach()
+    array = np.asarray(piece)
+    if array.dtype.kind not in "fiub":
+        _checks.fail_type("X", "pieces of real numbers", array.dtype)
+    return torch.from_numpy(array if array.flags.writeable and array.flags.c_contiguous else array.copy())
+
+
+def _spooled(pieces: Iterator[Any]) -> np.memmap:
+    """All that an iterator gives, in a file without a name that vanishes with its last user."""
+    shape, dtype = None, np.dtype(np.float64)
+    with tempfile.TemporaryFile() as file:
+        count = 0
+        for piece in _ahead(map(_tensor, pieces)):
+            array = piece.cpu().numpy()
+            if shape is None:
+                shape, dtype = array.shape[1:], array.dtype
+            if array.ndim != 2 or array.shape[1:] != shape:
+                _checks.fail_value("X", f"pieces of shape (n, {'D' if shape is None else shape[0]})", array.shape)
+            file.write(np.ascontiguousarray(array, dtype).data)
+            count += len(array)
+        if not count or shape is None:
+            _checks.fail_value("X", "at least one piece of at least one sample", "none")
+        file.flush()
+        return np.memmap(file, dtype, mode="r", shape=(count, *shape))

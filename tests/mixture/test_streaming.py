@@ -1,0 +1,255 @@
+"""Samples that are read in pieces: the fit is that of the same samples in memory."""
+
+import subprocess
+import sys
+import threading
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader, TensorDataset
+
+from latentcore.mixture import GaussianMixture
+from latentcore.mixture.streaming import Draw
+
+RESULTS = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_", "n_iter_")
+may_stop_early = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+class Pieces:
+    """An iterable that is no array."""
+
+    def __init__(self, X, size):
+        self.X, self.size = X, size
+
+    def __iter__(self):
+        return iter([self.X[begin : begin + self.size] for begin in range(0, len(self.X), self.size)])
+
+
+def memory_map(X, folder):
+    np.save(folder / "x.npy", X)
+    return np.load(folder / "x.npy", mmap_mode="r")
+
+
+def hdf5(X, folder, **options):
+    with h5py.File(folder / "x.h5", "w") as file:
+        file.create_dataset("x", data=X, **options)
+    return h5py.File(folder / "x.h5")["x"]
+
+
+STREAMS = {
+    "memory map": memory_map,
+    "HDF5": hdf5,
+    "HDF5, compressed": lambda X, folder: hdf5(X, folder, chunks=(130, 2), compression="lzf"),
+    "iterable": lambda X, _: Pieces(X, 77),
+    "function": lambda X, _: lambda: iter(Pieces(X, 101)),
+    "iterator": lambda X, _: iter(Pieces(X, 600)),
+    "one sample at a time": lambda X, _: Pieces(X, 1),
+    "loader": lambda X, _: DataLoader(TensorDataset(torch.from_numpy(X)), batch_size=64),
+}
+every_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS.keys())
+
+
+def assert_same(found, expected, tolerance=1e-9):
+    for name in RESULTS:
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=tolerance, atol=tolerance)
+
+
+@every_stream
+def test_a_stream_gives_the_fit_of_its_samples(blobs, tmp_path, stream):
+    options = {"n_init": 2, "random_state": 0}
+    expected = GaussianMixture(3, **options).fit(blobs[0])
+    assert_same(GaussianMixture(3, **options).fit(stream(blobs[0], tmp_path)), expected)
+
+
+@given(
+    st.integers(6, 60),
+    st.integers(1, 70),
+    st.sampled_from(["full", "tied", "diag", "spherical"]),
+    st.sampled_from([np.float32, np.float64]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**31),
+)
+@may_stop_early
+def test_any_pieces_give_the_fit(N, size, covariance_type, dtype, weighted, gaps, seed):
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(N, 3)).astype(dtype)
+    if gaps:
+        X[random.uniform(size=X.shape) < 0.2] = np.nan
+        X[0] = 0
+    weight = random.uniform(0.5, 2, N) if weighted else None
+    options = {
+        "covariance_type": covariance_type,
+        "missing": "marginalize" if gaps else "error",
+        "reg_covar": 1e-2,
+        "max_iter": 5,
+        "random_state": 0,
+    }
+    expected = GaussianMixture(2, **options).fit(X, sample_weight=weight)
+    found = GaussianMixture(2, **options).fit(Pieces(X, size), sample_weight=weight)
+    assert_same(found, expected, 1e-7 if dtype == np.float64 else 2e-2)
+
+
+@every_stream
+def test_answers_to_a_stream(blobs, tmp_path, stream):
+    X = blobs[0]
+    mixture = GaussianMixture(3, random_state=0).fit(X, labels=np.where(np.arange(600) < 9, blobs[1], -1))
+    for method in ("predict", "predict_proba", "score_samples", "predict_label", "predict_label_proba"):
+        answer = getattr(mixture, method)(stream(X, tmp_path))
+        assert isinstance(answer, np.ndarray)
+        np.testing.assert_allclose(answer, getattr(mixture, method)(X), rtol=1e-9, atol=1e-12)
+    weight = np.linspace(0, 2, 600)
+    for method in ("score", "aic", "bic", "icl"):
+        found = getattr(mixture, method)(stream(X, tmp_path), sample_weight=weight)
+        assert found == pytest.approx(getattr(mixture, method)(X, sample_weight=weight), rel=1e-9)
+
+
+def test_labels_of_a_stream(blobs):
+    X, groups = blobs
+    labels = np.where(np.arange(600) % 20 == 0, groups, -1)
+    for per_class in (None, 2):
+        options = {"n_components_per_class": per_class, "random_state": 0, "n_components": 6}
+        expected = GaussianMixture(**options).fit(X, labels=labels)
+        found = GaussianMixture(**options).fit(Pieces(X, 70), labels=labels)
+        assert_same(found, expected, 1e-7)
+        np.testing.assert_allclose(found.component_label_proba_, expected.component_label_proba_, rtol=1e-7)
+
+
+def test_a_start_from_some_of_the_samples(blobs):
+    X = np.concatenate([blobs[0]] * 20)
+    mixture = GaussianMixture(3, init_size=500, tol=1e-6, max_iter=300, random_state=0).fit(Pieces(X, 999))
+    everywhere = GaussianMixture(3, tol=1e-6, max_iter=300, random_state=0).fit(X)
+    assert mixture.lower_bound_ == pytest.approx(everywhere.lower_bound_, abs=1e-4)
+    again = GaussianMixture(3, init_size=500, tol=1e-6, max_iter=300, random_state=0).fit(Pieces(X, 999))
+    assert_same(again, mixture, 0)
+
+
+def test_every_sample_is_drawn_as_often_as_another():
+    counts = np.zeros(50)
+    for seed in range(2000):
+        draw = Draw(10, np.random.RandomState(seed))
+        for begin in range(0, 50, 7):
+            draw.add(torch.arange(50.0).unsqueeze(1)[begin : begin + 7], begin)
+        x, rows = draw.result()
+        assert x.flatten().tolist() == rows.tolist() == sorted(set(rows))
+        assert len(rows) == 10
+        counts[rows] += 1
+    # each count is binomial: 2,000 draws of probability 1/5, deviation 17.9
+    assert np.abs(counts - 400).max() < 4.5 * 17.9
+
+
+def test_whole_numbers_and_halves(tmp_path):
+    X = np.random.default_rng(0).integers(-50, 50, (200, 2))
+    expected = GaussianMixture(2, random_state=0).fit(X.astype(float))
+    assert_same(GaussianMixture(2, random_state=0).fit(hdf5(X, tmp_path)), expected)
+    halves = GaussianMixture(2, random_state=0).fit(memory_map(X.astype(np.float16), tmp_path))
+    assert halves.means_.dtype == np.float32
+    np.testing.assert_allclose(halves.means_, expected.means_, atol=1e-3)
+
+
+def test_a_piece_is_read_while_one_is_in_use(blobs):
+    readers = set()
+
+    def pieces():
+        for piece in Pieces(blobs[0], 100):
+            readers.add(threading.current_thread().name)
+            yield piece
+
+    GaussianMixture(2, random_state=0).fit(pieces)
+    assert threading.main_thread().name not in readers
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("latentcore-reader")]
+
+
+def test_a_bar_on_a_terminal_only(blobs, capsys):
+    GaussianMixture(2, verbose=1, verbose_interval=1, random_state=0).fit(Pieces(blobs[0], 50))
+    assert "pass" not in capsys.readouterr().err
+
+
+def bad(rows, value=np.nan, size=50):
+    X = np.zeros((200, 2)) + np.arange(200)[:, None]
+    X[rows] = value
+    return Pieces(X, size)
+
+
+@pytest.mark.parametrize(
+    ("stream", "error", "message"),
+    [
+        (bad(137), ValueError, "X: expected finite numbers, got NaN or infinity in sample 137"),
+        (bad(3, np.inf), ValueError, "infinity in sample 3"),
+        (lambda: iter([np.zeros((5, 2)), np.zeros((5, 3))]), ValueError, r"pieces of shape \(n, 2\), got \(5, 3\)"),
+        (lambda: iter([np.zeros(5)]), ValueError, r"pieces of shape \(n, D\), got \(5,\)"),
+        (lambda: iter([]), ValueError, "at least one sample, got an empty stream"),
+        (iter([]), ValueError, "at least one piece"),
+        (lambda: iter([np.zeros((4, 2), dtype=complex)]), TypeError, "X: expected pieces of real numbers"),
+        (lambda: iter([np.array([["a", "b"]])]), TypeError, "X: expected pieces of real numbers"),
+        (lambda: iter([np.zeros((2, 2))]), ValueError, "at least n_components = 3 samples, got 2"),
+    ],
+)
+def test_bad_streams(stream, error, message):
+    with pytest.raises(error, match=message):
+        GaussianMixture(3).fit(stream)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(ValueError, match=r"X: expected shape \(N, D\)"):
+        GaussianMixture(2).fit(hdf5(np.zeros(5), tmp_path))
+    with pytest.raises(TypeError, match="X: expected real numbers"):
+        GaussianMixture(2).fit(memory_map(np.zeros((5, 2), dtype=complex), tmp_path))
+    with pytest.raises(ValueError, match="empty stream"):
+        GaussianMixture(2).fit(hdf5(np.zeros((0, 2)), tmp_path))
+
+
+def test_a_stream_that_changes_and_one_that_fails(blobs):
+    lengths = iter([600, 500])
+
+    def shrinking():
+        return iter(Pieces(blobs[0][: next(lengths)], 100))
+
+    with pytest.raises(ValueError, match="X: expected 600 samples in every pass, got 500"):
+        GaussianMixture(2).fit(shrinking)
+
+    def broken():
+        yield blobs[0][:300]
+        raise OSError("the disk is gone")
+
+    mixture = GaussianMixture(2, random_state=0).fit(blobs[0])
+    before = mixture.means_
+    with pytest.raises(OSError, match="the disk is gone"):
+        mixture.fit(broken)
+    assert mixture.means_ is before
+
+
+@pytest.mark.parametrize("weight", [np.ones(599), np.ones(601), -np.ones(600)])
+def test_bad_weights(blobs, weight):
+    with pytest.raises(ValueError, match="sample_weight: expected"):
+        GaussianMixture(2).fit(Pieces(blobs[0], 50), sample_weight=weight)
+    with pytest.raises(ValueError, match="sample_weight: expected"):
+        GaussianMixture(2).fit(blobs[0]).score(Pieces(blobs[0], 50), sample_weight=weight)
+
+
+MEMORY = """
+import resource, sys, warnings
+import h5py, numpy as np
+from latentcore import GaussianMixture
+
+warnings.simplefilter("ignore")
+with h5py.File(sys.argv[1]) as file:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    GaussianMixture(4, max_iter=2, init_size=20_000, random_state=0).fit(file["x"])
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        samples = file.create_dataset("x", (4_000_000, 16), "f4")  # 256 MB
+        random = np.random.default_rng(0)
+        for begin in range(0, len(samples), 500_000):
+            samples[begin : begin + 500_000] = random.standard_normal((500_000, 16), dtype=np.float32)
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "x.h5")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 128
