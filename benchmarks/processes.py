@@ -26,8 +26,8 @@ from benchmarks.quality.figures import machine
 from latentcore import GaussianMixture
 from latentcore._files import replacing
 
-_FEATURES, _COMPONENTS, _SHORT, _LONG, _TURNS = 16, 8, 5, 25, 3
-_SAMPLES = (10_000, 100_000, 1_000_000)
+_FEATURES, _COMPONENTS, _SHORT, _LONG, _TURNS = 16, 8, 5, 35, 5
+_SAMPLES = (10_000, 100_000, 1_000_000, 2_000_000)
 
 
 def main() -> None:
@@ -56,7 +56,9 @@ def _launched(count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "seconds.json"
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-        subprocess.run([*launcher, __file__, str(path)], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        subprocess.run(
+            [*launcher, "-m", "benchmarks.processes", str(path)], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
         found: dict[str, float] = json.loads(path.read_text())
     return found
 

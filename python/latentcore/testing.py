@@ -1,5 +1,7 @@
 """How near is near: the one place where tests, ours and our users', take their tolerances from."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -31,3 +33,12 @@ def assert_near_in_half(actual: Tensor, in_half: Tensor, expected: Tensor) -> No
     error, allowed = relative_error(actual, expected), 2 * relative_error(in_half, expected)
     allowed += torch.finfo(actual.dtype).eps / 2
     assert error <= allowed, f"relative error {error:.3g}, allowed {allowed:.3g}"
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has had so far, in MB, as Linux counts it.
+
+    `getrusage` would count that of the process which started this one, if it was more.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -232,15 +232,16 @@ def test_bad_weights(blobs, weight):
 
 
 MEMORY = """
-import resource, sys, warnings
+import sys, warnings
 import h5py, numpy as np
 from latentcore import GaussianMixture
+from latentcore.testing import peak_memory_mb
 
 warnings.simplefilter("ignore")
 with h5py.File(sys.argv[1]) as file:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_mb()
     GaussianMixture(4, max_iter=2, init_size=20_000, random_state=0).fit(file["x"])
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(peak_memory_mb() - before)
 """
 
 

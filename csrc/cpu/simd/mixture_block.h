@@ -212,6 +212,11 @@ LATENTCORE_FUNCTION void greatest_joint(int64_t K, int64_t count, const MixtureW
   for (int64_t s = 0; s < count; ++s) work.norm[s] = finite_or_zero(work.norm[s]);
 }
 
+// Responsibilities below this become 0: their products with differences would be denormal numbers, over which
+// processors take a hundred times as long.
+template <class C>
+constexpr C kNegligible = std::numeric_limits<C>::min() / std::numeric_limits<C>::epsilon();
+
 // scale[s] = sum_k exp(joint[k][s] - norm[s]); `keep` leaves the exponentials in joint.
 template <bool keep, class C>
 LATENTCORE_FUNCTION void sum_exponentials(int64_t K, int64_t count, const MixtureWorkspace<C>& work) {
@@ -221,7 +226,7 @@ LATENTCORE_FUNCTION void sum_exponentials(int64_t K, int64_t count, const Mixtur
     for (int64_t s = 0; s < count; ++s) {
       const C value = exp_nonpositive(joint[s] - work.norm[s]);
       work.scale[s] = k == 0 ? value : work.scale[s] + value;
-      if (keep) joint[s] = value;
+      if (keep) joint[s] = value < kNegligible<C> ? C(0) : value;
     }
   }
 }

@@ -169,6 +169,9 @@ class _Fitting:
         if estimator.init_size is not None and estimator.init_size < K:
             _checks.fail_value("init_size", f"at least n_components = {K}", estimator.init_size)
         part, whole = source.start(estimator.init_size, self.random)
+        # there is nothing to try where the user gives all of the start
+        given = (estimator.weights_init, estimator.means_init, estimator.precisions_init)
+        whole = whole or all(value is not None for value in given)
         begin = checked_starts(estimator, part, n_components, options, self.random)
         if whole:
             return best_of_restarts(source, begin, options)

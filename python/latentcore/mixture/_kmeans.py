@@ -45,19 +45,18 @@ def cluster(shard: Shard, centers: Tensor) -> tuple[Tensor, Tensor]:
     tolerance = _TOLERANCE * _mean_variance(shard)
     inertia = torch.zeros(len(centers), dtype=torch.float64, device=centers.device)
     running = torch.arange(len(centers), device=centers.device)
-    before: Tensor | None = None
-    for iteration in range(1, _MOST_ITERATIONS + 1):
+    for _ in range(_MOST_ITERATIONS):
         old = centers[running]
         step = kmeans_step(shard.x, old, sample_weight=shard.weight)
         step = KMeansStep(step.labels, *shard.group.sum([value.double() for value in step[1:]]))
         new = _moved(shard, old, step)
         centers[running] = new
         inertia[running] = step.inertia
-        settled = (new - old).double().square().sum((1, 2)) <= tolerance
-        if before is not None:
-            settled |= shard.group.all((step.labels == before).all(1))
-        running, before = running[~settled], step.labels[~settled]
-        if len(running) == 0 or iteration == _MOST_ITERATIONS:
+        del step  # its labels are as large as the next ones
+        # scikit-learn also stops where no label changes: then the centres move by their rounding only
+        rounding = (torch.finfo(old.dtype).eps * old.double().abs().amax((1, 2))).square() * old[0].numel()
+        running = running[(new - old).double().square().sum((1, 2)) > tolerance + rounding]
+        if len(running) == 0:
             break
     return centers, inertia
 

@@ -1,10 +1,12 @@
 """Reading samples in pieces, a piece ahead of the computation: HDF5 data sets, memory maps, iterables."""
 
+import mmap
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import h5py
@@ -16,7 +18,8 @@ from latentcore import _checks
 
 # shapes: (n, D) a piece, (N, D) all samples
 
-_PIECE = 2**22  # bytes, about: a piece stays in the cache between its reading and its use
+# bytes of a piece: one that is copied stays in the cache until it is used, one that is mapped is worth its mapping
+_COPIED, _MAPPED = 2**23, 2**25
 
 
 class Stream(Protocol):
@@ -40,7 +43,7 @@ def open_stream(X: Any) -> Stream:
     if isinstance(X, Iterator):
         X = _spooled(X)
     if isinstance(X, (h5py.Dataset, np.memmap)):
-        return _Sliced(X)
+        return _mapped(X) or _Sliced(X)
     return _Iterated(X if callable(X) else X.__iter__)
 
 
@@ -55,7 +58,7 @@ class _Iterated:
 
 
 class _Sliced:
-    """Pieces of an array on disk."""
+    """Pieces of an array on disk, copied into memory, and converted where it is of another type."""
 
     def __init__(self, array: Any) -> None:
         if array.ndim != 2 or array.shape[1] == 0:
@@ -64,7 +67,7 @@ class _Sliced:
             _checks.fail_type("X", "real numbers", array.dtype)
         self._array = array
         self._dtype = np.float32 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else np.float64
-        rows = max(1, _PIECE // (array.shape[1] * np.dtype(self._dtype).itemsize))
+        rows = _rows(_COPIED, array.shape[1] * np.dtype(self._dtype).itemsize)
         chunk = (getattr(array, "chunks", None) or (1,))[0]  # a chunk of HDF5's is unpacked as a whole
         self._rows = -(-rows // chunk) * chunk
 
@@ -82,6 +85,61 @@ class _Sliced:
             else:
                 np.copyto(part, array[begin : begin + rows], casting="same_kind")
             yield torch.from_numpy(part)
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """Pieces of a file that holds the numbers one after the other: the computation reads the page cache itself.
+
+    Attributes:
+        path: The file.
+        offset: Where in it the numbers begin, in bytes.
+        shape: (N, D).
+        dtype: float32 or float64.
+    """
+
+    path: str
+    offset: int
+    shape: tuple[int, int]
+    dtype: np.dtype
+
+    def pieces(self) -> Iterator[Tensor]:
+        return _ahead(self._read())
+
+    def _read(self) -> Iterator[Tensor]:
+        count, features = self.shape
+        size = features * self.dtype.itemsize
+        rows = _rows(_MAPPED, size)
+        for begin in range(0, count, rows):
+            shape = (min(rows, count - begin), features)
+            # a mapping for each piece: pages that were used do not count as this process's memory any longer. "c": of
+            # read-only arrays torch warns
+            part = np.memmap(self.path, self.dtype, "c", self.offset + begin * size, shape)
+            part[:: _rows(mmap.PAGESIZE, size), 0].sum()  # from the disk, if it is not in memory yet
+            yield torch.from_numpy(part)
+
+
+def _rows(most: int, size: int) -> int:
+    """How many rows of some bytes fit so many bytes, at least one."""
+    return max(1, most // size)
+
+
+def _mapped(array: Any) -> _Mapped | None:
+    """The numbers of an array where they lie in a file, if they lie there as they are."""
+    if array.ndim != 2 or 0 in array.shape or array.dtype not in (np.float32, np.float64):
+        return None
+    if isinstance(array, h5py.Dataset):
+        # an open file may hold back what is written; other drivers and external storage are not this file
+        plain = array.file.mode == "r" and array.file.driver == "sec2" and not array.external and not array.is_virtual
+        offset = array.id.get_offset() if plain and array.chunks is None and array.file.userblock_size == 0 else None
+        return None if offset is None else _Mapped(array.file.filename, offset, array.shape, array.dtype)
+    owner = array
+    while isinstance(owner.base, np.memmap):
+        owner = owner.base
+    if not array.flags.c_contiguous or not isinstance(owner.filename, str | Path) or owner.mode == "c":
+        return None
+    offset = owner.offset + array.ctypes.data - owner.ctypes.data
+    return _Mapped(str(owner.filename), offset, array.shape, array.dtype)
 
 
 _AHEAD = 2  # pieces that are alive: one in use, one being read

@@ -25,10 +25,6 @@ class Group:
         """Each value summed over the processes."""
         return list(values)
 
-    def all(self, flags: Tensor) -> Tensor:
-        """Whether each flag is set in every process."""
-        return flags
-
     def gather(self, rows: Tensor) -> Tensor:
         """The rows of all processes, (N, ...)."""
         return rows
@@ -68,10 +64,6 @@ class ProcessGroup(Group):
         dist.all_reduce(packed, group=self._group)
         parts = packed.split([value.numel() for value in values])
         return [part.view(value.shape).to(value.dtype) for part, value in zip(parts, values, strict=True)]
-
-    def all(self, flags: Tensor) -> Tensor:
-        """Whether each flag is set in every process."""
-        return self.sum([(~flags).double()])[0] == 0
 
     def gather(self, rows: Tensor) -> Tensor:
         """The rows of all processes, in their order, each process with as many as it has."""

@@ -84,8 +84,8 @@ class Streamed:
 
     def start(self, size: int | None, random: np.random.RandomState) -> tuple[Shard, bool]:
         """The samples that the first pass drew, and whether these are all."""
-        whole = torch.tensor(len(self.drawn) == self.count, device=self.device)
-        return self.drawn, bool(self.drawn.group.all(whole))
+        left = torch.tensor(float(self.count - len(self.drawn)), device=self.device)
+        return self.drawn, bool(self.drawn.sum(left) == 0)
 
     def shards(self) -> Iterator[Shard]:
         """One pass, piece by piece."""
@@ -122,6 +122,8 @@ class Draw:
     def add(self, x: Tensor, first: int) -> None:
         """Look at a piece whose first sample has the number `first`."""
         keys = self._random.random(len(x))
+        if len(x) > self._size:
+            self._limit = min(self._limit, np.partition(keys, self._size)[self._size])
         some = np.flatnonzero(keys < self._limit)
         self._keys, self._rows = np.append(self._keys, keys[some]), np.append(self._rows, first + some)
         # indexing copies: the piece will be overwritten
