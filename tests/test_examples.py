@@ -16,10 +16,15 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_an_example_runs(script, tmp_path):
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+RUNS = [pytest.param(script, [], id=script.name) for script in SCRIPTS]
+RUNS += [pytest.param(script, TORCHRUN, id="distributed.py, torchrun") for script in SCRIPTS if "distrib" in script.name]
+
+
+@pytest.mark.parametrize(("script", "launcher"), RUNS)
+def test_an_example_runs(script, launcher, tmp_path):
     arguments = ARGUMENTS.get(script.name, [])
-    command = [sys.executable, "-W", "error", str(script), *arguments]
+    command = [sys.executable, "-W", "error", *launcher, str(script), *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -18,11 +18,12 @@ from latentcore.reference import MixtureParameters
 def few_label_mixture(
     X: Any, labels: Any, *, n_components: int = 15, n_init: int = 10, init_size: int = 4000, random_state: Any = None
 ) -> GaussianMixture:
-    """Fit more components than classes without labels, then learn from a few labels what they stand for.
+    """Fit more components than classes, learn from a few labels what they stand for, hold the labelled samples to it.
 
     On axes scaled to unit variance: ``n_init`` starts from k-means++ seeds with covariance 0.1·I and equal weights, on
-    ``init_size`` samples; EM on all samples from the best. The labels only decode, with propagation between
-    overlapping components (`component_label_probabilities`).
+    ``init_size`` samples; EM on all samples from the best. The labels then say which classes the components stand for,
+    with propagation between overlapping ones (`component_label_probabilities`), and EM goes on with the labelled
+    samples held to the components of their classes.
 
     Args:
         X: Samples. (N, D), array or tensor.
