@@ -18,7 +18,9 @@ ARGUMENTS = {
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 RUNS = [pytest.param(script, [], id=script.name) for script in SCRIPTS]
-RUNS += [pytest.param(script, TORCHRUN, id="distributed.py, torchrun") for script in SCRIPTS if "distrib" in script.name]
+RUNS += [
+    pytest.param(script, TORCHRUN, id="distributed.py, torchrun") for script in SCRIPTS if "distrib" in script.name
+]
 
 
 @pytest.mark.parametrize(("script", "launcher"), RUNS)

@@ -1,5 +1,6 @@
 """Samples that are read in pieces: the fit is that of the same samples in memory."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -164,9 +165,32 @@ def test_a_piece_is_read_while_one_is_in_use(blobs):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("latentcore-reader")]
 
 
-def test_a_bar_on_a_terminal_only(blobs, capsys):
+def test_no_bar_where_there_is_no_terminal(blobs, capsys):
     GaussianMixture(2, verbose=1, verbose_interval=1, random_state=0).fit(Pieces(blobs[0], 50))
     assert "pass" not in capsys.readouterr().err
+
+
+BAR = """
+import numpy as np
+from latentcore import GaussianMixture
+
+pieces = np.random.default_rng(0).normal(size=(20, 100, 2))
+GaussianMixture(1, verbose=1).fit(lambda: iter(pieces))
+"""
+
+
+def test_a_bar_on_a_terminal():
+    reader, terminal = os.openpty()
+    environment = {**os.environ, "TERM": "xterm"}
+    done = subprocess.run(
+        [sys.executable, "-c", BAR], stdout=subprocess.PIPE, stderr=terminal, text=True, check=True, env=environment
+    )
+    os.close(terminal)
+    shown = os.read(reader, 2**16).decode()
+    os.close(reader)
+    assert "pass 1" in shown
+    assert "/2000" in shown
+    assert "pass" not in done.stdout
 
 
 def bad(rows, value=np.nan, size=50):
@@ -254,3 +278,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "x.h5")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(done.stdout) < 128
+
+
+def test_an_iterator_is_fitted_and_predicted(blobs):
+    mixture = GaussianMixture(3, random_state=0)
+    assert np.array_equal(mixture.fit_predict(iter(Pieces(blobs[0], 70))), mixture.predict(blobs[0]))

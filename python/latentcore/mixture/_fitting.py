@@ -92,7 +92,7 @@ def _streamed(
 ) -> Streamed:
     missing, stream = estimator.missing == "marginalize", open_stream(X)
     size = max(estimator.init_size or DEFAULT_START, estimator.n_components)
-    count, x, rows = survey(stream, missing=missing, size=size, random=random)
+    count, x, rows = survey(stream, missing=missing, size=size, random=random, bar=bar)
     _arrays.check_features(estimator, x.shape[1], reset=True)
     weight = _arrays.weights(sample_weight, count, x)
     known = None if labels is None else check_labels(labels, count, x.device)

@@ -40,11 +40,15 @@ def is_stream(X: Any) -> bool:
 
 def open_stream(X: Any) -> Stream:
     """The samples of an `is_stream`. An iterator, which can be read once only, is kept in a temporary file."""
-    if isinstance(X, Iterator):
-        X = _spooled(X)
+    X = repeatable(X)
     if isinstance(X, (h5py.Dataset, np.memmap)):
         return _mapped(X) or _Sliced(X)
     return _Iterated(X if callable(X) else X.__iter__)
+
+
+def repeatable(X: Any) -> Any:
+    """X itself, but what an iterator gives in a temporary file."""
+    return _spooled(X) if isinstance(X, Iterator) else X
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,10 @@ Reference:
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Integral
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,14 +64,14 @@ class Clamped:
         return MixtureStatistics(*(sum(value.double() for value in values) for values in zip(*parts, strict=True)))
 
 
-def components_of_classes(n_components_per_class: int | Sequence[int], n_classes: int) -> list[int]:
+def components_of_classes(n_components_per_class: Any, n_classes: int) -> list[int]:
     """How many components each class has; the components stand class after class."""
-    if isinstance(n_components_per_class, Sequence):
-        counts = list(n_components_per_class)
+    if not isinstance(n_components_per_class, Integral):
+        counts: list[int] = np.asarray(n_components_per_class).tolist()
         if len(counts) != n_classes:
             _checks.fail_value("n_components_per_class", f"a number for each of {n_classes} classes", len(counts))
     else:
-        counts = [n_components_per_class] * n_classes
+        counts = [int(n_components_per_class)] * n_classes
     for count in counts:
         _checks.integer("n_components_per_class", count, 1, 2**31 - 1)
     return counts

@@ -15,6 +15,7 @@ from torch import Tensor
 from latentcore.mixture import _arrays
 from latentcore.mixture._fitting import Found, fit_mixture
 from latentcore.mixture._predictions import FITTED, Predictions
+from latentcore.mixture._stream import repeatable
 from latentcore.mixture.stepwise import step
 from latentcore.reference import MixtureParameters
 
@@ -206,6 +207,7 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
 
     def fit_predict(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Any:
         """`fit`, then `predict` on the same samples."""
+        X = repeatable(X)
         return self.fit(X, y, sample_weight=sample_weight, labels=labels).predict(X)
 
     def partial_fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "GaussianMixture":

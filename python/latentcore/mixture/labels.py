@@ -107,7 +107,8 @@ def check_labels(labels: Any, n_samples: int, device: torch.device) -> Tensor:
 
 def classes_of(source: Source) -> Tensor:
     """The classes that occur in any process, in ascending order, (C,)."""
-    own = [shard.labels[shard.labels >= 0].unique() for shard in source.shards() if shard.labels is not None]
+    with source.group.agreeing():
+        own = [shard.labels[shard.labels >= 0].unique() for shard in source.shards() if shard.labels is not None]
     classes: Tensor = source.group.gather(torch.cat(own)).unique()
     if not len(classes):
         _checks.fail_value("labels", "class numbers >= 0, at least one known", "none but -1")
@@ -124,14 +125,15 @@ def decode_from_labels(
     K = len(parameters.weights)
     counts = torch.zeros(K, n_classes, dtype=torch.float64, device=parameters.weights.device)
     overlap = torch.zeros(K, K, dtype=torch.float64, device=counts.device)
-    for shard in source.shards():
-        assert shard.labels is not None
-        batch = source.preparation.plain(shard.x, shard.weight)
-        resp = batch.responsibilities(parameters, covariance_type)
-        weighted = resp if shard.weight is None else resp * shard.weight[:, None]
-        overlap += resp.mT @ weighted
-        known = shard.labels >= 0
-        counts.index_add_(1, shard.labels[known], weighted[known].double().mT)
+    with source.group.agreeing():
+        for shard in source.shards():
+            assert shard.labels is not None
+            batch = source.preparation.plain(shard.x, shard.weight)
+            resp = batch.responsibilities(parameters, covariance_type)
+            weighted = resp if shard.weight is None else resp * shard.weight[:, None]
+            overlap += resp.mT @ weighted
+            known = shard.labels >= 0
+            counts.index_add_(1, shard.labels[known], weighted[known].double().mT)
     counts, overlap = source.group.sum([counts, overlap])
     return _class_probabilities(counts, overlap, propagation)
 

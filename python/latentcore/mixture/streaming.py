@@ -1,5 +1,6 @@
 """Samples that do not fit the memory: exact expectation maximisation in passes over a stream."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -96,18 +97,20 @@ class Streamed:
             yield Shard(x, picked(self.weight, rows), picked(self.labels, rows), self.group)
             if self.bar is not None:
                 self.bar.show(done, self.count)
+        if self.bar is not None:
+            self.bar.end_pass()
         if done != self.count:
             _checks.fail_value("X", f"{self.count} samples in every pass", done)
 
     def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
         """One pass; summed over all processes."""
-        total: list[Tensor] | None = None
-        for shard in self.shards():
-            # float64: the error of the sum does not grow with the number of pieces
-            found = [v.double() for v in self.preparation(shard).statistics(parameters, covariance_type)]
-            total = found if total is None else [a.add_(b) for a, b in zip(total, found, strict=True)]
-        assert total is not None
-        return MixtureStatistics(*self.drawn.group.sum(total))
+        total: list[Tensor] = []
+        with self.group.agreeing():
+            for shard in self.shards():
+                # float64: the error of the sum does not grow with the number of pieces
+                found = [v.double() for v in self.preparation(shard).statistics(parameters, covariance_type)]
+                total = [a.add_(b) for a, b in zip(total, found, strict=True)] if total else found
+        return MixtureStatistics(*self.group.sum(total))
 
 
 class Draw:
@@ -160,7 +163,7 @@ def checked_pieces(stream: Stream, *, like: Tensor | None = None) -> Iterator[Te
 
 
 def survey(
-    stream: Stream, *, missing: bool, size: int, random: np.random.RandomState
+    stream: Stream, *, missing: bool, size: int, random: np.random.RandomState, bar: "Bar | None" = None
 ) -> tuple[int, Tensor, np.ndarray]:
     """The first pass: the number of samples, all of them checked, and some of them with their numbers."""
     draw, done = Draw(size, random), 0
@@ -168,6 +171,10 @@ def survey(
         _arrays.check_values(x, missing=missing, first=done)
         draw.add(x, done)
         done += len(x)
+        if bar is not None:
+            bar.show(done, None)
+    if bar is not None:
+        bar.end_pass()
     if done == 0:
         _checks.fail_value("X", "at least one sample", "an empty stream")
     return done, *draw.result()
@@ -185,7 +192,13 @@ class Bar:
             TextColumn("samples"),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._bar = Progress(
+            *columns,
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # what is printed into a file stays there
+        )
         self._passes = count(1)
         self._task = self._bar.add_task("", total=None, number=next(self._passes))
 
@@ -196,8 +209,10 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, done: int, total: int) -> None:
-        """So many of the samples are read."""
+    def show(self, done: int, total: int | None) -> None:
+        """So many of the samples are read, of all, where that is known."""
         self._bar.update(self._task, completed=done, total=total)
-        if done == total:
-            self._bar.update(self._task, completed=0, number=next(self._passes))
+
+    def end_pass(self) -> None:
+        """The next pass begins."""
+        self._bar.update(self._task, completed=0, number=next(self._passes))
