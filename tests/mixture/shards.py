@@ -17,6 +17,7 @@ FITS = {
     **{start: {"init_params": start, "n_init": 3} for start in ("k-means++", "random", "random_from_data")},
     "more centres than places": {"n_components": 40, "reg_covar": 1e-2, "max_iter": 20},
     "some first": {"init_size": 120, "n_init": 3},
+    "some first, none of them here": {"init_size": 4, "random_state": 1},
     "dead components": {"n_components": 4, "means_init": [[0.0, 0, 0]] * 3 + [[1e4, 0, 0]], "reseed": True},
     "weights": {"weighted": True},
     "weights, random_from_data": {"weighted": True, "init_params": "random_from_data"},

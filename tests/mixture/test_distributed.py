@@ -37,7 +37,7 @@ def test_two_processes_find_what_one_finds(found, name):
 
 def test_one_processs_bad_samples_are_everyones_error(found):
     first, second = ({name: str(part[f"failure/{name}"]) for name in ("NaN", "features", "few")} for part in found)
-    assert "got bad ones in process 1" in first["NaN"]
+    assert "got an error in process 1" in first["NaN"]
     assert "NaN or infinity in sample 7" in second["NaN"]
     assert first["features"] == second["features"]
     assert "the number of features: expected the same number in every process, got [3, 2]" in first["features"]

@@ -27,7 +27,7 @@ def test_in_a_pipeline(X):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_in_a_grid_search_over_processes(X):
-    grid = {"n_components": [1, 3], "covariance_type": ["full", "diag"]}
+    grid = {"n_components": np.array([1, 3]), "covariance_type": ["full", "diag"]}
     search = GridSearchCV(GaussianMixture(random_state=0), grid, cv=2, n_jobs=2).fit(X, np.zeros(len(X)))
     assert search.best_params_["n_components"] == 3
     assert len(cross_val_score(GaussianMixture(3, random_state=0), X, cv=2)) == 2

@@ -118,3 +118,26 @@ def test_a_dead_component_gets_another_place(covariance_type, kind):
     assert alive.lower_bound_ > dead.lower_bound_ + 1e-3
     assert alive.n_iter_ == len(alive.lower_bounds_)
     assert alive.converged_
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("labels", ["none", "free", "per class"])
+@every_type
+def test_weights_are_repeated_rows_from_the_start_on(blobs, covariance_type, labels, gaps):
+    X, groups = blobs
+    X, times = X.copy(), np.arange(len(X)) * 7 % 4
+    if gaps:
+        X[np.random.default_rng(0).uniform(size=X.shape) < 0.2] = np.nan
+    known = np.where(np.arange(len(X)) % 9 == 0, groups, -1)
+    known[np.flatnonzero(times == 0)[0]] = 5  # a class of which no sample counts
+    options = {"covariance_type": covariance_type, "missing": "marginalize" if gaps else "error", "random_state": 0}
+    options |= {"n_components_per_class": 2} if labels == "per class" else {"n_components": 5}
+    given = {} if labels == "none" else {"labels": known}
+    weighted = GaussianMixture(**options).fit(X, sample_weight=times, **given)
+    repeats = {} if labels == "none" else {"labels": np.repeat(known, times)}
+    repeated = GaussianMixture(**options).fit(np.repeat(X, times, axis=0), **repeats)
+    for name in ("weights_", "means_", "covariances_", "lower_bounds_"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-7, atol=1e-8)
+    for criterion in ("score", "aic", "bic", "icl"):
+        found = getattr(weighted, criterion)(X, sample_weight=times)
+        assert found == pytest.approx(getattr(repeated, criterion)(np.repeat(X, times, axis=0)), rel=1e-9)

@@ -62,6 +62,21 @@ def test_it_goes_on_from_a_fit(blobs, tmp_path, covariance_type, through_file):
     assert mixture.score(X) == pytest.approx(before, abs=1e-5)
 
 
+@every_type
+def test_reg_covar_counts_once(blobs, covariance_type):
+    options = {"reg_covar": 1.0, "learning_decay": 1.0, "learning_offset": 1.0, "covariance_type": covariance_type}
+    mixture = GaussianMixture(1, **options).fit(blobs[0])
+    before = mixture.covariances_
+    np.testing.assert_allclose(mixture.partial_fit(blobs[0]).covariances_, before, rtol=1e-9, atol=1e-9)
+
+
+def test_what_is_no_batch(blobs):
+    with pytest.raises(TypeError, match="X: expected an array or tensor"):
+        GaussianMixture(2).partial_fit(iter([blobs[0]]))
+    with pytest.raises(ValueError, match="n_components_per_class: expected None"):
+        GaussianMixture(n_components_per_class=2).partial_fit(blobs[0])
+
+
 def test_the_newest_batches_count_most():
     random = np.random.default_rng(0)
     mixture = GaussianMixture(1, learning_decay=0.6)

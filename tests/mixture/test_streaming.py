@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
 from latentcore.mixture import GaussianMixture
+from latentcore.mixture._stream import open_stream
 from latentcore.mixture.streaming import Draw
 
 RESULTS = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_", "n_iter_")
@@ -132,7 +134,7 @@ def test_a_start_from_some_of_the_samples(blobs):
 def test_every_sample_is_drawn_as_often_as_another():
     counts = np.zeros(50)
     for seed in range(2000):
-        draw = Draw(10, np.random.RandomState(seed))
+        draw = Draw(10, np.random.RandomState(seed), torch.empty(0, dtype=torch.int64))
         for begin in range(0, 50, 7):
             draw.add(torch.arange(50.0).unsqueeze(1)[begin : begin + 7], begin)
         x, rows = draw.result()
@@ -141,6 +143,69 @@ def test_every_sample_is_drawn_as_often_as_another():
         counts[rows] += 1
     # each count is binomial: 2,000 draws of probability 1/5, deviation 17.9
     assert np.abs(counts - 400).max() < 4.5 * 17.9
+
+
+def test_a_large_stream_starts_from_samples_of_every_class_and_of_some_weight():
+    random = np.random.default_rng(0)
+    groups = random.integers(0, 3, 6000)
+    X = random.normal(size=(6000, 2)) + 30 * np.eye(3)[groups][:, :2]
+    labels, weight = np.full(6000, -1), np.where(np.arange(6000) % 100 < 5, 1.0, 0.0)
+    labels[[int(np.flatnonzero((groups == g) & (weight > 0))[0]) for g in range(3)]] = [0, 1, 2]
+    for data in (X, Pieces(X, 700)):
+        for seed in range(4):
+            mixture = GaussianMixture(n_components_per_class=1, init_size=30, random_state=seed)
+            mixture.fit(data, labels=labels, sample_weight=weight)
+            assert np.mean(mixture.predict_label(X) == groups) > 0.999
+            assert np.abs(mixture.means_[:, 0]).max() < 31
+
+
+def test_a_feature_that_is_rarely_known():
+    X = np.random.default_rng(0).normal(size=(6000, 2))
+    X[4:, 1] = np.nan
+    for data in (X, Pieces(X, 700)):
+        mixture = GaussianMixture(2, init_size=100, missing="marginalize", reg_covar=0.1, random_state=0).fit(data)
+        assert np.isfinite(mixture.means_).all()
+
+
+def test_pieces_that_fill_the_same_memory(blobs):
+    buffer = np.empty((100, 3))
+
+    def reusing():
+        for piece in Pieces(blobs[0], 100):
+            buffer[:] = piece
+            yield buffer
+
+    expected = GaussianMixture(3, random_state=0).fit(blobs[0])
+    assert_same(GaussianMixture(3, random_state=0).fit(reusing), expected)
+    assert_same(GaussianMixture(3, random_state=0).fit(reusing()), expected)
+
+
+def test_a_file_is_the_one_that_was_opened(blobs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X = blobs[0]
+    hdf5(X, Path())
+    with h5py.File("x.h5") as opened:
+        (tmp_path / "other").mkdir()
+        hdf5(X + 100, tmp_path / "other")
+        (tmp_path / "other" / "x.h5").replace("x.h5")
+        expected = GaussianMixture(3, random_state=0).fit(X)
+        assert_same(GaussianMixture(3, random_state=0).fit(opened["x"]), expected)
+    mapped = memory_map(X, tmp_path)
+    Path("x.npy").unlink()
+    assert_same(GaussianMixture(3, random_state=0).fit(mapped), expected)
+
+
+def test_a_type_that_only_hdf5_has(tmp_path):
+    half = h5py.h5t.IEEE_F32LE.copy()  # bfloat16: the upper half of float32
+    half.set_fields(15, 7, 8, 0, 7)
+    half.set_size(2)
+    X = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        space = h5py.h5s.create_simple(X.shape)
+        h5py.h5d.create(file.id, b"x", half, space).write(h5py.h5s.ALL, h5py.h5s.ALL, X)
+    with h5py.File(tmp_path / "x.h5") as file:
+        read = np.concatenate([piece.numpy().copy() for piece in open_stream(file["x"]).pieces()])
+        assert np.array_equal(read, file["x"][:])
 
 
 def test_whole_numbers_and_halves(tmp_path):
@@ -179,6 +244,17 @@ GaussianMixture(1, verbose=1).fit(lambda: iter(pieces))
 """
 
 
+def test_beside_labels_the_order_stays(blobs):
+    order = np.random.default_rng(0)
+
+    def shuffled():
+        return iter(Pieces(order.permutation(blobs[0]), 100))
+
+    GaussianMixture(2, random_state=0).fit(shuffled)
+    with pytest.raises(ValueError, match="X: expected the same order in every pass, beside weights or labels"):
+        GaussianMixture(2, random_state=0).fit(shuffled, sample_weight=np.ones(600))
+
+
 def test_a_bar_on_a_terminal():
     reader, terminal = os.openpty()
     environment = {**os.environ, "TERM": "xterm"}
@@ -202,6 +278,12 @@ def bad(rows, value=np.nan, size=50):
 @pytest.mark.parametrize(
     ("stream", "error", "message"),
     [
+        (lambda: iter([np.zeros((5, 2), np.float32), np.zeros((5, 2))]), TypeError, "X: expected pieces of one dtype"),
+        (
+            lambda: iter([[np.zeros((5, 2)), np.zeros((5, 2))]]),
+            ValueError,
+            r"pieces of shape \(n, D\), got \(2, 5, 2\)",
+        ),
         (bad(137), ValueError, "X: expected finite numbers, got NaN or infinity in sample 137"),
         (bad(3, np.inf), ValueError, "infinity in sample 3"),
         (lambda: iter([np.zeros((5, 2)), np.zeros((5, 3))]), ValueError, r"pieces of shape \(n, 2\), got \(5, 3\)"),

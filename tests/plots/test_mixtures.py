@@ -120,7 +120,7 @@ def test_a_table_of_one_cell():
             lambda: plots.gaussian_ellipses(MEANS, np.eye(2), covariance_type="tied", labels=[0, 1]),
             "labels: expected None without X",
         ),
-        (lambda: plots.log_likelihood_curve([]), "lower_bounds: expected at least one value, got none"),
+        (lambda: plots.log_likelihood_curve([]), "lower_bounds: expected at least one value, all finite"),
         (lambda: plots.log_likelihood_curve({}), "lower_bounds: expected at least one curve, got none"),
         (lambda: plots.log_likelihood_curve({"a": [[1.0]]}), r"lower_bounds of 'a': expected .* got shape \(1, 1\)"),
         (lambda: plots.criterion_table([1, 2], ["full"], [[1.0]]), r"values: expected shape \(1, 2\), got \(1, 1\)"),

@@ -1,5 +1,6 @@
 """A fit from the estimator's parameters and the user's samples to the mixture that is found."""
 
+import zlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -16,12 +17,12 @@ from latentcore.mixture._em import Fit, Options, best_of_restarts, pick
 from latentcore.mixture._initialise import Given, starts
 from latentcore.mixture._priors import Priors
 from latentcore.mixture._shard import Shard, picked
-from latentcore.mixture._source import Preparation, Resident, Source, without_gaps
+from latentcore.mixture._source import Preparation, Resident, Source, exemplars, without_gaps
 from latentcore.mixture._stream import is_stream, open_stream
 from latentcore.mixture.clamped import class_table, components_of_classes
 from latentcore.mixture.distributed import Group, group_of
 from latentcore.mixture.labels import check_labels, classes_of, decode_from_labels
-from latentcore.mixture.streaming import DEFAULT_START, Bar, Streamed, survey
+from latentcore.mixture.streaming import Bar, Draw, Streamed, survey
 from latentcore.reference import MixtureParameters, covariance_shape
 
 # shapes: (N, D) samples of this process, K components, C classes
@@ -62,6 +63,8 @@ def options_of(estimator: Any, device: torch.device) -> Options:
 def fit_mixture(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: Any) -> Found:
     """Fit the mixture that an estimator describes; the estimator learns the number of features only."""
     processes = group_of(group)
+    with processes.agreeing():
+        estimator._validate_params()
     random = processes.random(check_random_state(estimator.random_state))
     with Bar() if estimator.verbose and is_stream(X) else nullcontext() as bar:
         with processes.agreeing():
@@ -70,8 +73,22 @@ def fit_mixture(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: 
                 source = _streamed(estimator, X, sample_weight, labels, processes, random, bar)
             else:
                 source = _resident(estimator, X, sample_weight, labels, processes)
-        processes.same("X: the number of features", estimator.n_features_in_)
+        if group is not None:
+            processes.same("sample_weight: whether it is given", sample_weight is not None)
+            processes.same("labels: whether they are given", labels is not None)
+            _same_in_all(processes, estimator, source)
         return _Fitting(estimator, source, random).run(labelled=labels is not None)
+
+
+def _same_in_all(processes: Group, estimator: Any, source: Source) -> None:
+    """The processes fit the same mixture in the same way: messages of different lengths would never arrive."""
+    processes.same("X: the number of features", estimator.n_features_in_)
+    processes.same("X: the bytes of a number", source.dtype.itemsize)
+    processes.same("X: whether it is a stream", isinstance(source, Streamed))
+    # arrays are told apart by their shape; a seed may differ, for the first process's counts
+    options = {name: np.shape(value) if np.ndim(value) else value for name, value in estimator.get_params().items()}
+    del options["random_state"]
+    processes.same("the options, as a number", zlib.crc32(repr(options).encode()))
 
 
 def _resident(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: Group) -> Resident:
@@ -91,26 +108,44 @@ def _streamed(
     bar: Bar | None,
 ) -> Streamed:
     missing, stream = estimator.missing == "marginalize", open_stream(X)
-    size = max(estimator.init_size or DEFAULT_START, estimator.n_components)
-    count, x, rows = survey(stream, missing=missing, size=size, random=random, bar=bar)
+    # how many samples there are is known after the first pass only
+    given = None if sample_weight is None else _arrays.tensor(sample_weight)
+    known = None if labels is None else check_labels(labels, len(labels), torch.device("cpu"))
+    fits = given is None or given.dim() == 0 or known is None or len(given) == len(known)
+    always = exemplars(known, given.expand(len(known)) if given is not None and known is not None and fits else None)
+    size = None if estimator.init_size is None else max(estimator.init_size, estimator.n_components)
+    draw = Draw(size, random, always, None if given is None or given.dim() == 0 else given.cpu().numpy())
+    seen = survey(stream, draw, missing=missing, sample_weight=sample_weight, bar=bar)
+    x, rows = draw.result()
     _arrays.check_features(estimator, x.shape[1], reset=True)
-    weight = _arrays.weights(sample_weight, count, x)
-    known = None if labels is None else check_labels(labels, count, x.device)
+    weight = _arrays.weights(sample_weight, seen.count, x)
+    known = None if labels is None else check_labels(labels, seen.count, x.device)
     places = torch.from_numpy(rows).to(x.device)
     drawn = Shard(x, picked(weight, places), picked(known, places), group)
-    return Streamed(stream, count, drawn, weight, known, Preparation(missing), bar)
+    return Streamed(stream, seen, drawn, weight, known, Preparation(missing), bar)
 
 
 def checked_starts(
-    estimator: Any, shard: Shard, n_components: int | Sequence[int], options: Options, random: np.random.RandomState
+    estimator: Any,
+    shard: Shard,
+    means: Tensor | None,
+    n_components: int | Sequence[int],
+    options: Options,
+    random: np.random.RandomState,
 ) -> MixtureParameters:
-    """Where the restarts of an estimator begin; several numbers of components are those of the classes."""
-    K = n_components if isinstance(n_components, int) else sum(n_components)
+    """Where the restarts of an estimator begin, with the features' means for gaps.
+
+    Several numbers of components are those of the classes.
+    """
+    K = sum(n_components) if isinstance(n_components, Sequence) else int(n_components)
     given = Given.checked(estimator, K, shard.x.device)
-    if shard.count < K:
-        _checks.fail_value("X", f"at least n_components = {K} samples", shard.count)
-    filled = without_gaps(shard, estimator.missing == "marginalize")
-    return starts(filled, given, n_components, estimator.init_params, estimator.n_init, options, random)
+    counted = shard.count if shard.weight is None else int(shard.sum((shard.weight > 0).double().sum()))
+    if counted < K:
+        of_weight = "" if shard.weight is None else " of weight > 0"
+        _checks.fail_value("X", f"at least n_components = {K} samples{of_weight}", counted)
+    return starts(
+        without_gaps(shard, means), given, n_components, estimator.init_params, estimator.n_init, options, random
+    )
 
 
 class _Fitting:
@@ -163,7 +198,7 @@ class _Fitting:
     def _best_fit(self, n_components: int | Sequence[int]) -> Fit:
         """The best of the restarts; several numbers of components are those of the classes."""
         estimator, source, options = self.estimator, self.source, self.options
-        K = n_components if isinstance(n_components, int) else sum(n_components)
+        K = sum(n_components) if isinstance(n_components, Sequence) else int(n_components)
         if estimator.warm_start and hasattr(estimator, "converged_"):
             return best_of_restarts(source, self._warm_start(K), options, estimator.lower_bound_)
         if estimator.init_size is not None and estimator.init_size < K:
@@ -172,7 +207,7 @@ class _Fitting:
         # there is nothing to try where the user gives all of the start
         given = (estimator.weights_init, estimator.means_init, estimator.precisions_init)
         whole = whole or all(value is not None for value in given)
-        begin = checked_starts(estimator, part, n_components, options, self.random)
+        begin = checked_starts(estimator, part, source.means, n_components, options, self.random)
         if whole:
             return best_of_restarts(source, begin, options)
         fit = best_of_restarts(Resident(part, source.preparation), begin, options)

@@ -95,12 +95,12 @@ def starts(
     if weights is not None and means is not None and precisions is not None:
         estimated = MixtureParameters(weights, means, *_from_precisions(precisions, kind))
         return MixtureParameters(*(value.expand(n_init, *value.shape) for value in estimated))
-    if isinstance(n_components, int):
-        statistics, centres = _statistics(shard, n_components, init_params, n_init, kind, random)
-    else:
+    if isinstance(n_components, Sequence):
         parts = zip(class_shards(shard, len(n_components)), n_components, strict=True)
         found = [_statistics(part, count, init_params, n_init, kind, random) for part, count in parts]
         statistics, centres = _joined([part for part, _ in found], kind), torch.cat([means for _, means in found], 1)
+    else:
+        statistics, centres = _statistics(shard, int(n_components), init_params, n_init, kind, random)
     if precisions is None:
         estimated = m_step(statistics, centres, kind, reg_covar=options.reg_covar, estimate=options.m_step)
     else:  # the estimated covariances are not used: they may be singular

@@ -33,7 +33,8 @@ def seed(shard: Shard, n_components: int, random: np.random.RandomState) -> Tens
         mass.copy_(closest)
         if weight is not None:
             mass *= weight
-        candidates = shard.at_levels(mass, levels)
+        # where nothing is away from the seeds, any of them will do
+        candidates = torch.where(potential > 0, shard.at_levels(mass, levels), seeds[0])
         best = shard.sum(kmeans_potentials(x, candidates, closest, sample_weight=weight)).argmin()
         seeds.append(candidates[best][None])
     return torch.cat(seeds)

@@ -117,6 +117,8 @@ class Predictions:
         """The weighted sum over the samples of what `of` makes of `gmm_e_step`'s results, and the sum of weights."""
         check_is_fitted(self)
         sums, done = torch.zeros(2, dtype=torch.float64), 0
+        if sample_weight is not None:
+            sample_weight = _arrays.tensor(sample_weight)  # once, not for each piece
         for x in self._pieces(X):
             values = of(*self._prepared(x).e_step(self._parameters(x.device), self.covariance_type)).double()
             done += len(x)

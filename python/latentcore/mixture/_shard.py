@@ -39,6 +39,12 @@ class Shard:
         """Some of the samples, by their numbers or a mask."""
         return Shard(self.x[rows], picked(self.weight, rows), picked(self.labels, rows), self.group)
 
+    def counted_labels(self) -> Tensor:
+        """The known labels of samples of weight > 0."""
+        assert self.labels is not None
+        known = self.labels >= 0
+        return self.labels[known if self.weight is None else known & (self.weight > 0)]
+
     def indexed(self, classes: Tensor) -> "Shard":
         """With the labels' places among the classes (C,), in ascending order, instead of class numbers."""
         return self if self.labels is None else replace(self, labels=places_of(self.labels, classes))
@@ -92,12 +98,14 @@ class Shard:
     def at_levels(self, mass: Tensor, levels: Tensor) -> Tensor:
         """The samples, (L, D), at which the running sum of all processes' masses (N,) passes each of L levels."""
         running = mass.cumsum_(0)
-        before, after, everything = self.group.edges(running[-1])
+        before, after, everything = self.group.edges(running[-1] if len(mass) else mass.sum())
         # rounding may lead beyond the last sample
         levels = levels.clamp(max=torch.nextafter(everything, torch.zeros_like(everything)))
-        places = torch.searchsorted(running, levels - before).clamp_(max=len(self.x) - 1)
-        mine = (levels >= before) & (levels < after)
-        return self.sum(torch.where(mine.unsqueeze(-1), self.x[places], 0))
+        mine = ((levels >= before) & (levels < after)).nonzero().flatten()
+        places = torch.searchsorted(running, levels[mine] - before).clamp_(max=len(self.x) - 1)
+        found = self.x.new_zeros(len(levels), self.x.shape[1])
+        found[mine] = self.x[places]
+        return self.sum(found)
 
     def _numbers(self) -> tuple[int, int, int]:
         """The number of this process's first sample among all, of the one after its last, and of all."""
@@ -112,7 +120,9 @@ def picked(values: Tensor | None, rows: Tensor | slice) -> Tensor | None:
 
 def places_of(labels: Tensor, classes: Tensor) -> Tensor:
     """The labels' places among the classes, -1 where unknown."""
-    return torch.searchsorted(classes, labels).where(labels >= 0, -1)
+    places = torch.searchsorted(classes, labels).clamp_(max=len(classes) - 1)
+    # a class of which no sample counts is none
+    return places.where(classes[places] == labels, -1)
 
 
 def _pass_over(count: int, random: np.random.RandomState) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore.mixture._batch import Batch, Complete
 from latentcore.mixture._shard import Shard
-from latentcore.mixture.clamped import Clamped
+from latentcore.mixture.clamped import EXEMPLARS, Clamped
 from latentcore.mixture.distributed import Group
 from latentcore.mixture.missing import Incomplete
 from latentcore.reference import MixtureParameters, MixtureStatistics
@@ -72,6 +72,10 @@ class Source(Protocol):
     def some(self) -> Shard:
         """Not too many of the samples, without gaps."""
 
+    @property
+    def means(self) -> Tensor | None:
+        """The features' means, (D,), where values may be missing."""
+
     def prepared(self, preparation: Preparation) -> "Source":
         """The same samples, made ready in another way."""
 
@@ -124,7 +128,14 @@ class Resident:
     def some(self) -> Shard:
         """Not too many of the samples, without gaps."""
         step = -(-len(self.shard) // _SEARCHED)
-        return without_gaps(self.shard.take(slice(None, None, step)), self.preparation.missing)
+        return without_gaps(self.shard.take(slice(None, None, step)), self.means)
+
+    @cached_property
+    def means(self) -> Tensor | None:
+        """The features' means, (D,), where values may be missing."""
+        if not self.preparation.missing:
+            return None
+        return means_of_known(*sums_of_known(self.shard.x, self.shard.weight), self.group)
 
     def prepared(self, preparation: Preparation) -> "Resident":
         """The same samples, made ready in another way."""
@@ -136,10 +147,18 @@ class Resident:
 
     def start(self, size: int | None, random: np.random.RandomState) -> tuple[Shard, bool]:
         """All samples, or `size` of them, and whether these are all."""
-        if size is None or size >= self.shard.count:
-            return self.shard, True
-        _, places = self.shard.draw(size, random)
-        return self.shard.take(torch.from_numpy(np.sort(places)).to(self.shard.x.device)), False
+        shard = self.shard
+        if size is None or size >= shard.count:
+            return shard, True
+        possible, weighted = shard.count, False
+        if shard.weight is not None:
+            positive = (shard.weight > 0).double()
+            possible = int(shard.sum(positive.sum()))
+            weighted = possible < shard.count  # samples that do not count are not drawn
+            shard = replace(shard, weight=positive)
+        _, drawn = shard.draw(min(size, possible), random, weighted=weighted)
+        places = np.union1d(drawn, exemplars(shard.labels, self.shard.weight).cpu().numpy())
+        return self.shard.take(torch.from_numpy(places).to(self.device)), False
 
     def shards(self) -> Iterator[Shard]:
         """All in one piece."""
@@ -155,13 +174,32 @@ class Resident:
         return self.preparation(self.shard)
 
 
-def without_gaps(shard: Shard, missing: bool) -> Shard:
+def without_gaps(shard: Shard, means: Tensor | None) -> Shard:
     """The samples with the mean of a feature where its value is missing: good enough to start from."""
-    if not missing:
-        return shard
-    gaps = shard.x.isnan()
-    sums, counts = shard.group.sum([shard.x.masked_fill(gaps, 0).double().sum(0), (~gaps).double().sum(0)])
+    return shard if means is None else replace(shard, x=torch.where(shard.x.isnan(), means.to(shard.x.dtype), shard.x))
+
+
+def sums_of_known(x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The weighted sum of every feature's known values, and the sum of their weights, float64, (D,) each."""
+    known = (~x.isnan()).double()
+    weighted = known if weight is None else known * weight.double().unsqueeze(-1)
+    return (weighted * x.nan_to_num(0)).sum(0), weighted.sum(0)
+
+
+def means_of_known(sums: Tensor, counts: Tensor, group: Group) -> Tensor:
+    """The features' means over all processes, (D,), from `sums_of_known`."""
+    sums, counts = group.sum([sums, counts])
     if bool((counts == 0).any()):
         empty = (counts == 0).nonzero().flatten().tolist()
         _checks.fail_value("X", "a value in every feature", f"none in feature {empty[0]}")
-    return replace(shard, x=torch.where(gaps, (sums / counts).to(shard.x.dtype), shard.x))
+    return sums / counts
+
+
+def exemplars(labels: Tensor | None, weight: Tensor | None) -> Tensor:
+    """The numbers of labelled samples without which a class could not start, of weight > 0; sorted."""
+    if labels is None:
+        return torch.empty(0, dtype=torch.int64)
+    counted = labels if weight is None else labels.masked_fill(weight == 0, -1)
+    classes = counted[counted >= 0].unique()
+    places = [(counted == c).nonzero().flatten()[:EXEMPLARS] for c in classes]
+    return torch.cat(places).sort().values if places else classes

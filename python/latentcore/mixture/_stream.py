@@ -1,12 +1,12 @@
 """Reading samples in pieces, a piece ahead of the computation: HDF5 data sets, memory maps, iterables."""
 
 import mmap
+import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import h5py
@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore.mixture import _arrays
 
 # shapes: (n, D) a piece, (N, D) all samples
 
 # bytes of a piece: one that is copied stays in the cache until it is used, one that is mapped is worth its mapping
-_COPIED, _MAPPED = 2**23, 2**25
+_COPIED, _MAPPED = 2**23, 2**24
 
 
 class Stream(Protocol):
@@ -72,8 +73,9 @@ class _Sliced:
         self._array = array
         self._dtype = np.float32 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else np.float64
         rows = _rows(_COPIED, array.shape[1] * np.dtype(self._dtype).itemsize)
-        chunk = (getattr(array, "chunks", None) or (1,))[0]  # a chunk of HDF5's is unpacked as a whole
-        self._rows = -(-rows // chunk) * chunk
+        # a chunk of HDF5's is unpacked as a whole; but a piece does not become as large as one may be
+        chunk = (getattr(array, "chunks", None) or (1,))[0]
+        self._rows = min(-(-rows // chunk) * chunk, 8 * rows)
 
     def pieces(self) -> Iterator[Tensor]:
         return _ahead(self._read())
@@ -93,34 +95,32 @@ class _Sliced:
 
 @dataclass(frozen=True)
 class _Mapped:
-    """Pieces of a file that holds the numbers one after the other: the computation reads the page cache itself.
+    """Pieces of an HDF5 data set that lies in its file as plain numbers: the computation reads the page cache itself.
 
     Attributes:
-        path: The file.
-        offset: Where in it the numbers begin, in bytes.
-        shape: (N, D).
-        dtype: float32 or float64.
+        array: The data set.
+        offset: Where in the file its numbers begin, in bytes.
     """
 
-    path: str
+    array: h5py.Dataset
     offset: int
-    shape: tuple[int, int]
-    dtype: np.dtype
 
     def pieces(self) -> Iterator[Tensor]:
         return _ahead(self._read())
 
     def _read(self) -> Iterator[Tensor]:
-        count, features = self.shape
-        size = features * self.dtype.itemsize
+        (count, features), dtype = self.array.shape, self.array.dtype
+        size = features * dtype.itemsize
         rows = _rows(_MAPPED, size)
-        for begin in range(0, count, rows):
-            shape = (min(rows, count - begin), features)
-            # a mapping for each piece: pages that were used do not count as this process's memory any longer. "c": of
-            # read-only arrays torch warns
-            part = np.memmap(self.path, self.dtype, "c", self.offset + begin * size, shape)
-            part[:: _rows(mmap.PAGESIZE, size), 0].sum()  # from the disk, if it is not in memory yet
-            yield torch.from_numpy(part)
+        # the open file itself: another one may have its name by now
+        with os.fdopen(os.dup(self.array.file.id.get_vfd_handle()), "rb") as file:
+            for begin in range(0, count, rows):
+                shape = (min(rows, count - begin), features)
+                # a mapping for each piece: pages that were used do not count as this process's memory any longer.
+                # "c": of read-only arrays torch warns
+                part = np.memmap(file, dtype, "c", self.offset + begin * size, shape)
+                part[:: _rows(mmap.PAGESIZE, size), 0].sum()  # from the disk, if it is not in memory yet
+                yield torch.from_numpy(part)
 
 
 def _rows(most: int, size: int) -> int:
@@ -129,21 +129,22 @@ def _rows(most: int, size: int) -> int:
 
 
 def _mapped(array: Any) -> _Mapped | None:
-    """The numbers of an array where they lie in a file, if they lie there as they are."""
-    if array.ndim != 2 or 0 in array.shape or array.dtype not in (np.float32, np.float64):
+    """The numbers of a data set where they lie in its file, if they lie there as they are."""
+    if not isinstance(array, h5py.Dataset) or array.ndim != 2 or 0 in array.shape:
         return None
-    if isinstance(array, h5py.Dataset):
-        # an open file may hold back what is written; other drivers and external storage are not this file
-        plain = array.file.mode == "r" and array.file.driver == "sec2" and not array.external and not array.is_virtual
-        offset = array.id.get_offset() if plain and array.chunks is None and array.file.userblock_size == 0 else None
-        return None if offset is None else _Mapped(array.file.filename, offset, array.shape, array.dtype)
-    owner = array
-    while isinstance(owner.base, np.memmap):
-        owner = owner.base
-    if not array.flags.c_contiguous or not isinstance(owner.filename, str | Path) or owner.mode == "c":
+    if array.dtype not in (np.float32, np.float64) or array.id.get_type() != h5py.h5t.py_create(array.dtype):
+        return None  # HDF5 has more types than NumPy
+    # an open file may hold back what is written; other drivers and external storage are not this file
+    plain = array.file.mode == "r" and array.file.driver == "sec2" and not array.external and not array.is_virtual
+    if (
+        not plain
+        or array.chunks is not None
+        or array.file.userblock_size
+        or array.id.get_storage_size() != array.nbytes
+    ):
         return None
-    offset = owner.offset + array.ctypes.data - owner.ctypes.data
-    return _Mapped(str(owner.filename), offset, array.shape, array.dtype)
+    offset = array.id.get_offset()
+    return None if offset is None else _Mapped(array, offset)
 
 
 _AHEAD = 2  # pieces that are alive: one in use, one being read
@@ -159,31 +160,42 @@ def _ahead(pieces: Iterator[Tensor]) -> Iterator[Tensor]:
 
 
 def _tensor(piece: Any) -> Tensor:
-    """A piece as an iterable gives it; of a list or tuple, as data loaders give it, the first entry."""
-    if isinstance(piece, list | tuple) and piece and getattr(piece[0], "ndim", 0) == 2:
+    """A copy of a piece as an iterable gives it, which may fill the same memory with the next one.
+
+    Of a list or tuple, as data loaders give it, it is the first entry: labels may stand beside the samples.
+    """
+    if isinstance(piece, list | tuple) and [getattr(entry, "ndim", 0) for entry in piece[:2]] in ([2], [2, 1]):
         piece = piece[0]
     if isinstance(piece, Tensor):
-        return piece.detach()
-    array = np.asarray(piece)
+        return piece.detach().clone()
+    array = np.array(piece)
     if array.dtype.kind not in "fiub":
         _checks.fail_type("X", "pieces of real numbers", array.dtype)
-    return torch.from_numpy(array if array.flags.writeable and array.flags.c_contiguous else array.copy())
+    return torch.from_numpy(array)
 
 
 def _spooled(pieces: Iterator[Any]) -> np.memmap:
     """All that an iterator gives, in a file without a name that vanishes with its last user."""
-    shape, dtype = None, np.dtype(np.float64)
+    first: Tensor | None = None
+    count = 0
     with tempfile.TemporaryFile() as file:
-        count = 0
         for piece in _ahead(map(_tensor, pieces)):
-            array = piece.cpu().numpy()
-            if shape is None:
-                shape, dtype = array.shape[1:], array.dtype
-            if array.ndim != 2 or array.shape[1:] != shape:
-                _checks.fail_value("X", f"pieces of shape (n, {'D' if shape is None else shape[0]})", array.shape)
-            file.write(np.ascontiguousarray(array, dtype).data)
-            count += len(array)
-        if not count or shape is None:
+            x = one_kind(piece, first)
+            first = x if first is None else first
+            file.write(x.cpu().contiguous().numpy().data)
+            count += len(x)
+        if first is None or not count:
             _checks.fail_value("X", "at least one piece of at least one sample", "none")
         file.flush()
-        return np.memmap(file, dtype, mode="r", shape=(count, *shape))
+        return np.memmap(file, first.cpu().numpy().dtype, mode="r", shape=(count, first.shape[1]))
+
+
+def one_kind(piece: Tensor, first: Tensor | None) -> Tensor:
+    """A piece as float32 or float64, with the features, dtype and device of the first one."""
+    x = _arrays.floating(piece)
+    features = None if first is None else first.shape[1]
+    if x.dim() != 2 or x.shape[1] == 0 or features not in (None, x.shape[1]):
+        _checks.fail_value("X", f"pieces of shape (n, {features or 'D'})", tuple(x.shape))
+    if first is not None and x.dtype != first.dtype:
+        _checks.fail_type("X", f"pieces of one dtype, {first.dtype}", str(x.dtype))
+    return x if first is None else x.to(first.device)

@@ -15,13 +15,12 @@ from torch.nn import functional as F
 from latentcore import _checks
 from latentcore.mixture import _arrays, _batched_data
 from latentcore.mixture._batched_start import start
+from latentcore.mixture._predictions import FITTED
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.ops import gmm_e_step, gmm_em, gmm_responsibilities
 from latentcore.reference import MixtureFit, MixtureParameters
 
 # shapes: B mixtures, X (B, N, D) samples, K components each
-
-_PARAMETERS = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +62,7 @@ class MixtureBatch:
             raise IndexError(f"b: expected a number in [{-len(self)}, {len(self)}), got {b}")
         model = GaussianMixture(**self.options)
         model.n_features_in_ = self.means_.shape[-1]
-        parameters = MixtureParameters(*(_arrays.tensor(getattr(self, name)[b]) for name in _PARAMETERS))
+        parameters = MixtureParameters(*(_arrays.tensor(getattr(self, name)[b]) for name in FITTED))
         model._set_parameters(parameters, self.means_, _arrays.dtype_of(self.means_))
         model.converged_ = bool(self.converged_[b])
         model.n_iter_ = int(self.n_iter_[b])
@@ -119,7 +118,7 @@ class MixtureBatch:
 
     def _parameters(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, str]:
         """What the operators take beside the samples, on their device."""
-        weights, means, _, factors = (_arrays.tensor(getattr(self, name), x.device, x.dtype) for name in _PARAMETERS)
+        weights, means, _, factors = (_arrays.tensor(getattr(self, name), x.device, x.dtype) for name in FITTED)
         return weights, means, factors, self.options["covariance_type"]
 
 

@@ -26,7 +26,8 @@ from latentcore.reference import MixtureParameters, MixtureStatistics
 
 # shapes: (N, D) samples, K components, C classes
 
-_EXEMPLARS = 64  # labelled samples of a class with which the others are compared
+EXEMPLARS = 64
+"""Labelled samples of a class with which the others are compared."""
 
 
 class Clamped:
@@ -90,9 +91,11 @@ def class_shards(shard: Shard, n_classes: int) -> list[Shard]:
     """
     assert shard.labels is not None
     labels = shard.labels
-    exemplars = [shard.group.gather(shard.x[labels == c][:_EXEMPLARS])[:_EXEMPLARS] for c in range(n_classes)]
+    weight = shard.x.new_ones(len(shard)) if shard.weight is None else shard.weight
+    exemplars = [
+        shard.group.gather(shard.x[(labels == c) & (weight > 0)][:EXEMPLARS])[:EXEMPLARS] for c in range(n_classes)
+    ]
     owners = torch.repeat_interleave(torch.tensor([len(some) for some in exemplars])).to(labels.device)
     nearest = owners[kmeans_step(shard.x, torch.cat(exemplars)).labels.long()]
     nearest = torch.where(labels >= 0, labels, nearest)
-    weight = shard.x.new_ones(len(shard)) if shard.weight is None else shard.weight
     return [replace(shard, weight=weight * (nearest == c)) for c in range(n_classes)]

@@ -109,7 +109,7 @@ class ProcessGroup(Group):
         if failure is not None:
             raise failure
         if failed:
-            raise ValueError(f"X: expected every process to have good samples, got bad ones in process {failed[0]}")
+            raise ValueError(f"X: expected samples that every process can use, got an error in process {failed[0]}")
 
     def _each(self, value: Tensor) -> Tensor:
         """A number of every process, (processes,)."""

@@ -199,7 +199,6 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
             group: A group of `torch.distributed`: X is this process's share of the samples, and all processes find
                 the same mixture.
         """
-        self._validate_params()
         with self._unharmed():
             found = fit_mixture(self, X, sample_weight, labels, group)
             self._store(found, X)

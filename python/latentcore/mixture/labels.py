@@ -108,7 +108,7 @@ def check_labels(labels: Any, n_samples: int, device: torch.device) -> Tensor:
 def classes_of(source: Source) -> Tensor:
     """The classes that occur in any process, in ascending order, (C,)."""
     with source.group.agreeing():
-        own = [shard.labels[shard.labels >= 0].unique() for shard in source.shards() if shard.labels is not None]
+        own = [shard.counted_labels().unique() for shard in source.shards()]
     classes: Tensor = source.group.gather(torch.cat(own)).unique()
     if not len(classes):
         _checks.fail_value("labels", "class numbers >= 0, at least one known", "none but -1")

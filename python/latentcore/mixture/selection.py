@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import InvalidParameterError
 
 from latentcore import _checks
+from latentcore.mixture._stream import repeatable
 from latentcore.mixture.estimator import GaussianMixture
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def sweep(
     apart from each other, AIC tends to more components than either.
 
     Args:
-        X: Samples. (N, D), array or tensor, or a stream as for `GaussianMixture.fit`, but no iterator.
+        X: Samples. (N, D), array or tensor, or a stream as for `GaussianMixture.fit`.
         n_components: Numbers of components, each >= 1.
         covariance_types: Some of "full", "tied", "diag" and "spherical".
         criterion: "bic", "aic" or "icl": which one says what is best.
@@ -164,7 +165,7 @@ def sweep(
         likelihood", IEEE Transactions on Pattern Analysis and Machine Intelligence 2000.
     """
     _checks.one_of("criterion", criterion, _CRITERIA)
-    counts, kinds = _checked_counts(n_components), _checked_kinds(covariance_types)
+    counts, kinds, X = _checked_counts(n_components), _checked_kinds(covariance_types), repeatable(X)
     rows, models = [], {}
     for kind in kinds:
         for count in counts:

@@ -14,18 +14,20 @@ Reference:
     Liang and Klein, "Online EM for unsupervised models", NAACL 2009.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._em import Options, m_step, pick
 from latentcore.mixture._fitting import checked_starts, options_of
 from latentcore.mixture._shard import Shard
 from latentcore.mixture._source import Preparation, Resident
+from latentcore.mixture._stream import is_stream
 from latentcore.reference import MixtureParameters, MixtureStatistics
 
 # shapes: (N, D) samples, K components; second moments in the shape of the covariances
@@ -40,28 +42,32 @@ class Running:
         n_k: Shares of its components. (K,).
         second: Their second moments.
         samples: How many samples, or weights of samples, went in.
-        bounds: The mean log-likelihood of every batch before it was learned.
+        steps: How many batches.
+        bound: The mean log-likelihood of the last batch before it was learned.
     """
 
     parameters: MixtureParameters
     n_k: Tensor
     second: Tensor
     samples: float
-    bounds: tuple[float, ...]
+    steps: int
+    bound: float
 
     @classmethod
-    def of_fit(
-        cls, parameters: MixtureParameters, covariance_type: str, samples: float, bounds: tuple[float, ...]
-    ) -> "Running":
+    def of_fit(cls, parameters: MixtureParameters, options: Options, samples: float, bound: float) -> "Running":
         """That of a mixture fitted to so many samples, as after one batch."""
         weights, means, covariances, _ = parameters
+        kind, reg_covar = options.covariance_type, options.reg_covar
+        triangular = kind in ("full", "tied")
+        # the M-step will add this again
+        added = reg_covar * torch.eye(means.shape[1]).to(means) if triangular else reg_covar
         of_component = {"full": weights[:, None, None], "diag": weights[:, None], "spherical": means.shape[1] * weights}
-        return cls(parameters, weights, covariances * of_component.get(covariance_type, 1.0), samples, bounds)
+        return cls(parameters, weights, (covariances - added) * of_component.get(kind, 1.0), samples, 1, bound)
 
     def to(self, device: torch.device) -> "Running":
         """The same on another device."""
         moved = MixtureParameters(*(value.to(device) for value in self.parameters))
-        return Running(moved, self.n_k.to(device), self.second.to(device), self.samples, self.bounds)
+        return replace(self, parameters=moved, n_k=self.n_k.to(device), second=self.second.to(device))
 
     def blended(self, batch: MixtureStatistics, centres: Tensor, samples: float, rate: float) -> MixtureStatistics:
         """The next statistics, as sums over all samples about `centres`, which are the means, rounded."""
@@ -80,51 +86,65 @@ class Running:
 
 def step(estimator: Any, X: Any, sample_weight: Any) -> None:
     """Let an estimator learn from one more batch."""
+    if is_stream(X):
+        _checks.fail_type("X", "an array or tensor (n, D), one batch", type(X).__name__)
+    if estimator.n_components_per_class is not None:
+        _checks.fail_value(
+            "n_components_per_class", "None: partial_fit takes no labels", estimator.n_components_per_class
+        )
     first, missing = not hasattr(estimator, "means_"), estimator.missing == "marginalize"
     x = _arrays.samples(estimator, X, reset=first, missing=missing)
     source = Resident(Shard(x, _arrays.weights(sample_weight, len(x), x)), Preparation(missing))
-    running = (_begun if first else _continued)(estimator, source, options_of(estimator, source.device))
+    running = (_begun if first else _continued)(estimator, source, options_of(estimator, x.device))
     dtype = x.dtype if first else _arrays.dtype_of(estimator.means_)
+    bounds = getattr(estimator, "lower_bounds_", []) if getattr(estimator, "_running", None) else []
     estimator._set_parameters(running.parameters, X, dtype)
     estimator._running = running
     estimator.n_samples_seen_ = running.samples
-    estimator.lower_bounds_, estimator.lower_bound_ = list(running.bounds), running.bounds[-1]
-    estimator.n_iter_, estimator.converged_ = len(running.bounds), False
+    estimator.lower_bound_, estimator.lower_bounds_ = running.bound, bounds
+    estimator.n_iter_, estimator.converged_ = running.steps, False
+    bounds.append(running.bound)
 
 
 def _begun(estimator: Any, source: Resident, options: Options) -> Running:
     """After the first batch: an M-step from the likeliest start."""
     random = check_random_state(estimator.random_state)
-    begin = checked_starts(estimator, source.shard, estimator.n_components, options, random)
+    begin = checked_starts(estimator, source.shard, source.means, estimator.n_components, options, random)
     found = source.statistics(begin, options.covariance_type)
     best = int(found.log_likelihood.argmax())
     statistics = MixtureStatistics(*(value[best] for value in found))
-    return _learned(statistics, begin.means[best].to(source.dtype), options, source.total, ())
+    bound = float(statistics.log_likelihood) / source.total
+    return _learned(statistics, begin.means[best].to(source.dtype), options, Learned(source.total, 1, bound))
 
 
 def _continued(estimator: Any, source: Resident, options: Options) -> Running:
     """After one more batch."""
-    device, samples = source.device, source.total
+    samples = source.total
     running = getattr(estimator, "_running", None)
     if running is None:
-        seen, bounds = getattr(estimator, "n_samples_seen_", samples), (getattr(estimator, "lower_bound_", 0.0),)
-        running = Running.of_fit(estimator._parameters(device), options.covariance_type, seen, bounds)
-    running = running.to(device)
+        seen, bound = getattr(estimator, "n_samples_seen_", samples), getattr(estimator, "lower_bound_", 0.0)
+        running = Running.of_fit(estimator._parameters(source.device), options, seen, bound)
+    running = running.to(source.device)
     found = source.statistics(pick(running.parameters, None), options.covariance_type)
     batch = MixtureStatistics(*(value[0] for value in found))
-    rate = (estimator.learning_offset + len(running.bounds)) ** -estimator.learning_decay
+    rate = (estimator.learning_offset + running.steps) ** -estimator.learning_decay
     centres = running.parameters.means.to(source.dtype)
     blended = running.blended(batch, centres, samples, rate)
-    bounds = (*running.bounds, float(batch.log_likelihood) / samples)
-    return _learned(blended, centres, options, running.samples + samples, bounds)
+    bound = float(batch.log_likelihood) / samples
+    return _learned(blended, centres, options, Learned(running.samples + samples, running.steps + 1, bound))
 
 
-def _learned(
-    statistics: MixtureStatistics, centres: Tensor, options: Options, samples: float, bounds: tuple[float, ...]
-) -> Running:
+class Learned(NamedTuple):
+    """What `Running` keeps beside the statistics."""
+
+    samples: float
+    steps: int
+    bound: float
+
+
+def _learned(statistics: MixtureStatistics, centres: Tensor, options: Options, learned: Learned) -> Running:
     """The mixture that sums over samples ask for."""
-    kind = options.covariance_type
-    bounds = bounds or (float(statistics.log_likelihood) / samples,)
+    kind, samples = options.covariance_type, learned.samples
     found = m_step(statistics, centres, kind, reg_covar=options.reg_covar, estimate=options.m_step)
     _, n_k, first, second = (value.double() for value in statistics)
     shift = found.means - centres.double()
@@ -134,4 +154,4 @@ def _learned(
         moved = first.mT @ shift
     else:
         moved = first * shift if kind == "diag" else (first * shift).sum(-1)
-    return Running(found, n_k / samples, (second - moved) / samples, samples, bounds)
+    return Running(found, n_k / samples, (second - moved) / samples, *learned)

@@ -207,8 +207,8 @@ def _curve(name: str, values: Any) -> np.ndarray:
     if curve.ndim != 1:
         _checks.fail_value(f"lower_bounds{of_which}", "a sequence of numbers", f"shape {curve.shape}")
     curve = curve[~np.isnan(curve)]
-    if len(curve) == 0:
-        _checks.fail_value(f"lower_bounds{of_which}", "at least one value", "none")
+    if len(curve) == 0 or np.isinf(curve).any():
+        _checks.fail_value(f"lower_bounds{of_which}", "at least one value, all finite", curve.tolist())
     return curve
 
 

@@ -36,10 +36,16 @@ def gaussians(means: Any, covariances: Any, covariance_type: str = "full") -> tu
     _checks.one_of("covariance_type", covariance_type, shapes)
     if covariances.shape != shapes[covariance_type]:
         _checks.fail_value("covariances", f"shape {shapes[covariance_type]}", covariances.shape)
+    if not np.isfinite(means).all() or not np.isfinite(covariances).all():
+        _checks.fail_value("means, covariances", "finite numbers", "NaN or infinity")
     if covariance_type == "tied":
         covariances = np.broadcast_to(covariances, (K, 2, 2))
     elif covariance_type != "full":
         covariances = covariances.reshape(K, -1, 1) * np.eye(2)
+    if K and np.linalg.eigvalsh(covariances).min() < 0:
+        _checks.fail_value(
+            "covariances", "no negative variance in any direction", np.linalg.eigvalsh(covariances).min()
+        )
     return means, covariances
 
 
