@@ -70,6 +70,13 @@ def test_reg_covar_counts_once(blobs, covariance_type):
     np.testing.assert_allclose(mixture.partial_fit(blobs[0]).covariances_, before, rtol=1e-9, atol=1e-9)
 
 
+def test_a_batch_out_of_a_file(blobs, tmp_path):
+    np.save(tmp_path / "x.npy", blobs[0])
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    found, expected = (GaussianMixture(3, random_state=0).partial_fit(X[:100]) for X in (mapped, blobs[0]))
+    assert np.array_equal(found.means_, expected.means_)
+
+
 def test_what_is_no_batch(blobs):
     with pytest.raises(TypeError, match="X: expected an array or tensor"):
         GaussianMixture(2).partial_fit(iter([blobs[0]]))

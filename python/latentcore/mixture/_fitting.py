@@ -109,12 +109,13 @@ def _streamed(
 ) -> Streamed:
     missing, stream = estimator.missing == "marginalize", open_stream(X)
     # how many samples there are is known after the first pass only
-    given = None if sample_weight is None else _arrays.tensor(sample_weight)
-    known = None if labels is None else check_labels(labels, len(labels), torch.device("cpu"))
+    host = torch.device("cpu")
+    given = None if sample_weight is None else _arrays.tensor(sample_weight, host)
+    known = None if labels is None else check_labels(labels, len(labels), host)
     fits = given is None or given.dim() == 0 or known is None or len(given) == len(known)
     always = exemplars(known, given.expand(len(known)) if given is not None and known is not None and fits else None)
     size = None if estimator.init_size is None else max(estimator.init_size, estimator.n_components)
-    draw = Draw(size, random, always, None if given is None or given.dim() == 0 else given.cpu().numpy())
+    draw = Draw(size, random, always, None if given is None or given.dim() == 0 else given.numpy())
     seen = survey(stream, draw, missing=missing, sample_weight=sample_weight, bar=bar)
     x, rows = draw.result()
     _arrays.check_features(estimator, x.shape[1], reset=True)

@@ -86,7 +86,7 @@ class Running:
 
 def step(estimator: Any, X: Any, sample_weight: Any) -> None:
     """Let an estimator learn from one more batch."""
-    if is_stream(X):
+    if is_stream(X) and not hasattr(X, "shape"):
         _checks.fail_type("X", "an array or tensor (n, D), one batch", type(X).__name__)
     if estimator.n_components_per_class is not None:
         _checks.fail_value(
