@@ -18,7 +18,7 @@ from latentcore.mixture._initialise import Given, starts
 from latentcore.mixture._priors import Priors
 from latentcore.mixture._shard import Shard, picked
 from latentcore.mixture._source import Preparation, Resident, Source, exemplars, without_gaps
-from latentcore.mixture._stream import is_stream, open_stream
+from latentcore.mixture._stream import is_stream, length_of, open_stream
 from latentcore.mixture.clamped import class_table, components_of_classes
 from latentcore.mixture.distributed import Group, group_of
 from latentcore.mixture.labels import check_labels, classes_of, decode_from_labels
@@ -115,7 +115,7 @@ def _streamed(
     fits = given is None or given.dim() == 0 or known is None or len(given) == len(known)
     always = exemplars(known, given.expand(len(known)) if given is not None and known is not None and fits else None)
     size = None if estimator.init_size is None else max(estimator.init_size, estimator.n_components)
-    draw = Draw(size, random, always, None if given is None or given.dim() == 0 else given.numpy())
+    draw = Draw(size, random, always, None if given is None or given.dim() == 0 else given.numpy(), length_of(X))
     seen = survey(stream, draw, missing=missing, sample_weight=sample_weight, bar=bar)
     x, rows = draw.result()
     _arrays.check_features(estimator, x.shape[1], reset=True)

@@ -20,7 +20,7 @@ from latentcore.mixture import _arrays
 # shapes: (n, D) a piece, (N, D) all samples
 
 # bytes of a piece: one that is copied stays in the cache until it is used, one that is mapped is worth its mapping
-_COPIED, _MAPPED = 2**23, 2**24
+_COPIED, _MAPPED = 2**23, 2**25
 
 
 class Stream(Protocol):
@@ -45,6 +45,11 @@ def open_stream(X: Any) -> Stream:
     if isinstance(X, (h5py.Dataset, np.memmap)):
         return _mapped(X) or _Sliced(X)
     return _Iterated(X if callable(X) else X.__iter__)
+
+
+def length_of(X: Any) -> int | None:
+    """The number of samples, where it is known before they are read."""
+    return len(X) if isinstance(X, (h5py.Dataset, np.memmap)) else None
 
 
 def repeatable(X: Any) -> Any:

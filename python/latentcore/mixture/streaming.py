@@ -131,11 +131,18 @@ class Draw:
         random: The state from which they are drawn; it is left as it is.
         always: Numbers of samples that are drawn in any case, sorted.
         weight: How often each sample counts, (N,), or None: those that do not count are drawn last.
+        count: N, where it is known: then few samples have to be held that are not drawn in the end.
     """
 
     def __init__(
-        self, size: int | None, random: np.random.RandomState, always: Tensor, weight: np.ndarray | None = None
+        self,
+        size: int | None,
+        random: np.random.RandomState,
+        always: Tensor,
+        weight: np.ndarray | None = None,
+        count: int | None = None,
     ) -> None:
+        self._count = count
         self._size, self._always, self._weight = size, always.cpu().numpy(), weight
         # a fit of as many samples in memory draws the same numbers afterwards
         self._random = np.random.default_rng(copy.deepcopy(random).randint(2**32, size=4, dtype=np.uint64))
@@ -147,6 +154,9 @@ class Draw:
         """Look at a piece whose first sample has the number `first`."""
         size = self._size_of(x)
         keys = self._keys(first, len(x))
+        if first == 0 and self._count is not None and self._weight is None and size < self._count:
+            # keys are uniform: fewer than `size` of them below this would be eight standard deviations from what is due
+            self._limit = (size + 8 * size**0.5) / self._count
         if len(x) > size:
             self._limit = min(self._limit, np.partition(keys, size)[size])
         some = np.flatnonzero(keys < self._limit)
