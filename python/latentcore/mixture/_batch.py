@@ -1,5 +1,6 @@
 """Samples made ready for E-steps: complete ones here; other files have those with gaps or with known classes."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -15,6 +16,16 @@ class Batch(Protocol):
 
     def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
         """Of every restart; the moments are centred on the means, rounded to the samples' dtype."""
+
+
+def pick(parameters: MixtureParameters, index: Tensor | slice | int | None) -> MixtureParameters:
+    """The restarts that `index` picks; None adds the dimension of restarts."""
+    return MixtureParameters(*(value[index] for value in parameters))
+
+
+def added(parts: Sequence[MixtureStatistics]) -> MixtureStatistics:
+    """The statistics of all parts of the samples together, float64."""
+    return MixtureStatistics(*(sum(value.double() for value in values) for values in zip(*parts, strict=True)))
 
 
 class Complete:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore.mixture._batch import Complete
+from latentcore.mixture._batch import Complete, pick
 from latentcore.mixture._priors import Priors
 from latentcore.mixture._source import Source
 from latentcore.ops import gmm_m_step
@@ -57,11 +57,6 @@ class Fit:
     def lower_bound(self) -> float:
         """The last mean log-likelihood; -inf without iterations."""
         return self.lower_bounds[-1] if self.lower_bounds else -math.inf
-
-
-def pick(parameters: MixtureParameters, index: Tensor | slice | int | None) -> MixtureParameters:
-    """The restarts that `index` picks; None adds the dimension of restarts."""
-    return MixtureParameters(*(value[index] for value in parameters))
 
 
 def best_of_restarts(source: Source, start: MixtureParameters, options: Options, previous: float = -math.inf) -> Fit:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from latentcore import _checks
 from latentcore.mixture import _arrays
-from latentcore.mixture._em import Fit, Options, best_of_restarts, pick
+from latentcore.mixture._batch import pick
+from latentcore.mixture._em import Fit, Options, best_of_restarts
 from latentcore.mixture._initialise import Given, starts
 from latentcore.mixture._priors import Priors
 from latentcore.mixture._shard import Shard, picked

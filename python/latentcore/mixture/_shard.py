@@ -13,7 +13,7 @@ from latentcore.mixture.distributed import Group
 
 @dataclass(frozen=True)
 class Shard:
-    """Samples without gaps, and what stands beside them.
+    """Samples, and what stands beside them.
 
     Attributes:
         x: (N, D), float32 or float64.

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore.mixture._batch import Batch
+from latentcore.mixture._batch import Batch, added
 from latentcore.mixture._shard import Shard
 from latentcore.ops import kmeans_step
 from latentcore.reference import MixtureParameters, MixtureStatistics
@@ -62,7 +62,7 @@ class Clamped:
         for c, batch in self._classes.items():
             of_class = parameters._replace(weights=parameters.weights * self._table[:, c])
             parts.append(batch.statistics(of_class, covariance_type))
-        return MixtureStatistics(*(sum(value.double() for value in values) for values in zip(*parts, strict=True)))
+        return added(parts)
 
 
 def components_of_classes(n_components_per_class: Any, n_classes: int) -> list[int]:

@@ -9,11 +9,10 @@ from torch import Tensor
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.mixture import _arrays
 from latentcore.mixture.estimator import GaussianMixture
-from latentcore.reference import MixtureParameters, covariance_shape, covariances_of
+from latentcore.reference import COVARIANCE_TYPES, MixtureParameters, covariance_shape, covariances_of
 
 # shapes: K components, D features, C classes
 
-_COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 _REQUIRED = ("covariance_type", "weights", "means", "precisions_cholesky")
 _LABELS = ("classes", "component_label_proba")
 
@@ -36,7 +35,7 @@ def save_mixture(path: str | os.PathLike[str], model: GaussianMixture) -> None:
     weights, means, _, factors = model._parameters()
     dtype = _arrays.dtype_of(model.means_)
     content = {
-        "covariance_type": torch.tensor(_COVARIANCE_TYPES.index(model.covariance_type), dtype=torch.uint8),
+        "covariance_type": torch.tensor(COVARIANCE_TYPES.index(model.covariance_type), dtype=torch.uint8),
         "weights": weights.to(dtype),
         "means": means.to(dtype),
         "precisions_cholesky": factors.to(dtype),
@@ -103,7 +102,7 @@ class _Content:
         self._path = os.fspath(path)
         self._tensors = self._read()
         self.has_labels = set(_LABELS) <= set(self._tensors)
-        self.kind = _COVARIANCE_TYPES[self._covariance_type()]
+        self.kind = COVARIANCE_TYPES[self._covariance_type()]
 
     def _read(self) -> dict[str, Tensor]:
         content = load_tensors(self._path)
@@ -149,6 +148,6 @@ class _Content:
 
     def _covariance_type(self) -> int:
         value = self._tensors["covariance_type"]
-        fits = value.dtype == torch.uint8 and value.dim() == 0 and int(value) < len(_COVARIANCE_TYPES)
+        fits = value.dtype == torch.uint8 and value.dim() == 0 and int(value) < len(COVARIANCE_TYPES)
         self.expect(fits, "covariance_type", "a uint8 number in 0 ... 3", value)
         return int(value)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from latentcore.mixture._batch import Complete
+from latentcore.mixture._batch import Complete, added, pick
 from latentcore.ops import gmm_e_step, gmm_statistics
 from latentcore.reference import MixtureParameters, MixtureStatistics, covariance_shape, precisions_cholesky_of
 
@@ -52,9 +52,9 @@ class Incomplete:
         """Statistics of every restart, expectations over the missing values included."""
         parts = [self._complete.statistics(parameters, covariance_type)] if self._has_complete else []
         for bucket in self._buckets:
-            rows = [bucket.statistics(_restart(parameters, r), covariance_type) for r in range(len(parameters.weights))]
+            rows = [bucket.statistics(pick(parameters, r), covariance_type) for r in range(len(parameters.weights))]
             parts.append(MixtureStatistics(*map(torch.stack, zip(*rows, strict=True))))
-        return MixtureStatistics(*(sum(value.double() for value in values) for values in zip(*parts, strict=True)))
+        return added(parts)
 
     def e_step(self, parameters: MixtureParameters, covariance_type: str) -> tuple[Tensor, Tensor]:
         """Log-likelihoods of the observed features (N,) and logarithms of the responsibilities (N, K)."""
@@ -170,10 +170,6 @@ class _Bucket:
         if covariances.dim() == 1:
             return first, second.sum(0) + (n_k.mT @ gaps).sum(1) * covariances
         return first, moments.scatter(-1, places, second).sum(0) + (n_k.mT @ gaps) * covariances
-
-
-def _restart(parameters: MixtureParameters, r: int) -> MixtureParameters:
-    return MixtureParameters(*(value[r] for value in parameters))
 
 
 def _blocks(covariances: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

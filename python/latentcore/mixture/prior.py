@@ -12,11 +12,10 @@ from latentcore.mixture import _arrays
 from latentcore.mixture._sampling import _coloured
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.ops import gmm_e_step, gmm_responsibilities
-from latentcore.reference import MixtureParameters, covariance_shape, covariances_of, sum_dtype
+from latentcore.reference import COVARIANCE_TYPES, MixtureParameters, covariance_shape, covariances_of, sum_dtype
 
 # shapes: (..., L) latents with any leading dimensions, K components
 
-_COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 _FITTED = ("weights_", "means_", "precisions_cholesky_")
 # The gradient in a weight divides by it: a component that lost all weight must not make that NaN.
 _LEAST_WEIGHT = 1e-30
@@ -83,7 +82,7 @@ class MixturePrior(nn.Module):
         super().__init__()
         _checks.integer("n_components", n_components, 1, 2**31 - 1)
         _checks.integer("n_features", n_features, 1, 2**31 - 1)
-        _checks.one_of("covariance_type", covariance_type, _COVARIANCE_TYPES)
+        _checks.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
         _checks.number("spread", spread)
         if not 0 <= spread < math.inf:
             _checks.fail_value("spread", "a finite number >= 0", spread)

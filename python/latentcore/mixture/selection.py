@@ -13,12 +13,12 @@ from sklearn.utils._param_validation import InvalidParameterError
 from latentcore import _checks
 from latentcore.mixture._stream import repeatable
 from latentcore.mixture.estimator import GaussianMixture
+from latentcore.reference import COVARIANCE_TYPES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CRITERIA = ("bic", "aic", "icl")
-_TYPES = ("full", "tied", "diag", "spherical")
 _HEADER = ("covariance", "K", "parameters", "log-likelihood", "BIC", "AIC", "ICL", "iterations", "seconds", "")
 
 
@@ -116,7 +116,7 @@ class Sweep:
 def sweep(
     X: Any,
     n_components: Iterable[int] = range(1, 11),
-    covariance_types: Sequence[str] = _TYPES,
+    covariance_types: Sequence[str] = COVARIANCE_TYPES,
     *,
     criterion: str = "bic",
     **options: Any,
@@ -222,7 +222,7 @@ def _checked_kinds(covariance_types: Any) -> list[str]:
         _checks.fail_type("covariance_types", "a sequence of covariance types", repr(covariance_types))
     kinds = list(dict.fromkeys(covariance_types))
     for kind in kinds:
-        _checks.one_of("covariance_types", kind, _TYPES)
+        _checks.one_of("covariance_types", kind, COVARIANCE_TYPES)
     if not kinds:
         _checks.fail_value("covariance_types", "at least one covariance type", "none")
     return kinds

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from latentcore import _checks
 from latentcore.mixture import _arrays
-from latentcore.mixture._em import Options, m_step, pick
+from latentcore.mixture._batch import pick
+from latentcore.mixture._em import Options, m_step
 from latentcore.mixture._fitting import checked_starts, options_of
 from latentcore.mixture._shard import Shard
 from latentcore.mixture._source import Preparation, Resident

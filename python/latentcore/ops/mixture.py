@@ -12,7 +12,6 @@ from latentcore.reference import MixtureStatistics
 
 # what the shared memory of a card holds
 _MOST_FEATURES_ON_CUDA = 160
-_COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 
 
 def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str = "full") -> Tensor:
@@ -251,7 +250,7 @@ def check_mixture(
     if weights is not None:
         _checks.like("weights", weights, "x", x)
         _checks.shape("weights", weights, (*batch, components))
-    _checks.one_of("covariance_type", covariance_type, _COVARIANCE_TYPES)
+    _checks.one_of("covariance_type", covariance_type, reference.COVARIANCE_TYPES)
     _checks.like("precisions_cholesky", precisions_cholesky, "x", x)
     factor_shape = reference.covariance_shape(components, dimensions, covariance_type)
     _checks.shape("precisions_cholesky", precisions_cholesky, (*batch, *factor_shape))

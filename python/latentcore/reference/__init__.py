@@ -5,6 +5,7 @@ from latentcore.reference.em import MixtureFit, covariances_of, gmm_em
 from latentcore.reference.kmeans import KMeansStep, kmeans_potentials, kmeans_step, kmeans_update
 from latentcore.reference.m_step import MixtureParameters, gmm_m_step, precisions_cholesky_of
 from latentcore.reference.mixture import (
+    COVARIANCE_TYPES,
     MixtureStatistics,
     centred_moments,
     covariance_shape,
@@ -18,6 +19,7 @@ from latentcore.reference.vae_loss import VAELoss, vae_loss
 from latentcore.reference.warp import affine_sampling, inverse_sampling, rotation_sampling, warp
 
 __all__ = [
+    "COVARIANCE_TYPES",
     "KMeansStep",
     "MixtureFit",
     "MixtureParameters",

@@ -12,6 +12,9 @@ from latentcore.reference._dtypes import sum_dtype
 # full (..., K, D, D), tied (..., D, D), diag (..., K, D), spherical (..., K)
 
 
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+
+
 def covariance_shape(components: int, dimensions: int, covariance_type: str) -> tuple[int, ...]:
     """The shape of covariances, precisions, their factors and second moments: scikit-learn's."""
     return {
