@@ -1,0 +1,154 @@
+"""What is read of files and iterables, and which of them are refused."""
+
+import threading
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from tests.mixture.streams import Pieces, assert_same, hdf5, memory_map
+
+from latentcore.mixture import GaussianMixture
+from latentcore.mixture._stream import open_stream
+
+
+def test_pieces_that_fill_the_same_memory(blobs):
+    buffer = np.empty((100, 3))
+
+    def reusing():
+        for piece in Pieces(blobs[0], 100):
+            buffer[:] = piece
+            yield buffer
+
+    expected = GaussianMixture(3, random_state=0).fit(blobs[0])
+    assert_same(GaussianMixture(3, random_state=0).fit(reusing), expected)
+    assert_same(GaussianMixture(3, random_state=0).fit(reusing()), expected)
+
+
+def test_a_file_is_the_one_that_was_opened(blobs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X = blobs[0]
+    hdf5(X, Path())
+    with h5py.File("x.h5") as opened:
+        (tmp_path / "other").mkdir()
+        hdf5(X + 100, tmp_path / "other")
+        (tmp_path / "other" / "x.h5").replace("x.h5")
+        expected = GaussianMixture(3, random_state=0).fit(X)
+        assert_same(GaussianMixture(3, random_state=0).fit(opened["x"]), expected)
+    mapped = memory_map(X, tmp_path)
+    Path("x.npy").unlink()
+    assert_same(GaussianMixture(3, random_state=0).fit(mapped), expected)
+
+
+def test_a_type_that_only_hdf5_has(tmp_path):
+    half = h5py.h5t.IEEE_F32LE.copy()  # bfloat16: the upper half of float32
+    half.set_fields(15, 7, 8, 0, 7)
+    half.set_size(2)
+    X = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        space = h5py.h5s.create_simple(X.shape)
+        h5py.h5d.create(file.id, b"x", half, space).write(h5py.h5s.ALL, h5py.h5s.ALL, X)
+    with h5py.File(tmp_path / "x.h5") as file:
+        read = np.concatenate([piece.numpy().copy() for piece in open_stream(file["x"]).pieces()])
+        assert np.array_equal(read, file["x"][:])
+
+
+def test_whole_numbers_and_halves(tmp_path):
+    X = np.random.default_rng(0).integers(-50, 50, (200, 2))
+    expected = GaussianMixture(2, random_state=0).fit(X.astype(float))
+    assert_same(GaussianMixture(2, random_state=0).fit(hdf5(X, tmp_path)), expected)
+    halves = GaussianMixture(2, random_state=0).fit(memory_map(X.astype(np.float16), tmp_path))
+    assert halves.means_.dtype == np.float32
+    np.testing.assert_allclose(halves.means_, expected.means_, atol=1e-3)
+
+
+def test_a_piece_is_read_while_one_is_in_use(blobs):
+    readers = set()
+
+    def pieces():
+        for piece in Pieces(blobs[0], 100):
+            readers.add(threading.current_thread().name)
+            yield piece
+
+    GaussianMixture(2, random_state=0).fit(pieces)
+    assert threading.main_thread().name not in readers
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("latentcore-reader")]
+
+
+def test_beside_labels_the_order_stays(blobs):
+    order = np.random.default_rng(0)
+
+    def shuffled():
+        return iter(Pieces(order.permutation(blobs[0]), 100))
+
+    GaussianMixture(2, random_state=0).fit(shuffled)
+    with pytest.raises(ValueError, match="X: expected the same order in every pass, beside weights or labels"):
+        GaussianMixture(2, random_state=0).fit(shuffled, sample_weight=np.ones(600))
+
+
+def bad(rows, value=np.nan, size=50):
+    X = np.zeros((200, 2)) + np.arange(200)[:, None]
+    X[rows] = value
+    return Pieces(X, size)
+
+
+@pytest.mark.parametrize(
+    ("stream", "error", "message"),
+    [
+        (lambda: iter([np.zeros((5, 2), np.float32), np.zeros((5, 2))]), TypeError, "X: expected pieces of one dtype"),
+        (
+            lambda: iter([[np.zeros((5, 2)), np.zeros((5, 2))]]),
+            ValueError,
+            r"pieces of shape \(n, D\), got \(2, 5, 2\)",
+        ),
+        (bad(137), ValueError, "X: expected finite numbers, got NaN or infinity in sample 137"),
+        (bad(3, np.inf), ValueError, "infinity in sample 3"),
+        (lambda: iter([np.zeros((5, 2)), np.zeros((5, 3))]), ValueError, r"pieces of shape \(n, 2\), got \(5, 3\)"),
+        (lambda: iter([np.zeros(5)]), ValueError, r"pieces of shape \(n, D\), got \(5,\)"),
+        (lambda: iter([]), ValueError, "at least one sample, got an empty stream"),
+        (iter([]), ValueError, "at least one piece"),
+        (lambda: iter([np.zeros((4, 2), dtype=complex)]), TypeError, "X: expected pieces of real numbers"),
+        (lambda: iter([np.array([["a", "b"]])]), TypeError, "X: expected pieces of real numbers"),
+        (lambda: iter([np.zeros((2, 2))]), ValueError, "at least n_components = 3 samples, got 2"),
+    ],
+)
+def test_bad_streams(stream, error, message):
+    with pytest.raises(error, match=message):
+        GaussianMixture(3).fit(stream)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(ValueError, match=r"X: expected shape \(N, D\)"):
+        GaussianMixture(2).fit(hdf5(np.zeros(5), tmp_path))
+    with pytest.raises(TypeError, match="X: expected real numbers"):
+        GaussianMixture(2).fit(memory_map(np.zeros((5, 2), dtype=complex), tmp_path))
+    with pytest.raises(ValueError, match="empty stream"):
+        GaussianMixture(2).fit(hdf5(np.zeros((0, 2)), tmp_path))
+
+
+def test_a_stream_that_changes_and_one_that_fails(blobs):
+    lengths = iter([600, 500])
+
+    def shrinking():
+        return iter(Pieces(blobs[0][: next(lengths)], 100))
+
+    with pytest.raises(ValueError, match="X: expected 600 samples in every pass, got 500"):
+        GaussianMixture(2).fit(shrinking)
+
+    def broken():
+        yield blobs[0][:300]
+        raise OSError("the disk is gone")
+
+    mixture = GaussianMixture(2, random_state=0).fit(blobs[0])
+    before = mixture.means_
+    with pytest.raises(OSError, match="the disk is gone"):
+        mixture.fit(broken)
+    assert mixture.means_ is before
+
+
+@pytest.mark.parametrize("weight", [np.ones(599), np.ones(601), -np.ones(600)])
+def test_bad_weights(blobs, weight):
+    with pytest.raises(ValueError, match="sample_weight: expected"):
+        GaussianMixture(2).fit(Pieces(blobs[0], 50), sample_weight=weight)
+    with pytest.raises(ValueError, match="sample_weight: expected"):
+        GaussianMixture(2).fit(blobs[0]).score(Pieces(blobs[0], 50), sample_weight=weight)
