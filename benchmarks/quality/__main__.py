@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.quality import digits148
 from benchmarks.quality.figures import report
 from latentcore._files import replacing
-from latentcore.commands.few_label import data_folder
+from latentcore.commands.inputs import data_folder
 from latentcore.commands.tables import number, show
 
 SUITES = {"digits148": digits148}

@@ -4,11 +4,26 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from latentcore import _checks
 
 T = TypeVar("T")
+
+
+class Configuration:
+    """A configuration of a training or a system, as users save and load it; its subclasses are dataclasses."""
+
+    _section: ClassVar[str] = "config"  # what messages call it
+
+    def to_dict(self) -> dict[str, Any]:
+        """As dicts, numbers and words, ready for `json.dump`."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """What `to_dict` made; an unknown, missing or wrongly typed field is an error that names it."""
+        return from_plain(cls, data, cls._section)
 
 
 def to_plain(config: Any) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from latentcore import ops
 from latentcore.models import VAE, VAEConfig
 from latentcore.train import Augmentation, TrainConfig
 from latentcore.train.gradients import Gradients
+from latentcore.train.objectives import NegativeELBO
 from latentcore.train.plan import Plan
+from latentcore.train.sources import Images
 
 IMAGES = torch.randint(256, (70, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 CONFIG = TrainConfig(
@@ -26,12 +28,16 @@ def model_of():
     return VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,), normalisation="batch"))
 
 
+def plan_of(device="cpu"):
+    return Plan(CONFIG, Images(IMAGES.to(device), CONFIG.augmentation))
+
+
 def gradients_of(device, epochs):
     """The gradients of every step of some epochs, and the totals; the weights move a little by each."""
     fabric = Fabric(accelerator=device, devices=1)
     plain = model_of().to(fabric.device)
-    plan = Plan(CONFIG, len(IMAGES))
-    gradients = Gradients(fabric, fabric.setup(plain), plain, plan, IMAGES.to(fabric.device))
+    plan = plan_of(fabric.device)
+    gradients = Gradients(fabric, fabric.setup(plain), plain, NegativeELBO(), plan)
     found = []
     for epoch in epochs:
         gradients.begin(epoch)
@@ -46,11 +52,11 @@ def gradients_of(device, epochs):
 
 
 def test_a_step_has_the_gradients_of_its_batch():
-    model, plan = model_of(), Plan(CONFIG, len(IMAGES))
+    model, plan = model_of(), plan_of()
     first, *_ = gradients_of("cpu", [1])
-    inputs = plan.inputs(1, torch.device("cpu"))
+    inputs = plan.inputs(1)
     now = inputs.at(torch.tensor([0]))
-    batch, target = plan.batch(IMAGES, now.rows, now.draws)
+    batch, target = plan.source.batch(now.rows, now.draws)
     out = model.train()(batch, seed=plan.noise_seed(plan.steps))
     ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=plan.beta(plan.steps)).loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), CONFIG.gradient_clip)
@@ -59,8 +65,8 @@ def test_a_step_has_the_gradients_of_its_batch():
 
 
 def test_an_epoch_does_not_depend_on_those_before_but_by_the_weights():
-    plan = Plan(CONFIG, len(IMAGES))
-    kept, fresh = plan.inputs(0, torch.device("cpu")), plan.inputs(1, torch.device("cpu"))
+    plan = plan_of()
+    kept, fresh = plan.inputs(0), plan.inputs(1)
     kept.take_over(fresh)
     for a, b in zip(kept, fresh, strict=True):
         assert torch.equal(a, b)

@@ -3,16 +3,18 @@ import torch
 
 from latentcore.train import Augmentation, TrainConfig
 from latentcore.train.plan import Plan
+from latentcore.train.sources import Images, LabelledImages
 
 IMAGES = torch.arange(50, dtype=torch.uint8).view(50, 1, 1, 1).expand(50, 1, 6, 6).contiguous()
 MOVING = Augmentation(degrees=20, translate=1, scale=0.1, shear=5)
 
 
 def batches(epoch=0, images=IMAGES, **fields):
-    plan = Plan(TrainConfig(**{"batch_size": 16, "epochs": 4} | fields), len(images))
-    inputs = plan.inputs(epoch, images.device)
+    config = TrainConfig(**{"batch_size": 16, "epochs": 4} | fields)
+    plan = Plan(config, Images(images, config.augmentation, config.reconstruct))
+    inputs = plan.inputs(epoch)
     steps = [inputs.at(torch.tensor([step])) for step in range(plan.steps)]
-    return [plan.batch(images, step.rows, step.draws) for step in steps]
+    return [plan.source.batch(step.rows, step.draws) for step in steps]
 
 
 def inputs(**arguments):
@@ -77,21 +79,37 @@ def test_what_the_decoder_is_to_draw():
 
 
 def test_kl_warm_up():
-    plan = Plan(TrainConfig(epochs=10, batch_size=5, beta=0.5, beta_warmup=0.2), 50)
+    plan = Plan(TrainConfig(epochs=10, batch_size=5, beta=0.5, beta_warmup=0.2), Images(IMAGES))
     assert plan.total == 100
     assert [plan.beta(step) for step in (0, 10, 20, 99)] == pytest.approx([0, 0.25, 0.5, 0.5])
 
 
 def test_every_step_has_its_seed_and_its_beta():
-    plan = Plan(TrainConfig(epochs=3, batch_size=10, beta=0.5, beta_warmup=1.0, seed=2), 40)
-    found = [plan.inputs(epoch, torch.device("cpu")) for epoch in range(3)]
+    plan = Plan(TrainConfig(epochs=3, batch_size=10, beta=0.5, beta_warmup=1.0, seed=2), Images(IMAGES[:40]))
+    found = [plan.inputs(epoch) for epoch in range(3)]
     assert torch.cat([i.seeds for i in found]).tolist() == [plan.noise_seed(step) for step in range(12)]
     assert torch.cat([i.betas for i in found]).tolist() == [plan.beta(step) for step in range(12)]
-    assert Plan(TrainConfig(beta=0.5), 50).beta(0) == 0.5
+    assert Plan(TrainConfig(beta=0.5), Images(IMAGES)).beta(0) == 0.5
 
 
 def test_no_two_noises_are_alike():
-    plans = [Plan(TrainConfig(seed=seed), 50) for seed in (0, 1)]
+    plans = [Plan(TrainConfig(seed=seed), Images(IMAGES)) for seed in (0, 1)]
     seeds = [plan.noise_seed(step) for plan in plans for step in range(3)]
     seeds += [plan.validation_seed(batch) for plan in plans for batch in range(3)]
     assert len(set(seeds)) == 12
+
+
+def test_labels_come_with_their_images():
+    source = LabelledImages(IMAGES, torch.arange(50), MOVING)
+    rows = torch.tensor([7, 3, 49])
+    images, labels = source.batch(rows, None)
+    assert labels.tolist() == [7, 3, 49]
+    assert torch.equal(images, IMAGES[rows] / 255)
+    moved, labels = source.batch(rows, torch.ones(5, 3))
+    assert labels.tolist() == [7, 3, 49]
+    assert not torch.equal(moved, images)
+
+
+def test_validation_sees_augmented_images_as_they_are():
+    plan = Plan(TrainConfig(epochs=3), Images(IMAGES, MOVING))
+    assert plan.validation_draws(Images(IMAGES, Augmentation(zero_from=1.0, degrees=20)), 0, 8) is None

@@ -25,17 +25,17 @@ CONFIG = replace(
 )
 
 
-def demo(run_dir: Path | None, seed: int, config: FewLabelConfig = CONFIG) -> None:
+def demo(run_dir: Path | None, seed: int | None, config: FewLabelConfig = CONFIG) -> None:
     """Train, cluster, classify and rotate the digits that come with the package; print a table and leave pictures."""
     train = mnist.embedded("train").select(_CLASSES)
     test = mnist.embedded("test").select(_CLASSES)
-    labelled = train.draw(_LABELS_PER_CLASS, seed=seed)
+    labelled = train.draw(_LABELS_PER_CLASS, seed=seed or 0)
     print(
         f"A VAE learns {len(train)} digits ({', '.join(map(str, _CLASSES))}) without labels; a Gaussian mixture\n"
         f"in its latent plane, read with {_LABELS_PER_CLASS} labels a class, classifies {len(test)} test digits."
     )
     began = time.perf_counter()
-    config = replace(config, train=replace(config.train, seed=seed))
+    config = replace(config, train=replace(config.train, seed=seed or 0))
     run = train_few_label(train.images, labelled.images, labelled.labels, config, run_dir)
     found = evaluate.figures(run, test)
     rate = _rotations_per_second(mnist.embedded("train").images)

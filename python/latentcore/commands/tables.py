@@ -1,9 +1,11 @@
 """Tables on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
+
+from latentcore.train.runs import Run, write_json
 
 
 def show(title: str, rows: Mapping[str, str]) -> None:
@@ -17,6 +19,28 @@ def show(title: str, rows: Mapping[str, str]) -> None:
     Console(highlight=False, width=max(width, len(title) + 1)).print(table)
 
 
+def show_rows(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    """Print a table with a line for each row; a column that a row lacks stays empty."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, no_wrap=True, justify="left" if column == columns[0] else "right")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column, "")) for column in columns))
+    Console(highlight=False, width=1000).print(table)
+
+
 def number(value: float) -> str:
     """A figure with the digits that matter."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _cell(value: object) -> str:
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
+def finish(run: Run, found: Mapping[str, float]) -> None:
+    """Add figures to a run's `metrics.json` and print them all."""
+    figures = {**run.metrics, **found}
+    write_json(run.folder / "metrics.json", figures)
+    show("figures", {name: number(value) for name, value in figures.items()})
+    print(f"\nrun folder   {run.folder}")

@@ -1,5 +1,16 @@
-"""Images as they lie in files: checked when they are read, uint8 in memory."""
+"""Images as they lie in files: checked when they are read, uint8 in memory; and pairs made of them."""
 
 from latentcore.data.arrays import ImageSet, load_images, save_images
+from latentcore.data.images import load_folder, read_image
+from latentcore.data.rotated import RotatedDigits, TransformedImages, transformed
 
-__all__ = ["ImageSet", "load_images", "save_images"]
+__all__ = [
+    "ImageSet",
+    "RotatedDigits",
+    "TransformedImages",
+    "load_folder",
+    "load_images",
+    "read_image",
+    "save_images",
+    "transformed",
+]

@@ -1,15 +1,14 @@
 """How good a few-label system is, and its pictures."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from latentcore import metrics, plots
 from latentcore.data import ImageSet
+from latentcore.evaluate.pictures import loss_figure, save_pictures, spread
 from latentcore.ops import rotate
 from latentcore.train.few_label import FewLabelRun
 from latentcore.train.inputs import to_unit
@@ -56,7 +55,8 @@ def write_pictures(run: FewLabelRun, test: ImageSet) -> list[Path]:
     Returns:
         The files.
     """
-    drawn = {"losses": _losses(run), "reconstructions": _reconstructions(run, test), "rotations": _rotations(test)}
+    drawn = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
+    drawn |= {"reconstructions": _reconstructions(run, test), "rotations": _rotations(test)}
     if run.model.config.latent == 2:
         drawn["manifold"] = plots.manifold(run.decode(plots.normal_grid()))
         drawn["latents"] = plots.latent_scatter(
@@ -65,32 +65,16 @@ def write_pictures(run: FewLabelRun, test: ImageSet) -> list[Path]:
             means=run.mixture.means_,
             covariances=run.mixture.covariances_,
         )
-    paths = []
-    for name, figure in drawn.items():
-        path = run.folder / "pictures" / f"{name}.png"
-        plots.save_figure(figure, path)
-        paths.append(path)
-    return paths
-
-
-def _losses(run: FewLabelRun) -> Figure:
-    with (run.folder / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return plots.loss_curves({term: [float(row[term]) for row in rows] for term in ("loss", "reconstruction", "kl")})
-
-
-def _spread(images: Tensor, count: int) -> Tensor:
-    """Some images from all over the set."""
-    return images[torch.linspace(0, len(images) - 1, min(count, len(images))).long()]
+    return save_pictures(run.folder / "pictures", drawn)
 
 
 def _reconstructions(run: FewLabelRun, test: ImageSet) -> Figure:
-    shown = _spread(test.images, _SHOWN)
+    shown = spread(test.images, _SHOWN)
     return plots.reconstructions(to_unit(shown), run.reconstruct(shown))
 
 
 def _rotations(test: ImageSet) -> Figure:
     angles = [30.0 * step for step in range(12)]
-    shown = _spread(test.images, _ROTATED)
+    shown = spread(test.images, _ROTATED)
     turned = rotate(shown, torch.tensor(angles).expand(len(shown), -1), dtype=torch.float32)
     return plots.rotations(turned, angles)

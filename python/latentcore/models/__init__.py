@@ -1,8 +1,12 @@
 """Models: nn.Modules and their files, without training code."""
 
 from latentcore.models.autoencoder import Autoencoder, AutoencoderConfig, AutoencoderOutput
+from latentcore.models.equivariant import BlockRotation
 from latentcore.models.files import load_autoencoder, load_vae, save_vae
+from latentcore.models.latent import LatentConfig, build_operator
 from latentcore.models.networks import NetworkConfig
+from latentcore.models.resnet import ResNet15, ResNetConfig
+from latentcore.models.transforming import TransformedOutput, TransformingVAE
 from latentcore.models.vae import VAE, VAEConfig, VAEOutput
 
 __all__ = [
@@ -10,9 +14,16 @@ __all__ = [
     "Autoencoder",
     "AutoencoderConfig",
     "AutoencoderOutput",
+    "BlockRotation",
+    "LatentConfig",
     "NetworkConfig",
+    "ResNet15",
+    "ResNetConfig",
+    "TransformedOutput",
+    "TransformingVAE",
     "VAEConfig",
     "VAEOutput",
+    "build_operator",
     "load_autoencoder",
     "load_vae",
     "save_vae",

@@ -4,7 +4,7 @@ import os
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentcore import _checks, _config
 from latentcore._tensors import load_tensors, save_tensors
@@ -51,7 +51,7 @@ def model_from_state(state: dict[str, Any], name: str, kind: type[M], config_kin
     return model.eval()
 
 
-def load_state(model: EncoderDecoder, state: object, name: str, *, assign: bool = False) -> None:
+def load_state(model: nn.Module, state: object, name: str, *, assign: bool = False) -> None:
     """Give `model` the state; one of another model is a ValueError that names the file `name`.
 
     `assign` makes the tensors of `state` the model's own, for a model on the device "meta".

@@ -12,7 +12,7 @@ from latentcore import _checks, _config
 # shapes: (N, C, H, W) images, (N, F) features, (N, L) latents
 
 Activation = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"]
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
@@ -170,7 +170,7 @@ def _transposed(config: NetworkConfig) -> list[nn.Module]:
 
 
 def _after_layer(config: NetworkConfig, normalisation: nn.Module) -> list[nn.Module]:
-    activation = _ACTIVATIONS[config.activation]()
+    activation = ACTIVATIONS[config.activation]()
     return [normalisation, activation] if config.normalisation == "batch" else [activation]
 
 
@@ -178,4 +178,4 @@ def _size(shape: tuple[int, int, int]) -> int:
     return shape[0] * shape[1] * shape[2]
 
 
-assert set(_ACTIVATIONS) == set(get_args(Activation))
+assert set(ACTIVATIONS) == set(get_args(Activation))

@@ -1,13 +1,25 @@
 """Functions that take arrays and return a matplotlib figure."""
 
-from latentcore.plots.images import image_grid, manifold, normal_grid, reconstructions, rotations
+from latentcore.plots.images import (
+    comparison,
+    image_grid,
+    manifold,
+    normal_grid,
+    reconstructions,
+    rotations,
+    save_image,
+)
 from latentcore.plots.latents import latent_scatter
 from latentcore.plots.losses import loss_curves
 from latentcore.plots.mixtures import criterion_table, gaussian_ellipses, log_likelihood_curve
 from latentcore.plots.style import save_figure
+from latentcore.plots.transformations import angle_grid, film, orbit, psnr_curve, save_gif
 
 __all__ = [
+    "angle_grid",
+    "comparison",
     "criterion_table",
+    "film",
     "gaussian_ellipses",
     "image_grid",
     "latent_scatter",
@@ -15,7 +27,11 @@ __all__ = [
     "loss_curves",
     "manifold",
     "normal_grid",
+    "orbit",
+    "psnr_curve",
     "reconstructions",
     "rotations",
     "save_figure",
+    "save_gif",
+    "save_image",
 ]

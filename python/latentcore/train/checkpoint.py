@@ -4,17 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from latentcore import _checks
 from latentcore._tensors import load_tensors, save_tensors
-from latentcore.models.files import load_state, save_vae
-from latentcore.models.networks import EncoderDecoder
+from latentcore.models.files import load_state
 from latentcore.train.plan import Plan
 
 _FIELDS = ("model", "optimizer", "scheduler", "history", "config", "count")
-_ROW = ("epoch", "loss", "reconstruction", "kl", "seconds")
+_ROW = ("epoch", "loss", "seconds")
 
 
 @dataclass
@@ -28,7 +28,7 @@ class State:
         history: A row of figures for each epoch that is done.
     """
 
-    model: EncoderDecoder
+    model: nn.Module
     optimizer: Optimizer
     scheduler: LRScheduler
     history: list[dict[str, float]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class State:
     def save(self, folder: Path, plan: Plan) -> None:
         """Write `last.pth`, from which training goes on, and `model.pth`, the best model so far."""
         if self.epochs_without_gain == 0:
-            save_vae(self.model, model_path(folder))
+            save_tensors(model_path(folder), self.model.state_dict())
         content = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -1,7 +1,7 @@
 """How a model is trained: frozen dataclasses that travel through JSON unchanged."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from latentcore import _checks, _config
 
@@ -47,7 +47,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(_config.Configuration):
     """How `latentcore.train.fit` trains.
 
     Attributes:
@@ -67,8 +67,12 @@ class TrainConfig:
         early_stop: Epochs without a lower validation loss after which training ends; 0 never ends it early.
         seed: Of everything random: weights, order, augmentation, latent noise. In [0, 2^31).
         device: "auto" takes the first CUDA device where there is one.
-        precision: "32-true", or "bf16-mixed": layers in bfloat16, weights and sums in float32.
+        precision: "32-true"; "bf16-mixed": layers in bfloat16, weights and sums in float32; "auto": bf16-mixed where
+            the device multiplies bfloat16 in hardware, else 32-true.
+        channels_last: Whether convolutions keep their channels innermost, which most devices prefer.
     """
+
+    _section: ClassVar[str] = "train"
 
     epochs: int = 20
     batch_size: int = 128
@@ -85,7 +89,8 @@ class TrainConfig:
     early_stop: int = 0
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         _config.check_types(self)
@@ -96,12 +101,3 @@ class TrainConfig:
         for name in ("pct_start", "beta_warmup", "freeze_normalisation_at"):
             _config.in_range(self, name, 0, 1)
         _config.in_range(self, "seed", 0, 2**31 - 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As dicts, numbers and words, ready for `json.dump`."""
-        return _config.to_plain(self)
-
-    @classmethod
-    def from_dict(cls, data: object) -> "TrainConfig":
-        """What `to_dict` made; an unknown, missing or wrongly typed field is an error that names it."""
-        return _config.from_plain(cls, data, "train")

@@ -1,13 +1,12 @@
 """Few-label classification: a VAE trained without labels, a mixture in its latent space, a few labels to read it."""
 
-import hashlib
 import os
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -18,11 +17,13 @@ from latentcore.mixture import GaussianMixture
 from latentcore.mixture.files import load_mixture, save_mixture
 from latentcore.mixture.presets import class_mean_mixture, few_label_mixture
 from latentcore.models import VAE, Autoencoder, VAEConfig
-from latentcore.train.checkpoint import last_path, seconds_trained
+from latentcore.train.autoencoder import AutoencoderRun, load_autoencoder_checkpoint
+from latentcore.train.checkpoint import seconds_trained
 from latentcore.train.config import TrainConfig
 from latentcore.train.inputs import as_images, as_labels
 from latentcore.train.loop import fit
-from latentcore.train.runs import Run, create_run, read_json, write_json
+from latentcore.train.runs import read_json, write_json
+from latentcore.train.systems import begin, check_same_data, configured, resumable, seeded
 
 # shapes: (N, C, H, W) images, (M, C, H, W) labelled images, (N, L) latents
 
@@ -52,7 +53,7 @@ class MixtureConfig:
 
 
 @dataclass(frozen=True)
-class FewLabelConfig:
+class FewLabelConfig(_config.Configuration):
     """Configuration of the few-label system: its VAE, its training, its mixture."""
 
     vae: VAEConfig = field(default_factory=VAEConfig)
@@ -62,17 +63,8 @@ class FewLabelConfig:
     def __post_init__(self) -> None:
         _config.check_types(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As dicts, numbers and words, ready for `json.dump`."""
-        return _config.to_plain(self)
 
-    @classmethod
-    def from_dict(cls, data: object) -> "FewLabelConfig":
-        """What `to_dict` made; an unknown or wrongly typed field is an error that names it."""
-        return _config.from_plain(cls, data, "config")
-
-
-class FewLabelRun(Run):
+class FewLabelRun(AutoencoderRun):
     """A trained few-label system.
 
     Attributes:
@@ -89,8 +81,9 @@ class FewLabelRun(Run):
         self.mixture = mixture
 
     @classmethod
-    def open(cls, folder: Path, config: dict[str, Any], model: VAE | Autoencoder) -> "FewLabelRun":
-        """The run in `folder`, whose configuration and model are read already."""
+    def open(cls, folder: Path, config: dict[str, Any]) -> Self:
+        """The run in `folder`, whose configuration is read already."""
+        model = load_autoencoder_checkpoint(folder, config)
         path = mixture_path(folder)
         if not path.exists():
             raise FileNotFoundError(f"{path}: expected the mixture of a finished run, found none; resume the training")
@@ -135,8 +128,7 @@ def train_few_label(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(train_images, labelled_images, labels, config)
-    about = {"data": _fingerprint(*data), "source": dict(source or {})}
-    folder = create_run("few-label", {**config.to_dict(), **about}, run_dir)
+    folder = begin("few-label", config, data, run_dir, source)
     return _train(folder, config, *data)
 
 
@@ -150,16 +142,13 @@ def resume_few_label(
         ValueError: The images or labels are not those that the run began with, or a file of the run is damaged.
     """
     folder = Path(folder)
-    plain = read_json(folder / "config.json")
-    about = ("system", "data", "source")
-    config = FewLabelConfig.from_dict({key: value for key, value in plain.items() if key not in about})
+    config = configured(folder, "few-label", FewLabelConfig)
     data = _checked(train_images, labelled_images, labels, config)
-    if plain.get("data") != _fingerprint(*data):
-        _checks.fail_value("train_images", f"the images and labels with which {folder} began", "others")
+    check_same_data(folder, "train_images", *data)
     return _train(folder, config, *data)
 
 
-def plain_mixture(run: Run, train_images: Any, labelled_images: Any, labels: Any) -> GaussianMixture:
+def plain_mixture(run: AutoencoderRun, train_images: Any, labelled_images: Any, labels: Any) -> GaussianMixture:
     """The plain recipe in the latents of `run`: a component per class, started at the labelled images' means.
 
     `predict_label` of the result takes latents, as `run.encode` gives them.
@@ -175,13 +164,11 @@ def mixture_path(folder: Path) -> Path:
 
 def _train(folder: Path, config: FewLabelConfig, images: Tensor, labelled: Tensor, labels: Tensor) -> FewLabelRun:
     began = time.perf_counter() - seconds_trained(folder)
-    model = _build(config)
-    try:
+    with seeded(config.train.seed):
+        model = VAE(config.vae)
+    with resumable(folder):
         history = fit(model, images, config.train, folder, resume=True)
-    except KeyboardInterrupt:
-        whole = f"the last checkpoint is whole, and `--resume {folder}` goes on from it"
-        raise KeyboardInterrupt(whole if last_path(folder).exists() else "before the first checkpoint") from None
-    run = Run(folder, read_json(folder / "config.json"), model.cpu())
+    run = AutoencoderRun(folder, read_json(folder / "config.json"), model.cpu())
     mixture = _fit_mixture(run, images, labelled, labels, config.mixture, config.train.seed)
     save_mixture(mixture_path(folder), mixture)
     figures = {
@@ -193,24 +180,8 @@ def _train(folder: Path, config: FewLabelConfig, images: Tensor, labelled: Tenso
     return FewLabelRun(folder, run.config, model, mixture)
 
 
-def _fingerprint(images: Tensor, labelled: Tensor, labels: Tensor) -> str:
-    """A word for the data, so that a run is not continued with other images."""
-    digest = hashlib.sha256()
-    for tensor in (images, labelled, labels):
-        digest.update(repr(tuple(tensor.shape)).encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _build(config: FewLabelConfig) -> VAE:
-    """The model with weights that are a function of the seed; the caller's random state stays as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.train.seed)
-        return VAE(config.vae)
-
-
 def _fit_mixture(
-    run: Run, images: Any, labelled: Any, labels: Tensor, config: MixtureConfig, seed: int
+    run: AutoencoderRun, images: Any, labelled: Any, labels: Tensor, config: MixtureConfig, seed: int
 ) -> GaussianMixture:
     latents = torch.cat([run.encode(images), run.encode(labelled)])
     known = torch.full((len(latents),), -1)

@@ -6,10 +6,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from latentcore.train.objectives import TERMS, objective_of
+from latentcore.train.objectives import Objective
 from latentcore.train.plan import Inputs, Plan
-
-# shapes: (N, C, H, W) images
 
 
 class Gradients:
@@ -22,18 +20,17 @@ class Gradients:
         fabric: Where and how precisely to compute.
         model: The model, as `fabric` has set it up.
         plain: The same model, as it was before.
-        plan: The steps.
-        images: Training images, uint8 or float in [0, 1], on the device.
+        objective: What is minimised.
+        plan: The steps, whose source is on the device.
 
     Attributes:
-        totals: Sums of the loss's terms over the steps of the epoch, on the device. (3,).
+        totals: Sums of the objective's terms over the steps of the epoch, on the device. (T,).
     """
 
-    def __init__(self, fabric: Fabric, model: nn.Module, plain: nn.Module, plan: Plan, images: Tensor) -> None:
-        self._fabric, self._model, self._plain, self._plan, self._images = fabric, model, plain, plan, images
-        self._objective = objective_of(plain)
-        self.totals = torch.zeros(len(TERMS), device=images.device)
-        self._step = torch.zeros(1, dtype=torch.int64, device=images.device)
+    def __init__(self, fabric: Fabric, model: nn.Module, plain: nn.Module, objective: Objective, plan: Plan) -> None:
+        self._fabric, self._model, self._plain, self._objective, self._plan = fabric, model, plain, objective, plan
+        self.totals: Tensor = torch.zeros(len(objective.terms), device=plan.source.device)
+        self._step = torch.zeros(1, dtype=torch.int64, device=plan.source.device)
         self._form: tuple[bool, bool] | None = None
         self._inputs: Inputs
         self._recorded: Recorded | None = None
@@ -41,14 +38,14 @@ class Gradients:
     def begin(self, epoch: int) -> None:
         """Go to the first step of an epoch."""
         frozen = self._plan.progress(epoch) >= self._plan.config.freeze_normalisation_at
-        inputs = self._plan.inputs(epoch, self._images.device)
+        inputs = self._plan.inputs(epoch)
         _set_modes(self._plain, frozen=frozen)
         form = (frozen, inputs.draws is None)
         if form == self._form:  # a recorded step reads where it has read before
             self._inputs.take_over(inputs)
         else:
             self._form, self._inputs = form, inputs
-            self._recorded = Recorded() if self._images.is_cuda else None
+            self._recorded = Recorded() if self.totals.is_cuda else None
         self.totals.zero_()
         self._step.zero_()
 
@@ -61,14 +58,14 @@ class Gradients:
 
     def _compute(self) -> None:
         now = self._inputs.at(self._step)
-        batch, target = self._plan.batch(self._images, now.rows, now.draws)
-        terms = self._objective(self._model, batch, target, beta=now.betas, seed=now.seeds)
+        batch = self._plan.source.batch(now.rows, now.draws)
+        terms = self._objective(self._model, batch, beta=now.betas, seed=now.seeds)
         self._plain.zero_grad()
-        self._fabric.backward(terms.loss)
+        self._fabric.backward(terms[0])
         if clip := self._plan.config.gradient_clip:
             # in place and without a look at the numbers, for which every step would wait; the loss is checked instead
             nn.utils.clip_grad_norm_(self._plain.parameters(), clip)
-        self.totals += torch.stack(terms).detach()
+        self.totals += torch.stack([term.detach().float() for term in terms])
         self._step += 1
 
 

@@ -40,6 +40,17 @@ def as_images(images: Any, image_shape: tuple[int, int, int], name: str = "image
     return batch.float()
 
 
+def as_bytes(images: Any, image_shape: tuple[int, int, int] | None, name: str = "images") -> Tensor:
+    """As `as_images`, with floats rounded to 1/255; `image_shape` None leaves it free. (N, C, H, W), uint8."""
+    if image_shape is None:
+        sizes = tuple(_tensor(images, name).shape)
+        if len(sizes) not in (3, 4):
+            _checks.fail_value(name, "shape (N, H, W) or (N, C, H, W)", sizes)
+        image_shape = (sizes[1] if len(sizes) == 4 else 1, sizes[-2], sizes[-1])
+    batch = as_images(images, image_shape, name)
+    return batch if batch.dtype == torch.uint8 else batch.mul(255).round_().to(torch.uint8)
+
+
 def as_latents(z: Any, latent: int, name: str = "z") -> Tensor:
     """Latents as a finite float32 tensor (N, L); errors as `as_images`."""
     vectors = _tensor(z, name)

@@ -1,5 +1,6 @@
 """The one training loop."""
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
@@ -19,12 +20,17 @@ from latentcore.models.networks import EncoderDecoder
 from latentcore.train.checkpoint import State, last_path, model_path
 from latentcore.train.config import TrainConfig
 from latentcore.train.gradients import Gradients
-from latentcore.train.inputs import as_images, to_unit
+from latentcore.train.inputs import as_images
 from latentcore.train.journal import Journal
-from latentcore.train.objectives import TERMS, objective_of
+from latentcore.train.objectives import Objective, objective_of
 from latentcore.train.plan import Plan
+from latentcore.train.precision import precision_of
+from latentcore.train.sources import Images, Source
 
 # shapes: (N, C, H, W) images
+
+# what it says of precision and devices stands in config.json
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 _READS = 4  # times per epoch that the loss is read, for each read makes the device wait
 
@@ -68,10 +74,42 @@ def fit(
         >>> history = fit(VAE(VAEConfig()), images, config, folder)  # doctest: +SKIP
     """
     shape = model.config.image_shape
-    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
-    images = fabric.to_device(as_images(images, shape))
-    held_out = None if validation is None else fabric.to_device(as_images(validation, shape, "validation"))
-    loop = _Loop(fabric, model, Plan(config, len(images)), images)
+    source = Images(as_images(images, shape), config.augmentation, config.reconstruct)
+    held_out = None if validation is None else Images(as_images(validation, shape, "validation"))
+    return minimise(model, objective_of(model), source, config, folder, validation=held_out, resume=resume)
+
+
+def minimise(
+    model: nn.Module,
+    objective: Objective,
+    source: Source,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    validation: Source | None = None,
+    resume: bool = False,
+) -> list[dict[str, float]]:
+    """Train any model on any source, as `fit` trains autoencoders.
+
+    Args:
+        model: Its parameters that require a gradient are trained.
+        objective: The terms of the loss for a batch of the source.
+        source: What is learned from; it is moved to the device.
+        config: How to train; what it says of augmentation is the source's business.
+        folder: Run folder, as `create_run` makes it.
+        validation: What the terms are measured on after each epoch.
+        resume: Go on from `checkpoints/last.pth`, where there is one.
+
+    Returns:
+        The rows of `metrics.csv`: per epoch the objective's terms, seconds, and examples per second.
+
+    Raises:
+        FloatingPointError: The loss is not finite any more; the last checkpoint is from before.
+        ValueError: The checkpoint is not this run's.
+    """
+    fabric = Fabric(accelerator=config.device, devices=1, precision=precision_of(config))
+    held_out = None if validation is None else validation.to(fabric.device)
+    loop = _Loop(fabric, model, objective, Plan(config, source.to(fabric.device)))
     state = loop.state
     if resume and last_path(folder).exists():
         state.restore(folder, loop.plan)
@@ -90,14 +128,16 @@ def fit(
 class _Loop:
     """Steps and epochs of one training."""
 
-    def __init__(self, fabric: Fabric, model: EncoderDecoder, plan: Plan, images: Tensor) -> None:
-        self.fabric, self.plan, self.objective = fabric, plan, objective_of(model)
-        model.to(fabric.device)
+    def __init__(self, fabric: Fabric, model: nn.Module, objective: Objective, plan: Plan) -> None:
+        self.fabric, self.plan, self.objective = fabric, plan, objective
+        memory_format = torch.channels_last if plan.config.channels_last else torch.contiguous_format
+        model.to(fabric.device).to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
+        learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
         rate, decay = plan.config.learning_rate, plan.config.weight_decay
-        self.optimizer = AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
+        self.optimizer = AdamW(learned, lr=rate, weight_decay=decay, fused=True)
         self.state = State(model, self.optimizer, _schedule(self.optimizer, plan))
         self.model = fabric.setup(model)
-        self.gradients = Gradients(fabric, self.model, model, plan, images)
+        self.gradients = Gradients(fabric, self.model, model, objective, plan)
 
     def train_epoch(self, epoch: int, journal: Journal) -> dict[str, float]:
         steps, batch_size, began = self.plan.steps, self.plan.batch_size, time.perf_counter()
@@ -108,21 +148,30 @@ class _Loop:
             self.state.scheduler.step()
             journal.step()
             if done * _READS // steps > (done - 1) * _READS // steps:
-                means = _finite(self.gradients.totals / done, epoch)
+                means = self._finite(self.gradients.totals / done, epoch)
                 seconds = time.perf_counter() - began
                 journal.show(epoch, means["loss"], done * batch_size / seconds)
         return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": steps * batch_size / seconds}
 
     @torch.no_grad()
-    def validate(self, images: Tensor) -> dict[str, float]:
+    def validate(self, source: Source) -> dict[str, float]:
         self.state.model.eval()
-        totals = torch.zeros(len(TERMS), device=self.fabric.device)
-        for index, batch in enumerate(images.split(self.plan.batch_size)):
+        totals = torch.zeros(len(self.objective.terms), device=self.fabric.device)
+        for index, rows in enumerate(torch.arange(len(source), device=source.device).split(self.plan.batch_size)):
+            batch = source.batch(rows, self.plan.validation_draws(source, index, len(rows)))
             seed, beta = self.plan.validation_seed(index), self.plan.config.beta
-            terms = self.objective(self.model, to_unit(batch), batch, beta=beta, seed=seed)
-            totals += len(batch) * torch.stack(terms)
-        means = _finite(totals / len(images), len(self.state.history))
+            totals += len(rows) * torch.stack(list(self.objective(self.model, batch, beta=beta, seed=seed)))
+        means = self._finite(totals / len(source), len(self.state.history))
         return {f"validation_{term}": mean for term, mean in means.items()}
+
+    def _finite(self, means: Tensor, epoch: int) -> dict[str, float]:
+        """The means by name; this waits for the device."""
+        terms = dict(zip(self.objective.terms, means.tolist(), strict=True))
+        if not all(math.isfinite(mean) for mean in terms.values()):
+            raise FloatingPointError(
+                f"loss: expected finite numbers, got {terms} in epoch {epoch}; lower learning_rate"
+            )
+        return terms
 
 
 def _schedule(optimizer: AdamW, plan: Plan) -> LRScheduler:
@@ -136,14 +185,6 @@ def _schedule(optimizer: AdamW, plan: Plan) -> LRScheduler:
 
 def _stopped(state: State, config: TrainConfig) -> bool:
     return 0 < config.early_stop <= state.epochs_without_gain
-
-
-def _finite(means: Tensor, epoch: int) -> dict[str, float]:
-    """The means by name; this waits for the device."""
-    terms = dict(zip(TERMS, means.tolist(), strict=True))
-    if not all(math.isfinite(mean) for mean in terms.values()):
-        raise FloatingPointError(f"loss: expected finite numbers, got {terms} in epoch {epoch}; lower learning_rate")
-    return terms
 
 
 @contextmanager

@@ -7,24 +7,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import ops
 from latentcore.train.config import TrainConfig
-from latentcore.train.inputs import to_unit
+from latentcore.train.sources import Source
 
-# shapes: (N, C, H, W) images, (B, C, H, W) a batch, S steps per epoch
+# shapes: S steps per epoch, B examples per step, K random numbers for each example
 
 # Streams of random numbers; each is a function of (seed, stream, epoch), so that a resumed run draws what an
 # undisturbed one would have drawn.
-_ORDER, _AUGMENTATION = 0, 1
-_VALIDATION = 2**31  # steps of training stay below; validation's noise is numbered from here
+_ORDER, _DRAWS = 0, 1
+# steps and epochs of training stay below; those of validation are numbered from here
+_VALIDATION = 2**31
 
 
 class Inputs(NamedTuple):
     """What the steps of an epoch read, a row per step.
 
     Attributes:
-        rows: Numbers of the images. (S, B), int64.
-        draws: Numbers of their augmentation, in [-1, 1] times its strength; None leaves images as they are. (S, 5, B).
+        rows: Numbers of the examples. (S, B), int64.
+        draws: Random numbers in [-1, 1] times the source's strength; None where that is 0. (S, K, B).
         seeds: Of the latent noise. (S,), int64.
         betas: Factors of the KL term. (S,), float64.
     """
@@ -53,15 +53,20 @@ class Plan:
 
     Attributes:
         config: How to train.
-        count: Number of training images.
+        source: What is learned from.
     """
 
     config: TrainConfig
-    count: int
+    source: Source
+
+    @property
+    def count(self) -> int:
+        """Number of examples."""
+        return len(self.source)
 
     @property
     def batch_size(self) -> int:
-        """Images per step."""
+        """Examples per step."""
         return min(self.config.batch_size, self.count)
 
     @property
@@ -91,13 +96,14 @@ class Plan:
         """Seed of the latent noise of a validation batch: the same in every epoch, so that losses compare."""
         return self.noise_seed(_VALIDATION + batch)
 
-    def inputs(self, epoch: int, device: torch.device) -> "Inputs":
-        """What the steps of an epoch read, on a device."""
+    def inputs(self, epoch: int) -> Inputs:
+        """What the steps of an epoch read, on the device of the source."""
+        device = self.source.device
         order = self._random(_ORDER, epoch).permutation(self.count)[: self.steps * self.batch_size]
         first = epoch * self.steps
         seeds = [self.noise_seed(first + step) for step in range(self.steps)]
         betas = [self.beta(first + step) for step in range(self.steps)]
-        strength = self.config.augmentation.strength(self.progress(epoch))
+        strength = self.source.strength(self.progress(epoch))
         return Inputs(
             torch.from_numpy(order).view(self.steps, self.batch_size).to(device),
             strength * self._draws(epoch).to(device) if strength else None,
@@ -105,32 +111,23 @@ class Plan:
             torch.tensor(betas, dtype=torch.float64).to(device),
         )
 
-    def batch(self, images: Tensor, rows: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Input and target of a step, gathered and augmented on the device of `images`.
+    def validation_draws(self, source: Source, batch: int, size: int) -> Tensor | None:
+        """The random numbers (K, size) of a validation batch, the same in every epoch.
 
-        The input is float in [0, 1]; the target is the clean batch in the dtype of `images`, or the input itself.
+        They have the strength that they have at the end of the training: augmented images are validated as they are.
         """
-        clean = images.index_select(0, rows)
-        if draws is None:
-            return to_unit(clean), clean
-        augmented = self._augment(clean, draws)
-        return augmented, (augmented if self.config.reconstruct == "augmented" else clean)
-
-    def _augment(self, batch: Tensor, draws: Tensor) -> Tensor:
-        """Transform each image by its own five numbers, times the configured ranges. draws: (5, B)."""
-        ranges, (turn, right, down, zoom, slant) = self.config.augmentation, draws
-        return ops.affine(
-            batch,
-            angle=ranges.degrees * turn,
-            translate=(ranges.translate * right, ranges.translate * down),
-            scale=torch.exp(ranges.scale * zoom),
-            shear=(ranges.shear * slant, torch.zeros_like(slant)),
-            dtype=torch.float32,
-        )
+        strength = source.strength(1.0)
+        draws = _uniform(self._random(_DRAWS, _VALIDATION + batch), source.numbers, size)
+        return strength * draws.to(source.device) if strength else None
 
     def _draws(self, epoch: int) -> Tensor:
-        uniform = self._random(_AUGMENTATION, epoch).random((5, self.steps * self.batch_size), dtype=np.float32)
-        return torch.from_numpy(2 * uniform - 1).view(5, self.steps, self.batch_size).transpose(0, 1).contiguous()
+        flat = _uniform(self._random(_DRAWS, epoch), self.source.numbers, self.steps * self.batch_size)
+        return flat.view(-1, self.steps, self.batch_size).transpose(0, 1).contiguous()
 
     def _random(self, stream: int, epoch: int) -> np.random.Generator:
         return np.random.default_rng((self.config.seed, stream, epoch))
+
+
+def _uniform(generator: np.random.Generator, *shape: int) -> Tensor:
+    """Numbers in [-1, 1)."""
+    return torch.from_numpy(2 * generator.random(shape, dtype=np.float32) - 1)

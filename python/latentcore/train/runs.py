@@ -1,29 +1,23 @@
-"""Run folders: making them, and using what was trained in them."""
+"""Run folders: making them, and opening what was trained in them."""
 
 import json
 import os
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from latentcore import _checks, _config
+from latentcore import _checks
 from latentcore._files import replacing
 from latentcore._tensors import load_tensors
-from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
 from latentcore.models.files import load_state
-from latentcore.train.inputs import as_images, as_latents, to_unit
+from latentcore.train.checkpoint import model_path
 
-# shapes: (N, C, H, W) images, (N, L) latents
-
-_KINDS: dict[str, tuple[type[VAE] | type[Autoencoder], type[VAEConfig] | type[AutoencoderConfig]]] = {
-    "vae": (VAE, VAEConfig),
-    "autoencoder": (Autoencoder, AutoencoderConfig),
-}
-_BATCH = 4096  # images at a time, so that memory does not grow with N
+M = TypeVar("M", bound=nn.Module)
 
 
 def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -69,64 +63,42 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-class Run:
+class Run(ABC):
     """A trained system: what its run folder holds, ready for use on the CPU.
 
     Attributes:
         folder: The run folder.
         config: Content of `config.json`.
-        model: The trained model, in evaluation mode.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], model: VAE | Autoencoder) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder = folder
         self.config = config
-        self.model = model.eval()
+
+    @classmethod
+    @abstractmethod
+    def open(cls, folder: Path, config: dict[str, Any]) -> Self:
+        """The run in `folder`, whose configuration is read already."""
 
     @property
     def metrics(self) -> dict[str, Any]:
         """Final figures, from `metrics.json`."""
         return read_json(self.folder / "metrics.json")
 
-    @torch.no_grad()
-    def encode(self, images: Any) -> Tensor:
-        """Latent means (N, L) of images (N, H, W) or (N, C, H, W), uint8 or float in [0, 1], NumPy or torch."""
-        batches = as_images(images, self.model.config.image_shape).split(_BATCH)
-        return torch.cat([self._means(to_unit(batch.cpu())) for batch in batches])
-
-    @torch.no_grad()
-    def decode(self, z: Any) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] for latents z (N, L)."""
-        batches = as_latents(z, self.model.config.latent).split(_BATCH)
-        return torch.cat([self.model.decode(batch.cpu()) for batch in batches])
-
-    def reconstruct(self, images: Any) -> Tensor:
-        """decode(encode(images)): images (N, C, H, W) in [0, 1]."""
-        return self.decode(self.encode(images))
-
-    def sample(self, n: int, *, seed: int = 0) -> Tensor:
-        """`n` images (n, C, H, W), decoded from the standard normal prior."""
-        _checks.integer("n", n, 1, 2**31)
-        generator = torch.Generator().manual_seed(seed)
-        return self.decode(torch.randn(n, self.model.config.latent, generator=generator))
-
     def classify(self, images: Any) -> Tensor:
         """Labels (N,) of images; a system without a classifier raises TypeError."""
         raise TypeError(f"classify: the system {self.config['system']!r} of {self.folder} does not classify")
 
-    def _means(self, images: Tensor) -> Tensor:
-        return self.model.encode(images)[0] if isinstance(self.model, VAE) else self.model.encode(images)
 
-
-def load_run(folder: str | os.PathLike[str]) -> Run:
+def load_run(folder: str | os.PathLike[str]) -> Any:
     """Open a run folder.
 
     Args:
         folder: A folder that training made, with `config.json` and `checkpoints/`.
 
     Returns:
-        The run, with ``encode(images)``, ``decode(z)``, ``sample(n)`` and, where the system has it,
-        ``classify(images)``.
+        The run, with ``encode(images)``, ``decode(z)``, ``sample(n)``, ``classify(images)``, ``predict_proba(images)``
+        and ``transform(z, angle)`` as the system has them.
 
     Raises:
         FileNotFoundError: The folder or a file of it is missing.
@@ -141,30 +113,39 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     config = read_json(folder / "config.json")
     if not isinstance(config.get("system"), str):
         _checks.fail_value(str(folder / "config.json"), "the name of a system under 'system'", config.get("system"))
-    model = load_model(folder, config)
-    if "mixture" not in config:
-        return Run(folder, config, model)
-    from latentcore.train.few_label import FewLabelRun  # the system builds on this module
-
-    return FewLabelRun.open(folder, config, model)
+    return _kind_of(config["system"]).open(folder, config)
 
 
-def load_model(folder: Path, config: Mapping[str, Any]) -> VAE | Autoencoder:
-    """The model that `config` describes, with the weights of the folder's `checkpoints/model.pth`."""
-    kind = next((kind for kind in _KINDS if kind in config), None)
-    if kind is None:
-        _checks.fail_value(str(folder / "config.json"), " or ".join(map(repr, _KINDS)), f"the fields {list(config)}")
-    model_kind, config_kind = _KINDS[kind]
-    path = folder / "checkpoints" / "model.pth"
+def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
+    """The model that `build` makes, with the weights of the folder's `checkpoints/model.pth`."""
+    path = model_path(folder)
     state = load_tensors(path)
-    plan = _config.from_plain(config_kind, config[kind], kind)
     try:
         with torch.device("meta"):  # sizes of a damaged file take no memory
-            model = model_kind(plan)
+            model = build()
     except RuntimeError as error:
-        _checks.fail_value(str(folder / "config.json"), f"the sizes of a {kind}", str(error))
+        _checks.fail_value(str(folder / "config.json"), "the sizes of a model", str(error))
     load_state(model, state, str(path), assign=True)
     return model
+
+
+def _kind_of(system: str) -> type[Run]:
+    # the systems build on this module
+    if system == "few-label":
+        from latentcore.train.few_label import FewLabelRun
+
+        return FewLabelRun
+    if system == "rotation":
+        from latentcore.train.rotation import RotationRun
+
+        return RotationRun
+    if system == "classifier":
+        from latentcore.train.classifier import ClassifierRun
+
+        return ClassifierRun
+    from latentcore.train.autoencoder import AutoencoderRun
+
+    return AutoencoderRun
 
 
 def _new_folder(system: str) -> Path:

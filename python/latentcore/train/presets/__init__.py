@@ -1,8 +1,35 @@
 """Measured configurations, by name."""
 
+from latentcore.train.classifier import ClassifierConfig
 from latentcore.train.few_label import FewLabelConfig
+from latentcore.train.presets.classifier import ROTATED_DIGITS, UPRIGHT_DIGITS
 from latentcore.train.presets.few_label import DIGITS148, PLAIN
+from latentcore.train.presets.rotation import FROZEN, HELD_OUT, NEVER_TURNED, ROTATION, SCALE_TRANSLATE, STUDY
+from latentcore.train.rotation import RotationConfig
 
 FEW_LABEL: dict[str, FewLabelConfig] = {"digits148": DIGITS148, "plain": PLAIN}
+CLASSIFIERS: dict[str, ClassifierConfig] = {"rotated": ROTATED_DIGITS, "upright": UPRIGHT_DIGITS}
+ROTATIONS: dict[str, RotationConfig] = {
+    "rotation": ROTATION,
+    "frozen": FROZEN,
+    "study": STUDY,
+    "held-out": HELD_OUT,
+    "never-turned": NEVER_TURNED,
+    "scale-translate": SCALE_TRANSLATE,
+}
 
-__all__ = ["DIGITS148", "FEW_LABEL", "PLAIN"]
+__all__ = [
+    "CLASSIFIERS",
+    "DIGITS148",
+    "FEW_LABEL",
+    "FROZEN",
+    "HELD_OUT",
+    "NEVER_TURNED",
+    "PLAIN",
+    "ROTATED_DIGITS",
+    "ROTATION",
+    "ROTATIONS",
+    "SCALE_TRANSLATE",
+    "STUDY",
+    "UPRIGHT_DIGITS",
+]

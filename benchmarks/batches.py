@@ -1,0 +1,124 @@
+"""Training batches of rotated digits, made as tensors, against images rotated one by one in a DataLoader.
+
+usage: python -m benchmarks.batches [--turns N] [--json FILE]
+
+A batch is 512 images of 28×28 out of 60,000, each turned by an angle of its own, as float32 in [0, 1]: with the images
+as they were, or without. The other side is torch's DataLoader with two workers that stay alive, over a dataset that
+turns one image at a time with Pillow; its time is that of a batch when all of them are waited for, after the first
+ones. Turns alternate; the figures are medians. As in a process that trains, a larger tensor has been freed before,
+after which glibc keeps the memory of freed batches instead of asking the system for it again.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+
+from benchmarks.quality.figures import machine
+from latentcore._files import replacing
+from latentcore.commands.tables import show
+from latentcore.data import ImageSet, TransformedImages, mnist, transformed
+
+_IMAGES, _BATCH, _WORKERS = 60_000, 512, 2
+_SKIPPED = 2 * _WORKERS + 1  # the batches that workers fetch ahead, and the one they start with
+_TIMED = 30
+_FREED = 30_000_000  # bytes; glibc learns from blocks up to 32 MB
+
+
+class OneByOne(Dataset[tuple[Tensor, ...]]):
+    """Images turned by Pillow when they are asked for, with the original or without."""
+
+    def __init__(self, images: ImageSet, original: bool) -> None:
+        self.images = images.images[:, 0].numpy()
+        self.original = original
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        angle = float(torch.rand(())) * 360
+        pixels = self.images[index]
+        turned = np.array(Image.fromarray(pixels).rotate(angle, resample=Image.Resampling.BILINEAR))
+        shown = (pixels, turned) if self.original else (turned,)
+        return *(torch.from_numpy(x.astype(np.float32) / 255).unsqueeze(0) for x in shown), torch.tensor(angle)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.empty(_FREED, dtype=torch.uint8)
+    digits = mnist.embedded("train").images
+    images = ImageSet(digits.repeat(_IMAGES // len(digits), 1, 1, 1))
+    rows = [measured(images, original, arguments.turns) for original in (True, False)]
+    show("a batch of 512", {row["batch"]: words(row) for row in rows})
+    if arguments.json is not None:
+        with replacing(arguments.json) as temporary:
+            temporary.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+
+
+def words(row: dict[str, Any]) -> str:
+    """A row for people."""
+    return f"{row['batch_ms']:6.2f} ms, one by one in workers {row['one_by_one_ms']:6.2f} ms: {row['ratio']:.0f}×"
+
+
+def measured(images: ImageSet, original: bool, turns: int) -> dict[str, Any]:
+    """One row."""
+    pairs = TransformedImages(images, angles=None)
+    make = whole(pairs) if original else turned_only(pairs)
+    one_by_one = OneByOne(images, original)
+    sampler = RandomSampler(one_by_one, replacement=True, num_samples=(_SKIPPED + _TIMED) * _BATCH)
+    loader = DataLoader(one_by_one, _BATCH, sampler=sampler, num_workers=_WORKERS, persistent_workers=True)
+    ours, theirs = [], []
+    for _ in range(turns):
+        ours.append(milliseconds(make() for _ in range(_SKIPPED + _TIMED)))
+        theirs.append(milliseconds(iter(loader)))  # to the end, so that the workers rest while ours is measured
+    batch, other = statistics.median(ours), statistics.median(theirs)
+    return {
+        "batch": "image and rotated image" if original else "rotated image only",
+        "batch_ms": batch,
+        "one_by_one_ms": other,
+        "ratio": other / batch,
+        "batch_ms_of_turns": ours,
+        "one_by_one_ms_of_turns": theirs,
+    }
+
+
+def whole(pairs: TransformedImages) -> Callable[[], object]:
+    """Images, rotated images and angles of places drawn at random."""
+    return lambda: pairs.batch(torch.randint(len(pairs), (_BATCH,)))
+
+
+def turned_only(pairs: TransformedImages) -> Callable[[], object]:
+    """Rotated images and angles of places drawn at random."""
+
+    def make() -> tuple[Tensor, Tensor]:
+        images = pairs.images.index_select(0, torch.randint(len(pairs), (_BATCH,)))
+        parameters = pairs.parameters_of(torch.rand(_BATCH, 4))
+        return transformed(images, parameters), parameters
+
+    return make
+
+
+def milliseconds(batches: Iterator[object]) -> float:
+    """Of a batch, after the first ones."""
+    for _ in range(_SKIPPED):
+        next(batches)
+    began = time.perf_counter()
+    count = sum(1 for _ in batches)
+    return (time.perf_counter() - began) / count * 1e3
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""`latentcore evaluate`."""
+
+from pathlib import Path
+
+from latentcore.train.classifier import ClassifierRun
+from latentcore.train.few_label import FewLabelRun
+from latentcore.train.rotation import RotationRun
+from latentcore.train.runs import load_run
+
+
+def evaluate(*, system: str | None, run: Path, classifier: Path | None, data: Path | None) -> None:
+    """Evaluate a run on MNIST's test images; `system`, where it is given, must be the run's."""
+    opened = load_run(run)
+    found = opened.config["system"]
+    if system not in (None, found):
+        raise ValueError(f"{run}: expected a run of the system {system!r}, got one of {found!r}")
+    if classifier is not None and not isinstance(opened, RotationRun):
+        raise ValueError(f"--classifier: expected it beside a run of the system 'rotation', got one of {found!r}")
+    if isinstance(opened, FewLabelRun):
+        from latentcore.commands.few_label import evaluate_run
+
+        evaluate_run(opened, data)
+    elif isinstance(opened, RotationRun):
+        from latentcore.commands import rotation
+
+        rotation.report(opened, data, classifier)
+    elif isinstance(opened, ClassifierRun):
+        from latentcore.commands import classifier as classifiers
+
+        classifiers.report(opened, data)
+    else:
+        raise ValueError(f"{run}: expected a run of few-label, rotation or classifier, got one of {found!r}")

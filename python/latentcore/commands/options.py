@@ -1,0 +1,203 @@
+"""What can be written on the command line. Nothing heavy is imported here, so that help comes at once."""
+
+import argparse
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+_MODELS = ("equivariant", "mlp", "step", "recurrent", "transformer")
+_ACTIVATIONS = ("relu", "leaky_relu", "elu", "silu", "gelu", "tanh")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; each command's `handler` is (module of `latentcore.commands`, function), called with its options."""
+    top = argparse.ArgumentParser(
+        prog="latentcore", description="Fused kernels for latent-variable models, and the programs that stand on them."
+    )
+    top.add_argument("--version", action="version", version=version("latentcore"))
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "info", "versions, native libraries, SIMD level, threads and devices", ("info", "info"))
+    demo = _add(
+        commands, "demo", "train, cluster, classify and rotate the digits that come with the package", ("demo", "demo")
+    )
+    _add_run_dir(demo)
+    _add_seed(demo)
+    _add_train(commands.add_parser("train", help="train a system"))
+    _add_evaluate(commands)
+    _add_transform(commands)
+    _add_sweep(commands.add_parser("sweep", help="train many variants of a system, as one table"))
+    _add_data(commands.add_parser("data", help="get and convert data"))
+    return top
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    systems = parser.add_subparsers(required=True, metavar="SYSTEM")
+    few_label = _add(
+        systems, "few-label", "a VAE, a mixture in its latent plane, a few labels to read it", ("few_label", "train")
+    )
+    _add_labels(few_label)
+    few_label.add_argument("--preset", choices=("digits148", "plain"), help="configuration (digits148)")
+    rotation = _add(
+        systems, "rotation", "a VAE, and what a rotation of an image does to its latents", ("rotation", "train")
+    )
+    _add_rotation(rotation)
+    _add_choice(rotation, "--model", _MODELS, "the preset's")
+    rotation.add_argument("--latent", type=_positive, metavar="N", help="number of latent axes (the preset's)")
+    rotation.add_argument(
+        "--activation", choices=_ACTIVATIONS, metavar="NAME", help=f"{', '.join(_ACTIVATIONS)} (the preset's)"
+    )
+    rotation.add_argument("--loss", metavar="WEIGHTS", help="for example image=1,latent=0.1,cosine=0 (the preset's)")
+    rotation.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
+    rotation.add_argument("--classifier", type=Path, metavar="RUN", help="says whether digits stay what they are")
+    classifier = _add(systems, "classifier", "a ResNet-15 for digits at any angle", ("classifier", "train"))
+    classifier.add_argument("--upright", action="store_const", const=True, help="digits as they are, not turned")
+    for system in (few_label, rotation, classifier):
+        if system is not few_label:
+            _add_seed(system)
+        _add_data_folder(system)
+        system.add_argument("--epochs", type=_positive, help="instead of the preset's")
+        system.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run")
+        _add_run_dir(system)
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = _add(
+        commands, "evaluate", "figures and pictures of a run on MNIST's test images", ("evaluate", "evaluate")
+    )
+    evaluate.add_argument(
+        "system",
+        nargs="?",
+        choices=("few-label", "rotation", "classifier"),
+        metavar="SYSTEM",
+        help="few-label, rotation or classifier; found from the run where it is left out",
+    )
+    evaluate.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    evaluate.add_argument("--classifier", type=Path, metavar="RUN", help="for rotation: judges whether labels are kept")
+    _add_data_folder(evaluate)
+
+
+def _add_transform(commands: Any) -> None:
+    transform = _add(commands, "transform", "turn, scale or move an image in latent space", ("rotation", "transform"))
+    transform.add_argument("run", type=Path, metavar="RUN", help="a run of `latentcore train rotation`")
+    transform.add_argument("image", type=Path, metavar="IMAGE", help="PNG, JPEG, WebP or BMP: light on dark, as MNIST")
+    transform.add_argument("--angle", type=float, default=0.0, help="degrees, counter-clockwise")
+    transform.add_argument("--scale", type=float, default=1.0, help="magnification")
+    transform.add_argument("--translate", type=_pair, default=(0.0, 0.0), metavar="X,Y", help="pixels right and down")
+    transform.add_argument("--invert", action="store_true", help="the image is dark on light")
+    transform.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write")
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    systems = parser.add_subparsers(required=True, metavar="SYSTEM")
+    rotation = _add(systems, "rotation", "latent sizes, activations, losses and models", ("rotation_sweep", "sweep"))
+    _add_rotation(rotation)
+    _add_seed(rotation)
+    _add_data_folder(rotation)
+    rotation.add_argument("--latents", type=_numbers, default=(32,), metavar="2,8,32", help="latent sizes (32)")
+    rotation.add_argument("--activations", type=_words, default=("relu",), metavar="relu,silu", help="(relu)")
+    rotation.add_argument("--models", type=_words, default=_MODELS, metavar="equivariant,mlp", help="(all)")
+    rotation.add_argument(
+        "--losses", nargs="+", default=("image",), metavar="WEIGHTS", help="image latent=1,cosine=1 (image)"
+    )
+    rotation.add_argument("--epochs", type=_positive, help="of each run, instead of the preset's")
+    rotation.add_argument(
+        "--out", type=_folder, required=True, metavar="DIR", help="the folder; goes on where it stopped"
+    )
+
+
+def _add_rotation(parser: argparse.ArgumentParser) -> None:
+    presets = ("rotation", "frozen", "study", "held-out", "never-turned", "scale-translate")
+    _add_choice(parser, "--preset", presets, "rotation")
+    parser.add_argument("--digits", type=_classes, metavar="1,2", help="digits (all; of the study 1,2)")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    fetch = _add(actions, "fetch", "get a data set", ("data", "fetch"))
+    fetch.add_argument("name", choices=("mnist",), help="the data set")
+    fetch.add_argument("--out", type=Path, default=Path("mnist"), help="the folder to write (%(default)s)")
+    fetch.add_argument(
+        "--from", dest="source", type=Path, metavar="FOLDER", help="a folder that has the files, plain or gzipped"
+    )
+    export = _add(actions, "export", "write the NumPy files of the few-label protocol", ("data", "export"))
+    _add_data_folder(export)
+    export.add_argument("--out", type=Path, required=True, help="the folder to write")
+    _add_labels(export)
+
+
+def _add(commands: Any, name: str, words: str, handler: tuple[str, str]) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=words)
+    command.set_defaults(handler=handler)
+    return command
+
+
+def _add_choice(parser: argparse.ArgumentParser, option: str, choices: tuple[str, ...], default: str) -> None:
+    parser.add_argument(option, choices=choices, metavar="NAME", help=f"{', '.join(choices)} ({default})")
+
+
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--classes", type=_classes, metavar="1,4,8", help="digits (1,4,8)")
+    parser.add_argument("--labels-per-class", type=_positive, metavar="N", help="labels (5)")
+    _add_seed(parser)
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=_seed, help="of weights and of all that is drawn (0)")
+
+
+def _add_run_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run-dir", type=_folder, metavar="DIR", help="the run's folder (runs/<system>-<time>)")
+
+
+def _add_data_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of MNIST's IDX files (LATENTCORE_DATA)")
+
+
+def _classes(text: str) -> tuple[int, ...]:
+    classes = _numbers(text)
+    if len(set(classes)) != len(classes):
+        raise argparse.ArgumentTypeError(f"expected different digits, got {text}")
+    return classes
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(_whole(part) for part in text.split(","))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _pair(text: str) -> tuple[float, float]:
+    try:
+        right, down = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected two numbers such as 2,-1, got {text!r}") from None
+    return right, down
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, got an empty name")
+    return Path(text)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+
+
+def _positive(text: str) -> int:
+    value = _whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 up, got {text}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = _whole(text)
+    if not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"expected a number in [0, 2^31), got {text}")
+    return value

@@ -1,0 +1,242 @@
+"""How well a system transforms images in its latent space, measured on the images."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latentcore import metrics
+from latentcore.data import ImageSet, transformed
+from latentcore.train.classifier import ClassifierRun
+from latentcore.train.rotation import RotationRun
+
+# shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
+
+ANGLES = tuple(30.0 * step for step in range(12))
+BETWEEN = tuple(angle + 15.0 for angle in ANGLES)
+SCALES, SHIFT = (0.7, 1.3), 4.0  # the transformations of `psnr_gap_scale_translate`
+
+_BATCH = 2000  # images at a time
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a transformation of many images is worth; each number is a mean over the images.
+
+    Attributes:
+        psnr: Of the decoded, transformed latents against the truly transformed images, in dB.
+        ssim: Likewise.
+        mse: Likewise.
+        excess_nats: Cross entropy of them less its floor, the entropy of the true images: nats per image.
+        ceiling_psnr: PSNR of the VAE's direct reconstruction of the truly transformed images.
+        ceiling_ssim: Likewise.
+        ceiling_mse: Likewise.
+        ceiling_excess_nats: Likewise.
+        latent_mse: Of the transformed latents against those of the truly transformed images, mean over the axes.
+        latent_cosine: Their cosine.
+        label_kept: Fraction of the pictures in which the classifier sees what it sees in the true image; NaN without
+            a classifier.
+    """
+
+    psnr: float
+    ssim: float
+    mse: float
+    excess_nats: float
+    ceiling_psnr: float
+    ceiling_ssim: float
+    ceiling_mse: float
+    ceiling_excess_nats: float
+    latent_mse: float
+    latent_cosine: float
+    label_kept: float
+
+    @property
+    def gap(self) -> float:
+        """How far the PSNR is below the ceiling, in dB; below 0 where it is above."""
+        return self.ceiling_psnr - self.psnr
+
+
+def at_angles(
+    run: RotationRun, images: Tensor, angles: Sequence[float], classifier: ClassifierRun | None = None
+) -> list[Quality]:
+    """The quality of one rotation by each angle.
+
+    Args:
+        run: The system.
+        images: Upright images on the run's canvas. (N, C, H, W), uint8.
+        angles: Degrees.
+        classifier: Says whether labels are kept.
+    """
+    upright = run.encode(images)
+    return [
+        _quality(run, images, moves(len(images), angle), run.transform(upright, angle), classifier) for angle in angles
+    ]
+
+
+def composed(run: RotationRun, images: Tensor, classifier: ClassifierRun | None = None) -> list[Quality]:
+    """The quality after each of twelve rotations by 30 degrees, one after the other; the last is a full turn."""
+    z = run.encode(images)
+    found = []
+    for step in range(1, len(ANGLES) + 1):
+        z = run.transform(z, ANGLES[1])
+        found.append(_quality(run, images, moves(len(images), step * ANGLES[1] % 360), z, classifier))
+    return found
+
+
+def scaled_and_translated(run: RotationRun, images: Tensor, classifier: ClassifierRun | None = None) -> Quality:
+    """The quality of scales in [0.7, 1.3] and translations in [-4, 4] pixels, drawn for each image by seed 0."""
+    uniform = torch.rand(len(images), 3, generator=torch.Generator().manual_seed(0))
+    scale = SCALES[0] + (SCALES[1] - SCALES[0]) * uniform[:, 0]
+    right, down = (SHIFT * (2 * uniform[:, axis] - 1) for axis in (1, 2))
+    parameters = torch.stack([torch.zeros_like(scale), scale, right, down], dim=1)
+    z = run.transform(run.encode(images), scale=scale, translate=(right, down))
+    return _quality(run, images, parameters, z, classifier)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The qualities of a run, as far as it has learned what they are about.
+
+    Attributes:
+        seen: Of one rotation by each of `ANGLES`.
+        between: By each of `BETWEEN`.
+        after: After each of twelve steps of 30 degrees.
+        held_out: Those of `seen` whose orientation was left out of the training.
+        never_turned: As `seen`, of the classes whose images were only ever seen upright.
+        moved: Of scales and translations.
+    """
+
+    seen: list[Quality]
+    between: list[Quality]
+    after: list[Quality]
+    held_out: list[Quality]
+    never_turned: list[Quality]
+    moved: Quality | None
+
+
+def measure(run: RotationRun, test: ImageSet, classifier: ClassifierRun | None = None) -> Measured:
+    """The qualities of a run on test images."""
+    pairs, images = run.settings.pairs, on_canvas(run, test.images)
+    moved = None if pairs.rotations_only else scaled_and_translated(run, images, classifier)
+    if not run.rotates:
+        return Measured([], [], [], [], [], moved)
+    seen = at_angles(run, images, ANGLES, classifier)
+    by_angle = dict(zip(ANGLES, seen, strict=True))
+    strangers = images[_among(test, pairs.upright_labels)]
+    return Measured(
+        seen,
+        between=at_angles(run, images, run.possible(BETWEEN)),
+        after=composed(run, images, classifier),
+        held_out=[by_angle[angle] for angle in ANGLES if pairs.angles and angle not in pairs.angles],
+        never_turned=at_angles(run, strangers, ANGLES[1:]) if len(strangers) else [],
+        moved=moved,
+    )
+
+
+def figures(measured: Measured) -> dict[str, float]:
+    """The figures of a run.
+
+    Returns:
+        For rotations ``psnr_gap_worst`` (dB below the ceiling, worst of twelve angles), ``psnr_mean``,
+        ``psnr_ceiling_mean``, ``ssim_worst``, ``psnr_gap_unseen`` (worst of the twelve angles between them),
+        ``psnr_composed_worst`` (dB below the ceiling, worst of twelve steps after each other), and
+        ``label_kept_worst``, ``label_kept_composed``, the worst likewise; the worst gap and the mean PSNR of
+        orientations that were left out (``held_out``) and of classes that were only seen upright (``never_turned``);
+        for scales and translations ``psnr_gap_scale_translate`` and ``psnr_scale_translate``. What was not measured is
+        left out.
+    """
+    found: dict[str, float] = {}
+    if measured.seen:
+        found |= {
+            "psnr_gap_worst": _worst_gap(measured.seen),
+            "psnr_mean": _mean_psnr(measured.seen),
+            "psnr_ceiling_mean": sum(quality.ceiling_psnr for quality in measured.seen) / len(measured.seen),
+            "ssim_worst": min(quality.ssim for quality in measured.seen),
+            "psnr_composed_worst": _worst_gap(measured.after),
+            "label_kept_worst": min(quality.label_kept for quality in measured.seen),
+            "label_kept_composed": min(quality.label_kept for quality in measured.after),
+        }
+    if measured.between:
+        found["psnr_gap_unseen"] = _worst_gap(measured.between)
+    for name, qualities in (("held_out", measured.held_out), ("never_turned", measured.never_turned)):
+        if qualities:
+            found |= {f"psnr_gap_{name}": _worst_gap(qualities), f"psnr_{name}": _mean_psnr(qualities)}
+    if measured.moved is not None:
+        found |= {"psnr_gap_scale_translate": measured.moved.gap, "psnr_scale_translate": measured.moved.psnr}
+    return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _worst_gap(found: Sequence[Quality]) -> float:
+    return max(quality.gap for quality in found)
+
+
+def _mean_psnr(found: Sequence[Quality]) -> float:
+    return sum(quality.psnr for quality in found) / len(found)
+
+
+def _among(images: ImageSet, classes: Sequence[int]) -> Tensor:
+    """Which images are of the classes. (N,), bool."""
+    if not classes or images.labels is None:
+        return torch.zeros(len(images), dtype=torch.bool)
+    return torch.isin(images.labels, torch.tensor(classes))
+
+
+def on_canvas(run: RotationRun, images: Tensor) -> Tensor:
+    """uint8 images as the run's model takes them, centred on its canvas where it has one."""
+    return run.settings.pairs.images(images).images
+
+
+def moves(count: int, angle: float) -> Tensor:
+    """The parameters (count, 4) of a rotation."""
+    return torch.tensor([angle, 1.0, 0.0, 0.0]).expand(count, 4)
+
+
+def _quality(
+    run: RotationRun, images: Tensor, parameters: Tensor, z: Tensor, classifier: ClassifierRun | None
+) -> Quality:
+    """Compare latents z (N, L) with what they should be, part by part."""
+    total: dict[str, float] = {}
+    for image, told, latents in zip(images.split(_BATCH), parameters.split(_BATCH), z.split(_BATCH), strict=True):
+        true = transformed(image, told).clamp_(0, 1)  # blending may round to a little above 1
+        for name, values in _compared(run, true, latents, classifier).items():
+            total[name] = total.get(name, 0.0) + float(values.double().sum())
+    return Quality(**{name: value / len(images) for name, value in total.items()})
+
+
+def _compared(run: RotationRun, true: Tensor, z: Tensor, classifier: ClassifierRun | None) -> dict[str, Tensor]:
+    """Each field of `Quality` for each image. (N,)."""
+    means, drawn = run.encode(true), run.decode(z)
+    found = {
+        **_fidelity("", true, drawn),
+        **_fidelity("ceiling_", true, run.decode(means)),
+        "latent_mse": (z - means).square().mean(1),
+        "latent_cosine": F.cosine_similarity(z, means),
+        "label_kept": torch.full((len(true),), torch.nan),
+    }
+    if classifier is not None:
+        found["label_kept"] = (classifier.classify(drawn) == classifier.classify(true)).float()
+    return found
+
+
+def _fidelity(prefix: str, true: Tensor, drawn: Tensor) -> dict[str, Tensor]:
+    excess = F.binary_cross_entropy(drawn, true, reduction="none") - F.binary_cross_entropy(
+        true, true, reduction="none"
+    )
+    return {
+        f"{prefix}psnr": metrics.psnr(true, drawn),
+        f"{prefix}ssim": metrics.ssim(true, drawn),
+        f"{prefix}mse": metrics.mse(true, drawn),
+        f"{prefix}excess_nats": excess.flatten(1).sum(1),
+    }
+
+
+def classifier_accuracy(classifier: ClassifierRun, test: ImageSet, angles: Sequence[float] = ANGLES) -> float:
+    """The classifier's accuracy on truly rotated images, the mean over the angles."""
+    labels, right = test.known_labels(), 0.0
+    for angle in angles:
+        seen = classifier.classify(transformed(test.images, moves(len(test), angle)).clamp_(0, 1))
+        right += float((seen == labels).float().mean())
+    return right / len(angles)

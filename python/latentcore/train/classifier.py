@@ -1,0 +1,137 @@
+"""Classification of images by a ResNet-15; also the judge of pictures that other systems draw."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from latentcore import _checks, _config
+from latentcore.models import ResNet15, ResNetConfig
+from latentcore.train.checkpoint import seconds_trained
+from latentcore.train.config import TrainConfig
+from latentcore.train.inputs import as_images, as_labels, to_unit
+from latentcore.train.loop import minimise
+from latentcore.train.objectives import CrossEntropy
+from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
+from latentcore.train.sources import LabelledImages
+from latentcore.train.systems import begin, check_same_data, configured, resumable, seeded
+
+# shapes: (N, C, H, W) images, K classes, F features
+
+_BATCH = 2048  # images at a time, so that memory does not grow with N
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(_config.Configuration):
+    """Configuration of a classifier: its network and its training."""
+
+    resnet: ResNetConfig = field(default_factory=ResNetConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+
+
+class ClassifierRun(Run):
+    """A trained classifier.
+
+    Attributes:
+        model: The network, in evaluation mode.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], model: ResNet15) -> None:
+        super().__init__(folder, config)
+        self.model = model.eval()
+
+    @classmethod
+    def open(cls, folder: Path, config: dict[str, Any]) -> Self:
+        """The run in `folder`, whose configuration is read already."""
+        resnet = _config.from_plain(ResNetConfig, config.get("resnet"), f"{folder / 'config.json'}: resnet")
+        return cls(folder, config, load_checkpoint(folder, lambda: ResNet15(resnet)))
+
+    def classify(self, images: Any) -> Tensor:
+        """Labels (N,), int64, of images (N, H, W) or (N, C, H, W), uint8 or float in [0, 1], NumPy or torch."""
+        return self._logits(images).argmax(1)
+
+    def predict_proba(self, images: Any) -> Tensor:
+        """Class probabilities (N, K) of images as `classify` takes them."""
+        return self._logits(images).softmax(1)
+
+    @torch.no_grad()
+    def _logits(self, images: Any) -> Tensor:
+        batches = as_images(images, self.model.config.image_shape).split(_BATCH)
+        return torch.cat([self.model(to_unit(batch.cpu())) for batch in batches])
+
+
+def train_classifier(
+    images: Any,
+    labels: Any,
+    config: ClassifierConfig,
+    run_dir: str | os.PathLike[str] | None = None,
+    *,
+    source: Mapping[str, Any] | None = None,
+) -> ClassifierRun:
+    """Train a classifier and write its run folder.
+
+    Args:
+        images: (N, H, W) or (N, C, H, W), uint8 or float in [0, 1].
+        labels: Whole numbers in [0, classes). (N,).
+        config: The configuration; `latentcore.train.presets` has measured ones.
+        run_dir: The run's folder; ``None`` makes one under ``runs/``.
+        source: Where the images come from, as plain data; kept in `config.json`.
+
+    Returns:
+        The run, as `latentcore.load_run` opens it.
+
+    Raises:
+        FloatingPointError: The loss is not finite any more.
+        TypeError: A dtype is unknown.
+        ValueError: A shape or range does not fit, or the folder holds a run already.
+    """
+    data = _checked(images, labels, config)
+    folder = begin("classifier", config, data, run_dir, source)
+    return _train(folder, config, *data)
+
+
+def resume_classifier(folder: str | os.PathLike[str], images: Any, labels: Any) -> ClassifierRun:
+    """Go on with a run that was interrupted, with the same images, to the result it would have had.
+
+    Raises:
+        OSError: A file of the run is missing.
+        ValueError: The images or labels are not those that the run began with, or a file of the run is damaged.
+    """
+    folder = Path(folder)
+    config = configured(folder, "classifier", ClassifierConfig)
+    data = _checked(images, labels, config)
+    check_same_data(folder, "images", *data)
+    return _train(folder, config, *data)
+
+
+def _train(folder: Path, config: ClassifierConfig, images: Tensor, labels: Tensor) -> ClassifierRun:
+    began = time.perf_counter() - seconds_trained(folder)
+    with seeded(config.train.seed):
+        model = ResNet15(config.resnet)
+    source = LabelledImages(images, labels, config.train.augmentation)
+    with resumable(folder):
+        history = minimise(model, CrossEntropy(), source, config.train, folder, resume=True)
+    figures = {
+        "seconds": time.perf_counter() - began,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **{term: history[-1][term] for term in CrossEntropy.terms},
+    }
+    write_json(folder / "metrics.json", figures)
+    return ClassifierRun.open(folder, read_json(folder / "config.json"))
+
+
+def _checked(images: Any, labels: Any, config: ClassifierConfig) -> tuple[Tensor, Tensor]:
+    pictures = as_images(images, config.resnet.image_shape)
+    known = as_labels(labels, len(pictures))
+    if not (int(known.min()) >= 0 and int(known.max()) < config.resnet.classes):
+        got = f"{int(known.min())} to {int(known.max())}"
+        _checks.fail_value("labels", f"whole numbers in [0, {config.resnet.classes})", got)
+    return pictures, known

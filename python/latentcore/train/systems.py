@@ -1,0 +1,83 @@
+"""What the systems share: how a run begins, how it goes on after an interruption."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from latentcore import _checks, _config
+from latentcore.train.checkpoint import last_path
+from latentcore.train.runs import create_run, read_json
+
+T = TypeVar("T")
+
+
+def begin(
+    system: str,
+    config: Any,
+    data: tuple[Tensor, ...],
+    run_dir: str | os.PathLike[str] | None,
+    source: Mapping[str, Any] | None,
+) -> Path:
+    """Make a run's folder; its `config.json` knows the configuration, the data, and where the data come from."""
+    about = {"data": fingerprint(*data), "source": dict(source or {})}
+    return create_run(system, {**_config.to_plain(config), **about}, run_dir)
+
+
+def configured(folder: Path, system: str, kind: type[T]) -> T:
+    """The configuration with which the run in `folder` began.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is damaged, or of another system.
+    """
+    found = read_json(folder / "config.json").get("system")
+    if found != system:
+        _checks.fail_value(str(folder), f"a run of the system {system!r}", f"one of {found!r}")
+    return configuration_of(folder / "config.json", kind)
+
+
+def configuration_of(path: Path, kind: type[T]) -> T:
+    """The configuration in a JSON file, which may be a run's `config.json`; errors as `configured`."""
+    plain = read_json(path)
+    return _config.from_plain(kind, {key: plain[key] for key in plain if key not in ("system", "data", "source")})
+
+
+def check_same_data(folder: Path, name: str, *data: Tensor) -> None:
+    """The run in `folder` began with these data."""
+    if read_json(folder / "config.json").get("data") != fingerprint(*data):
+        _checks.fail_value(name, f"the data with which {folder} began", "others")
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """A word for the data, so that a run is not continued with others."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(repr(tuple(tensor.shape)).encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Weights that are built inside are a function of the seed; the caller's random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """An interruption says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        whole = f"the last checkpoint is whole, and `--resume {folder}` goes on from it"
+        # a run may begin with a training in a folder of its own
+        begun = any(last_path(place).exists() for place in (folder, *folder.iterdir()))
+        raise KeyboardInterrupt(whole if begun else "before the first checkpoint") from None
