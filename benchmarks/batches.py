@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
@@ -27,6 +28,12 @@ from benchmarks.quality.figures import machine
 from latentcore._files import replacing
 from latentcore.commands.tables import show
 from latentcore.data import ImageSet, TransformedImages, mnist, transformed
+from latentcore.models import VAE, TransformingVAE, build_operator
+from latentcore.train.gradients import Gradients
+from latentcore.train.pairs import Pairs
+from latentcore.train.plan import Plan
+from latentcore.train.precision import precision_of
+from latentcore.train.presets import ROTATION
 
 _IMAGES, _BATCH, _WORKERS = 60_000, 512, 2
 _SKIPPED = 2 * _WORKERS + 1  # the batches that workers fetch ahead, and the one they start with
@@ -63,9 +70,13 @@ def main() -> None:
     images = ImageSet(digits.repeat(_IMAGES // len(digits), 1, 1, 1))
     rows = [measured(images, original, arguments.turns) for original in (True, False)]
     show("a batch of 512", {row["batch"]: words(row) for row in rows})
+    step = training_step(images)
+    share = f"{step['batch_ms']:.2f} ms of {step['step_ms']:.1f} ms: {step['share']:.1%}"
+    show("a training step of 256 pairs", {"making the batch": share})
     if arguments.json is not None:
         with replacing(arguments.json) as temporary:
-            temporary.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+            result = {"machine": machine(), "rows": rows, "training_step": step}
+            temporary.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def words(row: dict[str, Any]) -> str:
@@ -93,6 +104,30 @@ def measured(images: ImageSet, original: bool, turns: int) -> dict[str, Any]:
         "batch_ms_of_turns": ours,
         "one_by_one_ms_of_turns": theirs,
     }
+
+
+def training_step(images: ImageSet) -> dict[str, float]:
+    """Medians of a whole step and of making its batch."""
+    config = ROTATION.train
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision_of(config))
+    model = TransformingVAE(VAE(ROTATION.vae), build_operator(ROTATION.operator, ROTATION.vae.latent))
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    plan = Plan(config, Pairs(ROTATION.pairs.images(images), ROTATION.pairs))
+    gradients = Gradients(fabric, fabric.setup(model), model, ROTATION.loss, plan)
+    gradients.begin(0)
+    inputs, batches, steps = plan.inputs(0), [], []
+    for step in range(_SKIPPED + _TIMED):
+        now = inputs.at(torch.tensor([step]))
+        began = time.perf_counter()
+        plan.source.batch(now.rows, now.draws)
+        between = time.perf_counter()
+        gradients()
+        optimizer.step()
+        batches.append((between - began) * 1e3)
+        steps.append((time.perf_counter() - between) * 1e3)
+    batch, step_ms = (statistics.median(times[_SKIPPED:]) for times in (batches, steps))
+    return {"batch_ms": batch, "step_ms": step_ms, "share": batch / step_ms}
 
 
 def whole(pairs: TransformedImages) -> Callable[[], object]:

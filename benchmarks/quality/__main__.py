@@ -6,13 +6,13 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.quality import digits148
+from benchmarks.quality import digits148, latent_rotation
 from benchmarks.quality.figures import report
 from latentcore._files import replacing
 from latentcore.commands.inputs import data_folder
 from latentcore.commands.tables import number, show
 
-SUITES = {"digits148": digits148}
+SUITES = {"digits148": digits148, "latent-rotation": latent_rotation}
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     suite = SUITES[options.suite]
     known = [figure.name for figure in suite.FIGURES]
-    names = options.rows or known
+    names = options.rows or [name for name in known if options.full or name not in suite.FULL_ONLY]
     if unknown := set(names) - set(known):
         parser.error(f"--rows: expected some of {', '.join(known)}, got {', '.join(sorted(unknown))}")
     began = time.perf_counter()
@@ -36,7 +36,8 @@ def main() -> int:
         return 1
     with replacing(options.json) as temporary:
         temporary.write_text(json.dumps(report(options.suite, rows, time.perf_counter() - began), indent=2) + "\n")
-    show(f"{options.suite}, {len(rows[0]['values'])} seed(s)", {row["figure"]: _words(row) for row in rows})
+    seeds = max(len(row["values"]) for row in rows)
+    show(f"{options.suite}, {seeds} seed(s)", {row["figure"]: _words(row) for row in rows})
     return 0
 
 

@@ -29,6 +29,7 @@ FIGURES = (
     Figure("parameters", "at_most", 10_000_000),
     Figure("f1_plain"),
 )
+FULL_ONLY: frozenset[str] = frozenset()
 
 
 def run(data: Path, *, full: bool, names: Collection[str]) -> list[dict[str, Any]]:

@@ -6,9 +6,13 @@ import sys
 
 import pytest
 from benchmarks.quality import __main__ as quality
-from benchmarks.quality import digits148
+from benchmarks.quality import digits148, latent_rotation
 from benchmarks.quality.figures import Figure
 
+ROTATION_CONTRACT = {
+    "psnr_gap_worst", "psnr_mean", "ssim_worst", "psnr_gap_unseen", "psnr_composed_worst", "label_kept_composed",
+    "label_kept_worst", "psnr_gap_scale_translate",
+}  # fmt: skip
 CONTRACT = ["f1_mean", "f1_worst", "ssim", "mse", "seconds_per_seed", "parameters", "f1_plain"]
 
 
@@ -36,6 +40,34 @@ def test_the_file_is_as_promised(tmp_path, monkeypatch, mnist_folder, capsys):
         assert len(row["values"]) == 1
         assert {"figure", "values", "reached", "goal", "met"} <= set(row)
     assert "MISSED" in capsys.readouterr().out  # three epochs do not reach the bars
+
+
+def short(config):
+    """The configuration, with small networks and one epoch."""
+    train = dataclasses.replace(config.train, epochs=1, device="cpu")
+    if hasattr(config, "resnet"):
+        return dataclasses.replace(config, train=train, resnet=dataclasses.replace(config.resnet, width=1 / 16))
+    small = dataclasses.replace(config.vae, latent=8, encoder="mlp", hidden=(16,), decoder_hidden=(16,))
+    vae_train = None if config.vae_train is None else dataclasses.replace(config.vae_train, epochs=1)
+    return dataclasses.replace(config, vae=small, train=train, vae_train=vae_train)
+
+
+@pytest.mark.parametrize("rows", [[], ["psnr_held_out", "psnr_mean_study"]])
+def test_latent_rotation_has_the_promised_figures(tmp_path, monkeypatch, mnist_folder, rows):
+    presets = latent_rotation.ROTATIONS
+    monkeypatch.setattr(latent_rotation, "ROTATIONS", {name: short(config) for name, config in presets.items()})
+    monkeypatch.setattr(latent_rotation, "ROTATED_DIGITS", short(latent_rotation.ROTATED_DIGITS))
+    file = tmp_path / "out.json"
+    arguments = ["quality", "latent-rotation", "--json", str(file), "--data", str(mnist_folder)]
+    monkeypatch.setattr(sys, "argv", [*arguments, *(["--rows", *rows] if rows else [])])
+    assert quality.main() == 0
+    found = {row["figure"]: row for row in json.loads(file.read_text())["rows"]}
+    if rows:
+        assert list(found) == rows
+    else:
+        assert set(found) >= ROTATION_CONTRACT
+        assert not set(found) & latent_rotation.FULL_ONLY
+        assert all("at_least" in found[name] or "at_most" in found[name] for name in ROTATION_CONTRACT)
 
 
 def test_an_unknown_row_is_an_error(tmp_path, monkeypatch, capsys):

@@ -74,6 +74,10 @@ def test_upright_and_same():
         same = drawn(same=1.0, **more)
         assert torch.equal(same.images, same.targets)
         assert torch.equal(same.parameters, torch.tensor([0.0, 1, 0, 0]).expand(COUNT, 4))
+    both = drawn(upright=0.5, same=0.5, angles=(90.0,))
+    upright, still = near(both.images, UNIT[ROWS]), near(both.images, both.targets)
+    for share in (upright & still, upright & ~still):
+        assert 0.15 < share.float().mean() < 0.35
     some = drawn(upright=1.0, same=0.3, angles=(90.0,))
     assert 0.2 < (some.parameters[:, 0] == 0).float().mean() < 0.4
     assert (drawn(upright=1.0, same=0.0, angles=(90.0,)).parameters[:, 0] == 90).all()
@@ -127,7 +131,9 @@ def test_a_batch_is_a_function_of_rows_and_numbers():
         assert all(x.isfinite().all() for x in pairs_of(scale=(0.5, 1)).batch(ROWS, torch.full((10, COUNT), end)))
 
 
-@pytest.mark.parametrize("fields", [{}, {"angles": (), "scale": (0.5, 2.0), "translate": 1.0, "canvas": 16, "upright_labels": (1,)}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"angles": (), "scale": (0.5, 2.0), "translate": 1.0, "canvas": 16, "upright_labels": (1,)}]
+)
 def test_pairs_are_made_on_the_device_without_looking_at_numbers(fields):
     pairs = pairs_of(**fields).to(torch.device("meta"))  # whoever asks for a number fails
     batch = pairs.batch(ROWS.to("meta"), torch.zeros(10, COUNT, device="meta"))

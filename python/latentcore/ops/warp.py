@@ -15,6 +15,7 @@ from latentcore.reference.warp import cosine_sine
 # shapes: N images, A angles of each, C channels, H rows, W columns
 
 _DTYPES = (torch.uint8, *_checks.FLOATING)
+_PAIR = "a pair or a tensor of shape (N, 2)"
 Numbers = float | Tensor
 
 
@@ -124,19 +125,31 @@ def affine(
     if matrix is not None:
         sampling = _given(matrix, n, device, angle, translate, scale, shear, center)
     else:
-        cosine, sine = cosine_sine(_numbers("angle", angle, n, device))
+        turned = cosine_sine(_numbers("angle", angle, n, device))
         tx, ty = _pair("translate", translate, n, device)
-        sx, sy = (torch.tan(s * (math.pi / 180)) for s in _pair("shear", shear, n, device))
-        # the inverse of scale * shear, then of the rotation
-        factor = 1 / (_numbers("scale", scale, n, device) * (1 - sx * sy))
-        inverse = (
-            factor * (cosine - sx * sine),
-            factor * (-sine - sx * cosine),
-            factor * (sine - sy * cosine),
-            factor * (cosine + sy * sine),
-        )
+        inverse = _inverse_linear(turned, _numbers("scale", scale, n, device), shear, n, device)
         sampling = reference.affine_sampling(inverse, _center(center, batch), (tx, ty))
     return _unbatch(_warp(batch, sampling.unsqueeze(1), interpolation, fill, dtype)[:, 0], images)
+
+
+def _inverse_linear(
+    turned: tuple[Tensor, Tensor], scale: Tensor, shear: Tensor | Sequence[Numbers], n: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The inverse of scale * shear, then of the rotation, row by row."""
+    cosine, sine = turned
+    if not isinstance(shear, Tensor):
+        _check_pair("shear", shear, _PAIR)
+        if all(type(angle) in (int, float) and angle == 0 for angle in shear):  # mostly: half as many small operations
+            c, s = cosine / scale, sine / scale
+            return c, -s, s, c
+    sx, sy = (torch.tan(s * (math.pi / 180)) for s in _pair("shear", shear, n, device))
+    factor = 1 / (scale * (1 - sx * sy))
+    return (
+        factor * (cosine - sx * sine),
+        factor * (-sine - sx * cosine),
+        factor * (sine - sy * cosine),
+        factor * (cosine + sy * sine),
+    )
 
 
 def _batch(images: Tensor) -> Tensor:
@@ -179,7 +192,7 @@ def _pair(name: str, value: Tensor | Sequence[Numbers], n: int, device: torch.de
     if isinstance(value, Tensor):
         _checks.shape(name, value, (n, 2))
         return [_numbers(name, column, n, device) for column in value.unbind(1)]
-    _check_pair(name, value, "a pair or a tensor of shape (N, 2)")
+    _check_pair(name, value, _PAIR)
     return [_numbers(name, item, n, device) for item in value]
 
 

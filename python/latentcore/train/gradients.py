@@ -93,7 +93,7 @@ class Recorded:
 
 
 def _set_modes(model: nn.Module, *, frozen: bool) -> None:
-    model.train()
+    model.train()  # which leaves in evaluation mode what a model keeps so
     for layer in model.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.train(not frozen)
+        if frozen and isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()

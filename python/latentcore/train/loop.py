@@ -114,7 +114,8 @@ def minimise(
     if resume and last_path(folder).exists():
         state.restore(folder, loop.plan)
     journal = Journal(folder, epochs=config.epochs, steps=loop.plan.steps, done=len(state.history))
-    with flushed_denormals(), journal:
+    own_generators = torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else [])
+    with flushed_denormals(), journal, own_generators:
         while len(state.history) < config.epochs and not _stopped(state, config):
             row = loop.train_epoch(len(state.history), journal)
             state.history.append(row if held_out is None else row | loop.validate(held_out))
@@ -141,6 +142,7 @@ class _Loop:
 
     def train_epoch(self, epoch: int, journal: Journal) -> dict[str, float]:
         steps, batch_size, began = self.plan.steps, self.plan.batch_size, time.perf_counter()
+        torch.manual_seed(self.plan.layer_seed(epoch))
         self.gradients.begin(epoch)
         for done in range(1, steps + 1):
             self.gradients()

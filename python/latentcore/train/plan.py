@@ -14,7 +14,7 @@ from latentcore.train.sources import Source
 
 # Streams of random numbers; each is a function of (seed, stream, epoch), so that a resumed run draws what an
 # undisturbed one would have drawn.
-_ORDER, _DRAWS = 0, 1
+_ORDER, _DRAWS, _LAYERS = 0, 1, 2
 # steps and epochs of training stay below; those of validation are numbered from here
 _VALIDATION = 2**31
 
@@ -91,6 +91,10 @@ class Plan:
     def noise_seed(self, step: int) -> int:
         """Seed of the latent noise: another one for every step of every seed."""
         return (self.config.seed << 32) + step
+
+    def layer_seed(self, epoch: int) -> int:
+        """Seed of torch's own generators in an epoch: layers such as dropout draw from them."""
+        return int(self._random(_LAYERS, epoch).integers(2**63))
 
     def validation_seed(self, batch: int) -> int:
         """Seed of the latent noise of a validation batch: the same in every epoch, so that losses compare."""

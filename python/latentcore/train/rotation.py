@@ -58,10 +58,11 @@ class RotationConfig(_config.Configuration):
         if self.operator.model == "transformer" and self.vae.latent % self.operator.tokens:
             expected = f"a divisor of {self.vae.latent} latents"
             _checks.fail_value("RotationConfig.operator.tokens", expected, self.operator.tokens)
-        if self.pairs.canvas and self.vae.image_shape[1:] != (self.pairs.canvas, self.pairs.canvas):
-            _checks.fail_value(
-                "RotationConfig.vae.image_shape", f"the canvas, {self.pairs.canvas}", self.vae.image_shape
-            )
+        if self.vae_train is None and not self.loss.image:
+            _checks.fail_value("RotationConfig.loss", "a weight of the image, where the VAE is trained too", self.loss)
+        shape, canvas = self.vae.image_shape, self.pairs.canvas
+        if canvas and shape[1:] != (canvas, canvas):
+            _checks.fail_value("RotationConfig.vae.image_shape", f"the canvas, {canvas} x {canvas}", shape)
 
 
 class RotationRun(AutoencoderRun):
@@ -195,6 +196,7 @@ def _train(folder: Path, config: RotationConfig, images: ImageSet) -> RotationRu
         "seconds": time.perf_counter() - began,
         "parameters": _count(model),
         "operator_parameters": _count(model.operator),
+        "images_per_second": sum(row["images_per_second"] for row in history) / len(history),
         **{term: history[-1][term] for term in config.loss.terms},
     }
     write_json(folder / "metrics.json", figures)

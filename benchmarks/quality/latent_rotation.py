@@ -1,0 +1,105 @@
+"""Rotation, scale and translation in latent space, on all 10,000 test images of MNIST.
+
+A seed sets the weights and all draws of a training. Training sees orientations 30 degrees apart; `psnr_gap_unseen` is
+measured half way between them. One classifier of rotated digits (seed 0) judges whether labels are kept. The figures
+without a bar belong to other trainings, of seed 0: without the orientations from 90 to 180 degrees (`held_out`), with
+fours and sevens only ever upright (`never_turned`), with a transformation found after the VAE was trained on turned
+digits (`frozen`), and the study's recipe, an MLP after a VAE of upright digits (`study`).
+"""
+
+import tempfile
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality.figures import Figure
+from latentcore.data import ImageSet, mnist
+from latentcore.evaluate import rotation as evaluation
+from latentcore.train import load_run
+from latentcore.train.classifier import ClassifierRun, train_classifier
+from latentcore.train.presets import ROTATED_DIGITS, ROTATIONS
+from latentcore.train.rotation import train_rotation
+
+SEEDS = range(3)
+_ROTATION = (
+    Figure("psnr_gap_worst", "at_most", 0.4, 0.2),
+    Figure("psnr_mean", "at_least", 21.0, 22.5),
+    Figure("psnr_ceiling_mean"),
+    Figure("ssim_worst", "at_least", 0.86, 0.93),
+    Figure("psnr_gap_unseen", "at_most", 0.7, 0.4),
+    Figure("psnr_composed_worst", "at_most", 2.0, 0.5),
+    Figure("label_kept_composed", "at_least", 0.95, 0.98),
+    Figure("label_kept_worst", "at_least", 0.96, 0.98),
+    Figure("seconds", "at_most", 25 * 60),
+    Figure("images_per_second"),
+    Figure("parameters"),
+)
+_SCALE = (
+    Figure("psnr_gap_scale_translate", "at_most", 0.6, 0.3),
+    Figure("seconds_scale_translate", "at_most", 25 * 60),
+)
+_CLASSIFIER = (Figure("classifier_accuracy"),)
+# what the other trainings are asked, by preset; figures of `--full`
+_OTHERS = {
+    "held-out": ("psnr_held_out", "psnr_gap_held_out"),
+    "never-turned": ("psnr_never_turned", "psnr_gap_never_turned"),
+    "frozen": ("psnr_mean", "psnr_gap_worst", "psnr_composed_worst", "psnr_gap_unseen"),
+    "study": ("psnr_mean", "psnr_gap_worst", "psnr_composed_worst"),
+}
+_REPORTED = {
+    f"{name}_{preset}" if preset in ("frozen", "study") else name: (preset, name)
+    for preset, names in _OTHERS.items()
+    for name in names
+}
+FIGURES = (*_ROTATION, *_SCALE, *_CLASSIFIER, *(Figure(name) for name in _REPORTED))
+FULL_ONLY = frozenset(_REPORTED)
+
+
+def run(data: Path, *, full: bool, names: Collection[str]) -> list[dict[str, Any]]:
+    """The rows of the suite: seed 0, or three seeds where `full`."""
+    train, test = (mnist.load(data, split) for split in ("train", "test"))
+    wanted = [figure for figure in FIGURES if figure.name in names]
+    with tempfile.TemporaryDirectory() as folder:
+        study = _Study(Path(folder), train, test, SEEDS if full else SEEDS[:1])
+        return [figure.row(study.values(figure.name)) for figure in wanted]
+
+
+class _Study:
+    """Trainings, each done when the first of its figures is asked for."""
+
+    def __init__(self, folder: Path, train: ImageSet, test: ImageSet, seeds: range) -> None:
+        self._folder, self._train, self._test, self._seeds = folder, train, test, seeds
+        self._found: dict[tuple[str, int], dict[str, float]] = {}
+        self._judge: ClassifierRun | None = None
+
+    def values(self, figure: str) -> list[float]:
+        """A figure's values: one per seed, or one of a training that has only seed 0."""
+        if figure == "classifier_accuracy":
+            return [evaluation.classifier_accuracy(self._classifier(), self._test)]
+        if figure in _REPORTED:
+            preset, name = _REPORTED[figure]
+            return [self._figures(preset, 0)[name]]
+        preset = "scale-translate" if figure.endswith("scale_translate") else "rotation"
+        name = "seconds" if figure == "seconds_scale_translate" else figure
+        return [self._figures(preset, seed)[name] for seed in self._seeds]
+
+    def _figures(self, preset: str, seed: int) -> dict[str, float]:
+        if (preset, seed) not in self._found:
+            config = ROTATIONS[preset]
+            config = replace(config, train=replace(config.train, seed=seed))
+            folder = self._folder / f"{preset}-{seed}"
+            train_rotation(self._train.images, config, folder, labels=self._train.labels)
+            saved = load_run(folder)
+            judge = self._classifier() if preset == "rotation" else None
+            found = {**saved.metrics, **evaluation.figures(evaluation.measure(saved, self._test, judge))}
+            self._found[preset, seed] = found
+            words = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+            print(f"{preset}, seed {seed}: {words}", flush=True)
+        return self._found[preset, seed]
+
+    def _classifier(self) -> ClassifierRun:
+        if self._judge is None:
+            digits = self._train
+            self._judge = train_classifier(digits.images, digits.labels, ROTATED_DIGITS, self._folder / "classifier")
+        return self._judge

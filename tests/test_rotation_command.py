@@ -1,0 +1,162 @@
+"""Transformations in latent space from the command line, on the digits that come with the package."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import latentcore
+from latentcore.cli import main
+from latentcore.data import mnist
+from latentcore.train.runs import read_json
+
+PICTURES = {"losses.png", "angles.png", "psnr.png", "orbit.png", "turning.gif", "angles.csv"}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """A configuration that is trained in a moment."""
+    from latentcore.train.presets import ROTATION
+
+    plain = ROTATION.to_dict()
+    plain["vae"] |= {"latent": 8, "encoder": "mlp", "hidden": [32], "decoder_hidden": [32]}
+    plain["train"] |= {"epochs": 2, "device": "cpu"}
+    path = tmp_path_factory.mktemp("config") / "config.json"
+    path.write_text(json.dumps(plain))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, mnist_folder, config):
+    """A trained run."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    arguments = ["--data", mnist_folder, "--config", config, "--digits", "1,2", "--run-dir", folder]
+    assert main(["train", "rotation", *map(str, arguments)]) == 0
+    return folder
+
+
+def call(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_train_leaves_figures_pictures_and_a_table(run):
+    assert {path.name for path in (run / "pictures").iterdir()} == PICTURES
+    figures = read_json(run / "metrics.json")
+    assert {"psnr_gap_worst", "psnr_mean", "ssim_worst", "psnr_gap_unseen", "psnr_composed_worst"} <= set(figures)
+    assert figures["test_images"] == 100
+    with (run / "pictures" / "angles.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["angle"]) for row in rows] == [30.0 * step for step in range(12)]
+    assert max(float(row["gap"]) for row in rows) == pytest.approx(figures["psnr_gap_worst"])
+    assert read_json(run / "config.json")["source"] == {"digits": [1, 2], "image_shape": [1, 28, 28]}
+
+
+def test_evaluate_with_and_without_the_systems_name_and_a_classifier(tmp_path, run, mnist_folder, capsys):
+    judge = tmp_path / "judge"
+    assert call("train", "classifier", "--data", mnist_folder, "--epochs", 1, "--run-dir", judge) == 0
+    assert {"test_accuracy", "test_accuracy_rotated"} <= set(read_json(judge / "metrics.json"))
+    assert call("evaluate", judge, "--data", mnist_folder) == 0
+    assert call("evaluate", run, "--data", mnist_folder) == 0
+    assert "label_kept" not in capsys.readouterr().out
+    assert call("evaluate", "rotation", run, "--data", mnist_folder, "--classifier", judge) == 0
+    assert "label_kept_worst" in capsys.readouterr().out
+    assert call("evaluate", "few-label", run, "--data", mnist_folder) == 1
+    assert "expected a run of the system 'few-label', got one of 'rotation'" in capsys.readouterr().err
+    assert call("evaluate", judge, "--data", mnist_folder, "--classifier", judge) == 1
+    assert call("evaluate", run, "--data", mnist_folder, "--classifier", run) == 1
+    assert "expected a run of the system 'classifier'" in capsys.readouterr().err
+
+
+def test_transform_writes_what_the_run_draws(tmp_path, run, capsys):
+    digit = mnist.embedded("test").images[0]
+    Image.fromarray(digit[0].numpy()).save(tmp_path / "in.png")
+    Image.fromarray(255 - digit[0].numpy()).save(tmp_path / "ink.png")
+    for name, more in (("in", []), ("ink", ["--invert"])):
+        out = tmp_path / f"{name}-out.png"
+        assert call("transform", run, tmp_path / f"{name}.png", "--angle", 75, "--out", out, *more) == 0
+        drawn = latentcore.load_run(run)
+        expected = drawn.decode(drawn.transform(drawn.encode(digit.unsqueeze(0)), 75.0))[0, 0]
+        with Image.open(out) as picture:
+            assert picture.size == (28, 28)
+            pixels = torch.from_numpy(np.array(picture))
+        assert torch.allclose(pixels / 255, expected, atol=0.51 / 255)
+    assert "angle 75" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--angle", "nan"], "angle: expected finite numbers"),
+        (["--scale", "2"], "scale, translate: expected 1 and (0, 0): this run has learned rotations"),
+        (["--out", "out.xyz"], "expected a name that ends in .png"),
+    ],
+)
+def test_transform_says_what_is_wrong(tmp_path, run, capsys, options, message):
+    Image.new("L", (28, 28)).save(tmp_path / "in.png")
+    assert call("transform", run, tmp_path / "in.png", "--out", tmp_path / "out.png", *options) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_transform_refuses_what_is_no_image_or_no_such_run(tmp_path, run, capsys):
+    (tmp_path / "text.png").write_text("hello")
+    assert call("transform", run, tmp_path / "text.png", "--out", tmp_path / "out.png") == 1
+    assert "text.png" in capsys.readouterr().err
+    latentcore.train.create_run("vae", {}, tmp_path / "other")
+    assert call("transform", tmp_path / "other", tmp_path / "text.png", "--out", tmp_path / "out.png") == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_resume_has_no_options_beside_it(tmp_path, run, mnist_folder, capsys):
+    assert call("train", "rotation", "--data", mnist_folder, "--resume", run, "--latent", 4) == 1
+    assert "--resume: expected no --latent beside it" in capsys.readouterr().err
+    before = (run / "checkpoints" / "model.pth").read_bytes()
+    assert call("train", "rotation", "--data", mnist_folder, "--resume", run) == 0
+    assert (run / "checkpoints" / "model.pth").read_bytes() == before
+
+
+def test_a_sweep_is_one_table_that_goes_on(tmp_path, mnist_folder, capsys):
+    options = ["--data", mnist_folder, "--digits", "1", "--preset", "study", "--epochs", 1, "--out", tmp_path / "sweep"]
+    variants = ["--latents", "2,4", "--models", "mlp,equivariant", "--losses", "latent=1"]
+    assert call("sweep", "rotation", *options, *variants) == 0
+    with (tmp_path / "sweep" / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == [
+        f"{model}-{latent}-relu-latent=1" for latent in (2, 4) for model in ("mlp", "equivariant")
+    ]
+    assert all(float(row["psnr_mean"]) > 0 and int(row["parameters"]) > 0 for row in rows)
+    # the two models of one size share a VAE
+    first, second = (tmp_path / "sweep" / row["run"] / "vae" / "checkpoints" / "model.pth" for row in rows[:2])
+    assert first.read_bytes() == second.read_bytes()
+    done = (tmp_path / "sweep" / rows[0]["run"] / "checkpoints" / "last.pth").stat().st_mtime_ns
+    more = ["--latents", "2,4", "--models", "mlp,equivariant,step", "--losses", "latent=1"]
+    assert call("sweep", "rotation", *options, *more) == 0
+    assert "6 of 6 runs" in capsys.readouterr().out
+    assert (tmp_path / "sweep" / rows[0]["run"] / "checkpoints" / "last.pth").stat().st_mtime_ns == done
+    assert call("sweep", "rotation", *options, *variants, "--seed", 3) == 1
+    assert "with the options of this sweep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--loss", "pixels=1"], "--loss: expected weights of image, latent, cosine"),
+        (["--loss", "image=much"], "--loss: expected a number behind image="),
+        (["--loss", "latent=1"], "a weight of the image, where the VAE is trained too"),
+        (["--preset", "scale-translate", "--model", "step"], "'step' only rotates"),
+        (["--model", "transformer", "--latent", "9"], "a divisor of 9 latents"),
+        (["--config", "nowhere.json"], "nowhere.json"),
+        (["--config", "nowhere.json", "--preset", "study"], "--config: expected no --preset beside it"),
+    ],
+)
+def test_bad_options_are_one_line_and_leave_nothing(tmp_path, mnist_folder, capsys, options, message):
+    assert call("train", "rotation", "--data", mnist_folder, "--run-dir", tmp_path / "run", *options) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
