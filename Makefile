@@ -43,8 +43,9 @@ format: $(VENV)/lint  ## put Python and C++ files in their format
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_FILES)
 
-quality: $(VENV)/installed $(VENV)/test  ## the figures of the few-label system on full MNIST (LATENTCORE_DATA)
+quality: $(VENV)/installed $(VENV)/test  ## the figures of the systems on full MNIST (LATENTCORE_DATA), seed 0
 	$(BIN)/python -m benchmarks.quality digits148 --json build/digits148.json
+	$(BIN)/python -m benchmarks.quality latent-rotation --json build/latent-rotation.json
 
 bench: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time the operators against their peers
 	$(PYTEST_BENCH) --benchmark-json=$(BENCH_RESULT)

@@ -261,3 +261,11 @@ def test_wrong_sizes():
         build_operator(LatentConfig(), 0)
     with pytest.raises(TypeError, match="latent: expected an int, got float"):
         build_operator(LatentConfig(), 8.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_moves_latents_by_nothing(kind):
+    """Where a VAE is trained with an operator, reconstruction without it has to be what was trained."""
+    z = torch.randn(5, 8)
+    for turns in (0.0, 360.0):
+        torch.testing.assert_close(operator_of(kind)(z, told(turns)), z, rtol=1e-5, atol=1e-5)

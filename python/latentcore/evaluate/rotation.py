@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from latentcore import metrics
 from latentcore.data import ImageSet, transformed
+from latentcore.evaluate.fidelity import Quality, Truth
 from latentcore.train.classifier import ClassifierRun
 from latentcore.train.rotation import RotationRun
 
@@ -18,45 +17,6 @@ from latentcore.train.rotation import RotationRun
 ANGLES = tuple(30.0 * step for step in range(12))
 BETWEEN = tuple(angle + 15.0 for angle in ANGLES)
 SCALES, SHIFT = (0.7, 1.3), 4.0  # the transformations of `psnr_gap_scale_translate`
-
-_BATCH = 2000  # images at a time
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What a transformation of many images is worth; each number is a mean over the images.
-
-    Attributes:
-        psnr: Of the decoded, transformed latents against the truly transformed images, in dB.
-        ssim: Likewise.
-        mse: Likewise.
-        excess_nats: Cross entropy of them less its floor, the entropy of the true images: nats per image.
-        ceiling_psnr: PSNR of the VAE's direct reconstruction of the truly transformed images.
-        ceiling_ssim: Likewise.
-        ceiling_mse: Likewise.
-        ceiling_excess_nats: Likewise.
-        latent_mse: Of the transformed latents against those of the truly transformed images, mean over the axes.
-        latent_cosine: Their cosine.
-        label_kept: Fraction of the pictures in which the classifier sees what it sees in the true image; NaN without
-            a classifier.
-    """
-
-    psnr: float
-    ssim: float
-    mse: float
-    excess_nats: float
-    ceiling_psnr: float
-    ceiling_ssim: float
-    ceiling_mse: float
-    ceiling_excess_nats: float
-    latent_mse: float
-    latent_cosine: float
-    label_kept: float
-
-    @property
-    def gap(self) -> float:
-        """How far the PSNR is below the ceiling, in dB; below 0 where it is above."""
-        return self.ceiling_psnr - self.psnr
 
 
 def at_angles(
@@ -72,18 +32,9 @@ def at_angles(
     """
     upright = run.encode(images)
     return [
-        _quality(run, images, moves(len(images), angle), run.transform(upright, angle), classifier) for angle in angles
+        Truth(run, images, moves(len(images), angle), classifier).quality(run.transform(upright, angle))
+        for angle in angles
     ]
-
-
-def composed(run: RotationRun, images: Tensor, classifier: ClassifierRun | None = None) -> list[Quality]:
-    """The quality after each of twelve rotations by 30 degrees, one after the other; the last is a full turn."""
-    z = run.encode(images)
-    found = []
-    for step in range(1, len(ANGLES) + 1):
-        z = run.transform(z, ANGLES[1])
-        found.append(_quality(run, images, moves(len(images), step * ANGLES[1] % 360), z, classifier))
-    return found
 
 
 def scaled_and_translated(run: RotationRun, images: Tensor, classifier: ClassifierRun | None = None) -> Quality:
@@ -93,7 +44,7 @@ def scaled_and_translated(run: RotationRun, images: Tensor, classifier: Classifi
     right, down = (SHIFT * (2 * uniform[:, axis] - 1) for axis in (1, 2))
     parameters = torch.stack([torch.zeros_like(scale), scale, right, down], dim=1)
     z = run.transform(run.encode(images), scale=scale, translate=(right, down))
-    return _quality(run, images, parameters, z, classifier)
+    return Truth(run, images, parameters, classifier).quality(z)
 
 
 @dataclass(frozen=True)
@@ -123,17 +74,28 @@ def measure(run: RotationRun, test: ImageSet, classifier: ClassifierRun | None =
     moved = None if pairs.rotations_only else scaled_and_translated(run, images, classifier)
     if not run.rotates:
         return Measured([], [], [], [], [], moved)
-    seen = at_angles(run, images, ANGLES, classifier)
+    truths = [Truth(run, images, moves(len(images), angle), classifier) for angle in ANGLES]
+    upright = run.encode(images)
+    seen = [truth.quality(run.transform(upright, angle)) for truth, angle in zip(truths, ANGLES, strict=True)]
     by_angle = dict(zip(ANGLES, seen, strict=True))
     strangers = images[_among(test, pairs.upright_labels)]
     return Measured(
         seen,
         between=at_angles(run, images, run.possible(BETWEEN)),
-        after=composed(run, images, classifier),
+        after=_composed(run, upright, truths),
         held_out=[by_angle[angle] for angle in ANGLES if pairs.angles and angle not in pairs.angles],
         never_turned=at_angles(run, strangers, ANGLES[1:]) if len(strangers) else [],
         moved=moved,
     )
+
+
+def _composed(run: RotationRun, z: Tensor, truths: Sequence[Truth]) -> list[Quality]:
+    """The quality after each of twelve rotations by 30 degrees; the last one ends the full turn."""
+    found = []
+    for truth in (*truths[1:], truths[0]):
+        z = run.transform(z, ANGLES[1])
+        found.append(truth.quality(z))
+    return found
 
 
 def figures(measured: Measured) -> dict[str, float]:
@@ -192,45 +154,6 @@ def on_canvas(run: RotationRun, images: Tensor) -> Tensor:
 def moves(count: int, angle: float) -> Tensor:
     """The parameters (count, 4) of a rotation."""
     return torch.tensor([angle, 1.0, 0.0, 0.0]).expand(count, 4)
-
-
-def _quality(
-    run: RotationRun, images: Tensor, parameters: Tensor, z: Tensor, classifier: ClassifierRun | None
-) -> Quality:
-    """Compare latents z (N, L) with what they should be, part by part."""
-    total: dict[str, float] = {}
-    for image, told, latents in zip(images.split(_BATCH), parameters.split(_BATCH), z.split(_BATCH), strict=True):
-        true = transformed(image, told).clamp_(0, 1)  # blending may round to a little above 1
-        for name, values in _compared(run, true, latents, classifier).items():
-            total[name] = total.get(name, 0.0) + float(values.double().sum())
-    return Quality(**{name: value / len(images) for name, value in total.items()})
-
-
-def _compared(run: RotationRun, true: Tensor, z: Tensor, classifier: ClassifierRun | None) -> dict[str, Tensor]:
-    """Each field of `Quality` for each image. (N,)."""
-    means, drawn = run.encode(true), run.decode(z)
-    found = {
-        **_fidelity("", true, drawn),
-        **_fidelity("ceiling_", true, run.decode(means)),
-        "latent_mse": (z - means).square().mean(1),
-        "latent_cosine": F.cosine_similarity(z, means),
-        "label_kept": torch.full((len(true),), torch.nan),
-    }
-    if classifier is not None:
-        found["label_kept"] = (classifier.classify(drawn) == classifier.classify(true)).float()
-    return found
-
-
-def _fidelity(prefix: str, true: Tensor, drawn: Tensor) -> dict[str, Tensor]:
-    excess = F.binary_cross_entropy(drawn, true, reduction="none") - F.binary_cross_entropy(
-        true, true, reduction="none"
-    )
-    return {
-        f"{prefix}psnr": metrics.psnr(true, drawn),
-        f"{prefix}ssim": metrics.ssim(true, drawn),
-        f"{prefix}mse": metrics.mse(true, drawn),
-        f"{prefix}excess_nats": excess.flatten(1).sum(1),
-    }
 
 
 def classifier_accuracy(classifier: ClassifierRun, test: ImageSet, angles: Sequence[float] = ANGLES) -> float:

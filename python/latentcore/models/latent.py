@@ -102,7 +102,7 @@ def conditions(parameters: Tensor) -> Tensor:
 
 
 class LatentMLP(nn.Module):
-    """z + MLP(z, conditions)."""
+    """z + size * MLP(z, conditions), where the size of the identity is 0."""
 
     def __init__(self, config: LatentConfig, latent: int) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class LatentMLP(nn.Module):
     def forward(self, z: Tensor, parameters: Tensor) -> Tensor:
         """Transformed latents (N, L)."""
         told = conditions(parameters).to(z.dtype)
-        moved: Tensor = z + self.network(torch.cat([z, told], dim=1))
+        moved: Tensor = z + _size(told) * self.network(torch.cat([z, told], dim=1))
         return moved
 
 
@@ -174,14 +174,21 @@ class LatentAttention(nn.Module):
 
     def forward(self, z: Tensor, parameters: Tensor) -> Tensor:
         """Transformed latents (N, L)."""
-        told = self.tell(conditions(parameters).to(z.dtype)).unsqueeze(1)
+        told = conditions(parameters).to(z.dtype)
+        first = self.tell(told).unsqueeze(1)
         pieces = self.embed(z.unflatten(1, (self.tokens, -1)))
-        seen = self.encoder(torch.cat([told, pieces], dim=1) + self.place)
-        moved: Tensor = z + self.end(seen[:, 1:]).flatten(1)
+        seen = self.encoder(torch.cat([first, pieces], dim=1) + self.place)
+        moved: Tensor = z + _size(told) * self.end(seen[:, 1:]).flatten(1)
         return moved
 
 
 _HEADS = 4  # of attention
+
+
+def _size(told: Tensor) -> Tensor:
+    """How much of a transformation it is, in [0, 1]: nothing moves latents by exactly nothing. (N, 1)."""
+    size: Tensor = told.norm(dim=1, keepdim=True)
+    return size.clamp(max=1)
 
 
 def _mlp(sizes: tuple[int, ...], activation: Activation) -> nn.Sequential:

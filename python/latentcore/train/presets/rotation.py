@@ -8,16 +8,17 @@ from latentcore.train.objectives import TransformationLoss
 from latentcore.train.pairs import PairsConfig
 from latentcore.train.rotation import RotationConfig
 
-_VAE = VAEConfig(latent=32, encoder="conv", hidden=(256,), decoder_hidden=(256,), channels=(32, 64))
+_VAE = VAEConfig(latent=32, encoder="conv", hidden=(256,), decoder_hidden=(256,), channels=(32, 64))  # the study's
+_SMOOTH = replace(_VAE, activation="silu")
 
 # The latents are learned together with what turns them. A small beta keeps the strokes sharp; reconstructing upright
 # and turned digits alike keeps the decoder from preferring either.
 ROTATION = RotationConfig(
-    vae=_VAE,
+    vae=_SMOOTH,
     operator=LatentConfig(model="equivariant"),
     pairs=PairsConfig(upright=0.5, same=0.25),
     train=TrainConfig(
-        epochs=40,
+        epochs=15,
         batch_size=256,
         learning_rate=2e-3,
         schedule="one-cycle",
@@ -39,7 +40,7 @@ FROZEN = replace(
     ROTATION,
     operator=LatentConfig(model="equivariant", couplings=4),
     train=replace(ROTATION.train, epochs=10),
-    vae_train=replace(ROTATION.train, epochs=30, augmentation=Augmentation(degrees=180.0), reconstruct="augmented"),
+    vae_train=replace(ROTATION.train, epochs=15, augmentation=Augmentation(degrees=180.0), reconstruct="augmented"),
 )
 
 # The study's recipe: a VAE of upright digits, then an MLP on pairs of latents.
