@@ -41,8 +41,7 @@ def write_pictures(run: RotationRun, test: ImageSet, measured: Measured) -> list
         drawn["angles"] = _angles(run, shown[:_SHOWN])
         drawn["psnr"] = _psnr(measured)
         drawn["orbit"] = plots.orbit(_orbits(run, shown[:_SHOWN], fine), fine, labels=names[:_SHOWN])
-        frames = torch.cat([plots.film(_truly_turned(shown, fine)), plots.film(_turned(run, shown, fine))], dim=2)
-        plots.save_gif(frames.clamp(0, 1), folder / "turning.gif", enlarge=4)
+        plots.save_gif(plots.film(_turned(run, shown, fine)), folder / "turning.gif", enlarge=4)
         rows = zip(ANGLES, measured.seen, strict=True)
         table = [{"angle": angle, **vars(quality), "gap": quality.gap} for angle, quality in rows]
         others = [folder / "turning.gif", write_table(folder / "angles.csv", table)]
