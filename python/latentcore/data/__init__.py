@@ -2,7 +2,8 @@
 
 from latentcore.data.arrays import ImageSet, load_images, save_images
 from latentcore.data.images import load_folder, read_image
-from latentcore.data.rotated import RotatedDigits, TransformedImages, transformed
+from latentcore.data.rotated import RotatedDigits
+from latentcore.data.transformations import TransformedImages, transformed
 
 __all__ = [
     "ImageSet",

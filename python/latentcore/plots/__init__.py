@@ -1,5 +1,6 @@
 """Functions that take arrays and return a matplotlib figure."""
 
+from latentcore.plots.films import film, save_gif
 from latentcore.plots.images import (
     comparison,
     image_grid,
@@ -13,7 +14,7 @@ from latentcore.plots.latents import latent_scatter
 from latentcore.plots.losses import loss_curves
 from latentcore.plots.mixtures import criterion_table, gaussian_ellipses, log_likelihood_curve
 from latentcore.plots.style import save_figure
-from latentcore.plots.transformations import angle_grid, film, orbit, psnr_curve, save_gif
+from latentcore.plots.transformations import angle_grid, orbit, psnr_curve
 
 __all__ = [
     "angle_grid",
