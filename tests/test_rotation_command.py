@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from latentcore.cli import main
 from latentcore.data import mnist
 from latentcore.train.runs import read_json
 
-PICTURES = {"losses.png", "angles.png", "psnr.png", "orbit.png", "turning.gif", "angles.csv"}
+PICTURES = {"losses.png", "angles.png", "psnr.png", "orbit.png", "turning.gif", "qualities.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,8 @@ def test_train_leaves_figures_pictures_and_a_table(run):
     figures = read_json(run / "metrics.json")
     assert {"psnr_gap_worst", "psnr_mean", "ssim_worst", "psnr_gap_unseen", "psnr_composed_worst"} <= set(figures)
     assert figures["test_images"] == 100
-    with (run / "pictures" / "angles.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    with (run / "pictures" / "qualities.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["what"] == "seen"]
     assert [float(row["angle"]) for row in rows] == [30.0 * step for step in range(12)]
     assert max(float(row["gap"]) for row in rows) == pytest.approx(figures["psnr_gap_worst"])
     assert read_json(run / "config.json")["source"] == {"digits": [1, 2], "image_shape": [1, 28, 28]}
@@ -90,7 +91,8 @@ def test_transform_writes_what_the_run_draws(tmp_path, run, capsys):
     ("options", "message"),
     [
         (["--angle", "nan"], "angle: expected finite numbers"),
-        (["--scale", "2"], "scale, translate: expected 1 and (0, 0): this run has learned rotations"),
+        (["--scale", "2"], "scale: expected 1: this run has learned no scales"),
+        (["--translate", "-2", "1"], "translate: expected (0, 0): this run has learned no translations"),
         (["--out", "out.xyz"], "expected a name that ends in .png"),
     ],
 )
@@ -101,6 +103,42 @@ def test_transform_says_what_is_wrong(tmp_path, run, capsys, options, message):
     assert message in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "out.png").exists()
+
+
+def test_an_image_of_another_size_is_an_error_or_fitted(tmp_path, run, capsys):
+    Image.new("L", (300, 50)).save(tmp_path / "wide.png")
+    out = tmp_path / "out.png"
+    assert call("transform", run, tmp_path / "wide.png", "--out", out) == 1
+    assert "expected 28 x 28 pixels, got 300 x 50" in capsys.readouterr().err
+    assert call("transform", run, tmp_path / "wide.png", "--fit", "--out", out) == 0
+    with Image.open(out) as picture:
+        assert picture.size == (28, 28)
+
+
+@pytest.mark.parametrize("source", ["missing", None, [], {"digits": "12"}])
+def test_a_damaged_source_is_one_line(tmp_path, run, mnist_folder, capsys, source):
+    damaged = tmp_path / "run"
+    shutil.copytree(run, damaged)
+    plain = read_json(damaged / "config.json")
+    plain.pop("source")
+    (damaged / "config.json").write_text(json.dumps(plain if source == "missing" else {**plain, "source": source}))
+    assert call("evaluate", damaged, "--data", mnist_folder) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_single_latent_has_figures_and_no_orbit(tmp_path, config, mnist_folder):
+    options = ["--config", config, "--latent", 1, "--epochs", 1, "--digits", "1", "--run-dir", tmp_path / "run"]
+    assert call("train", "rotation", "--data", mnist_folder, *options) == 0
+    assert "psnr_mean" in read_json(tmp_path / "run" / "metrics.json")
+    assert not (tmp_path / "run" / "pictures" / "orbit.png").exists()
+
+
+def test_a_runs_configuration_brings_its_digits(tmp_path, run, mnist_folder):
+    again = tmp_path / "again"
+    assert call("train", "rotation", "--data", mnist_folder, "--config", run / "config.json", "--run-dir", again) == 0
+    for name in ("data", "source", "vae", "pairs"):
+        assert read_json(again / "config.json")[name] == read_json(run / "config.json")[name]
+    assert (again / "checkpoints" / "model.pth").read_bytes() == (run / "checkpoints" / "model.pth").read_bytes()
 
 
 def test_transform_refuses_what_is_no_image_or_no_such_run(tmp_path, run, capsys):
@@ -126,20 +164,25 @@ def test_a_sweep_is_one_table_that_goes_on(tmp_path, mnist_folder, capsys):
     assert call("sweep", "rotation", *options, *variants) == 0
     with (tmp_path / "sweep" / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["run"] for row in rows] == [
+    assert {row["run"] for row in rows} == {
         f"{model}-{latent}-relu-latent=1" for latent in (2, 4) for model in ("mlp", "equivariant")
-    ]
+    }
     assert all(float(row["psnr_mean"]) > 0 and int(row["parameters"]) > 0 for row in rows)
+    assert {(row["model"], row["latents"], row["weight_latent"]) for row in rows} == {
+        (model, latent, "1.0") for latent in ("2", "4") for model in ("mlp", "equivariant")
+    }
     # the two models of one size share a VAE
-    first, second = (tmp_path / "sweep" / row["run"] / "vae" / "checkpoints" / "model.pth" for row in rows[:2])
+    names = ("mlp-2-relu-latent=1", "equivariant-2-relu-latent=1")
+    first, second = (tmp_path / "sweep" / name / "vae" / "checkpoints" / "model.pth" for name in names)
     assert first.read_bytes() == second.read_bytes()
     done = (tmp_path / "sweep" / rows[0]["run"] / "checkpoints" / "last.pth").stat().st_mtime_ns
-    more = ["--latents", "2,4", "--models", "mlp,equivariant,step", "--losses", "latent=1"]
+    more = ["--latents", "2", "--models", "equivariant,step,transformer", "--losses", "latent=1"]
     assert call("sweep", "rotation", *options, *more) == 0
-    assert "6 of 6 runs" in capsys.readouterr().out
+    assert "6 runs" in capsys.readouterr().out  # those of the first sweep stay in the table
     assert (tmp_path / "sweep" / rows[0]["run"] / "checkpoints" / "last.pth").stat().st_mtime_ns == done
-    assert call("sweep", "rotation", *options, *variants, "--seed", 3) == 1
-    assert "with the options of this sweep" in capsys.readouterr().err
+    for other in (["--seed", 3], ["--digits", "7"]):
+        assert call("sweep", "rotation", *options, *variants, *other) == 1
+        assert "with the options and data of this sweep" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -149,7 +192,6 @@ def test_a_sweep_is_one_table_that_goes_on(tmp_path, mnist_folder, capsys):
         (["--loss", "image=much"], "--loss: expected a number behind image="),
         (["--loss", "latent=1"], "a weight of the image, where the VAE is trained too"),
         (["--preset", "scale-translate", "--model", "step"], "'step' only rotates"),
-        (["--model", "transformer", "--latent", "9"], "a divisor of 9 latents"),
         (["--config", "nowhere.json"], "nowhere.json"),
         (["--config", "nowhere.json", "--preset", "study"], "--config: expected no --preset beside it"),
     ],

@@ -201,10 +201,14 @@ def test_rotated_digits(mnist_folder):
         ({"canvas": 27}, ValueError, r"canvas: expected an int in \[28, 32768\], got 27"),
         ({"canvas": 40.0}, TypeError, "canvas: expected an int, got float"),
         ({"seed": -1}, ValueError, "seed: expected an int in"),
-        ({"images": [1]}, TypeError, r"images: expected a torch\.Tensor, got list"),
-        ({"images": np.zeros((1, 2, 2))}, TypeError, "images: expected uint8, got float64"),
-        ({"images": torch.zeros(1, 2, 2)}, TypeError, r"images: expected uint8, got torch\.float32"),
-        ({"images": torch.zeros(2, 2, dtype=torch.uint8)}, ValueError, r"images: expected shape \(N, C, H, W\)"),
+        ({"images": [1]}, TypeError, r"images: expected an ImageSet, an array, .*, got list"),
+        (
+            {"images": np.full((1, 2, 2), 2.0)},
+            ValueError,
+            r"images: expected floats in .*, got values from 2",
+        ),
+        ({"images": torch.zeros(1, 2, 2, dtype=torch.int32)}, TypeError, "images: expected uint8, or floats"),
+        ({"images": torch.zeros(2, 2, dtype=torch.uint8)}, ValueError, r"images: expected shape \(N, H, W\) or"),
     ],
 )
 def test_wrong_arguments(options, error, message):
@@ -247,3 +251,9 @@ def test_places_outside_and_wrong_calls():
         transformed(FEW.images, torch.zeros(6, 4))
     with pytest.raises(ValueError, match="epoch: expected an int in"):
         pairs.set_epoch(-1)
+
+
+def test_floats_are_rounded_to_bytes():
+    pixels = torch.rand(3, 1, 8, 8)
+    for images in (pixels, pixels.numpy(), pixels[:, 0].double().numpy()):
+        assert torch.equal(TransformedImages(images).images, (pixels * 255).round().byte())

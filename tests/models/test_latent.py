@@ -254,9 +254,22 @@ def test_wrong_configurations(fields, error, message):
         LatentConfig(**fields)
 
 
+@pytest.mark.parametrize(("latent", "pieces"), [(32, 8), (30, 2), (7, 1), (4, 4)])
+def test_the_transformer_takes_as_many_pieces_as_fit(latent, pieces):
+    assert build_operator(LatentConfig(model="transformer"), latent).tokens == pieces
+
+
+@pytest.mark.parametrize(("kind", "couplings"), [("equivariant", 1), ("mlp", 0), ("step", 0), ("transformer", 0)])
+def test_the_activation_is_used(kind, couplings):
+    results = []
+    for activation in ("relu", "tanh"):
+        torch.manual_seed(0)
+        config = LatentConfig(model=kind, couplings=couplings, activation=activation, hidden=(16,))
+        results.append(trained(build_operator(config, 8))(torch.ones(1, 8), told(30.0, n=1)))
+    assert not torch.allclose(*results)
+
+
 def test_wrong_sizes():
-    with pytest.raises(ValueError, match=r"LatentConfig\.tokens: expected a divisor of 30 latents, got 8"):
-        build_operator(LatentConfig(model="transformer"), 30)
     with pytest.raises(ValueError, match="latent: expected an int in"):
         build_operator(LatentConfig(), 0)
     with pytest.raises(TypeError, match="latent: expected an int, got float"):

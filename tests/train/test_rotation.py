@@ -321,8 +321,8 @@ def test_what_a_run_began_with(runs, images):
         ("equivariant", {"angle": torch.zeros(3, 1)}, ValueError, r"angle: expected a number or shape \(3,\)"),
         ("equivariant", {"angle": "right"}, TypeError, "angle: expected a number, or one for each latent, got str"),
         ("equivariant", {"angle": None}, TypeError, "angle: expected a number"),
-        ("equivariant", {"scale": 1.1}, ValueError, "this run has learned rotations"),
-        ("mlp", {"translate": (0.0, 1.0)}, ValueError, "this run has learned rotations"),
+        ("equivariant", {"scale": 1.1}, ValueError, "this run has learned no scales"),
+        ("mlp", {"translate": (0.0, 1.0)}, ValueError, "this run has learned no translations"),
         ("equivariant", {"scale": 0.0}, ValueError, "scale: expected numbers above 0, got 0"),
         ("zoom", {"scale": 0.0}, ValueError, "scale: expected numbers above 0, got 0"),
         ("zoom", {"scale": [1.0, 1.0, -2.0]}, ValueError, "scale: expected numbers above 0, got -2"),
@@ -355,13 +355,14 @@ def test_possible_angles(runs):
 
 
 def test_steps_that_binary_numbers_round(tmp_path, images):
-    settings = with_operator("step", CONFIG, step=14.4)
+    pairs = PairsConfig(angles=(0.0, 1.2, 2.4))
+    settings = dataclasses.replace(with_operator("step", CONFIG, step=1.2), pairs=pairs)
     run = train_rotation(images, dataclasses.replace(settings, train=dataclasses.replace(TRAIN, epochs=1)), tmp_path)
     z = run.encode(images[:3])
-    for times in range(1, 25):
-        run.transform(z, times * 14.4)
-    with pytest.raises(ValueError, match=r"angle: expected multiples of 14\.4 degrees"):
-        run.transform(z, 14.5)
+    for times in range(1, 30):
+        run.transform(z, times * 1.2)
+    with pytest.raises(ValueError, match=r"angle: expected multiples of 1\.2 degrees"):
+        run.transform(z, 1.3)
 
 
 def test_a_system_that_does_not_classify(runs, images):
@@ -420,7 +421,17 @@ def test_damaged_weights(copied, images):
     [
         ({"pairs": PairsConfig(translate=1.0)}, ValueError, r"RotationConfig\.pairs: expected .*'equivariant' only"),
         ({"pairs": PairsConfig(canvas=20)}, ValueError, r"RotationConfig\.vae\.image_shape: expected the canvas, 20"),
-        ({"operator": LatentConfig(model="transformer", tokens=5)}, ValueError, "tokens: expected a divisor of 12"),
+        ({"operator": LatentConfig(model="step", step=45.0)}, ValueError, "step: expected a divisor of 30 degrees"),
+        (
+            {"operator": LatentConfig(model="step"), "pairs": PairsConfig(angles=(0.0, 45.0))},
+            ValueError,
+            "angles: expected multiples of the step, 30 degrees",
+        ),
+        (
+            {"operator": LatentConfig(model="step"), "pairs": PairsConfig(angles=())},
+            ValueError,
+            "angles: expected multiples of the step",
+        ),
         ({"loss": TransformationLoss(image=0.0, latent=1.0)}, ValueError, r"RotationConfig\.loss: expected a weight"),
         ({"vae_train": 3}, TypeError, r"RotationConfig\.vae_train: expected"),
     ],

@@ -38,4 +38,5 @@ def report(run: ClassifierRun, data: Path | None) -> None:
     """Evaluate a run on MNIST's test images, upright and at twelve angles."""
     test = mnist.load(data_folder(data), "test")
     found = metrics.classification_report(test.known_labels(), run.classify(test.images))
-    finish(run, {"test_accuracy": found.accuracy, "test_accuracy_rotated": classifier_accuracy(run, test)})
+    accuracy = classifier_accuracy(run, test.images, test.known_labels())
+    finish(run, {"test_accuracy": found.accuracy, "test_accuracy_rotated": accuracy})

@@ -23,7 +23,7 @@ def evaluate(*, system: str | None, run: Path, classifier: Path | None, data: Pa
     elif isinstance(opened, RotationRun):
         from latentcore.commands import rotation
 
-        rotation.report(opened, data, classifier)
+        rotation.report(opened, data, rotation.open_classifier(classifier, opened.settings))
     elif isinstance(opened, ClassifierRun):
         from latentcore.commands import classifier as classifiers
 

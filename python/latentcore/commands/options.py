@@ -55,7 +55,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         if system is not few_label:
             _add_seed(system)
         _add_data_folder(system)
-        system.add_argument("--epochs", type=_positive, help="instead of the preset's")
+        system.add_argument("--epochs", type=_positive, help="of the last phase of the training (the preset's)")
         system.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run")
         _add_run_dir(system)
 
@@ -82,7 +82,10 @@ def _add_transform(commands: Any) -> None:
     transform.add_argument("image", type=Path, metavar="IMAGE", help="PNG, JPEG, WebP or BMP: light on dark, as MNIST")
     transform.add_argument("--angle", type=float, default=0.0, help="degrees, counter-clockwise")
     transform.add_argument("--scale", type=float, default=1.0, help="magnification")
-    transform.add_argument("--translate", type=_pair, default=(0.0, 0.0), metavar="X,Y", help="pixels right and down")
+    transform.add_argument(
+        "--translate", type=float, nargs=2, default=(0.0, 0.0), metavar=("RIGHT", "DOWN"), help="pixels"
+    )
+    transform.add_argument("--fit", action="store_true", help="resize and crop the image to the model's size")
     transform.add_argument("--invert", action="store_true", help="the image is dark on light")
     transform.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write")
 
@@ -99,7 +102,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     rotation.add_argument(
         "--losses", nargs="+", default=("image",), metavar="WEIGHTS", help="image latent=1,cosine=1 (image)"
     )
-    rotation.add_argument("--epochs", type=_positive, help="of each run, instead of the preset's")
+    rotation.add_argument("--epochs", type=_positive, help="of the last phase of each run (the preset's)")
     rotation.add_argument(
         "--out", type=_folder, required=True, metavar="DIR", help="the folder; goes on where it stopped"
     )
@@ -166,14 +169,6 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
-
-
-def _pair(text: str) -> tuple[float, float]:
-    try:
-        right, down = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected two numbers such as 2,-1, got {text!r}") from None
-    return right, down
 
 
 def _folder(text: str) -> Path:

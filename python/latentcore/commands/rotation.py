@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from latentcore import _config
 from latentcore.commands.inputs import check_alone, data_folder
@@ -25,13 +26,14 @@ def train(
 ) -> None:
     """Train a system on MNIST, evaluate it on the test images and draw its pictures."""
     folder = data_folder(data)
-    judge = open_classifier(classifier)
     if resume is not None:
         check_alone({**new, "run_dir": run_dir})
+        judge = open_classifier(classifier, configuration_of(resume / "config.json", RotationConfig))
         known = digits_of(folder, "train", _digits_in(resume))
         run = resume_rotation(resume, known.images, labels=known.labels)
     else:
         config, digits = configured(**new)  # type: ignore[arg-type]  # the options of the parser
+        judge = open_classifier(classifier, config)
         run = begin(digits_of(folder, "train", digits), config, digits, run_dir)
     report(run, data, judge)
 
@@ -75,6 +77,8 @@ def configured(
         plain["vae_train"]["seed"] = seed
     if loss is not None:
         plain["loss"] = _config.to_plain(loss_of(loss))
+    if digits is None and config is not None and "source" in read_json(config):
+        digits = _digits_in(config.parent)
     default = _STUDY_DIGITS if preset == "study" else tuple(range(10))
     return RotationConfig.from_dict(plain), tuple(digits or default)
 
@@ -98,28 +102,30 @@ def digits_of(folder: Path, split: str, digits: Sequence[int]) -> ImageSet:
     return mnist.load(folder, split).select(digits)
 
 
-def open_classifier(folder: Path | None) -> ClassifierRun | None:
-    """The run that judges whether labels are kept."""
+def open_classifier(folder: Path | None, config: RotationConfig) -> ClassifierRun | None:
+    """The run that judges whether labels are kept, on the images of a configuration."""
     if folder is None:
         return None
     run = load_run(folder)
     if not isinstance(run, ClassifierRun):
-        raise ValueError(
-            f"--classifier: expected a run of the system 'classifier', got one of {run.config['system']!r}"
-        )
+        found = run.config["system"]
+        raise ValueError(f"--classifier: expected a run of the system 'classifier', got one of {found!r}")
+    if run.model.config.image_shape != config.vae.image_shape:
+        shape = run.model.config.image_shape
+        raise ValueError(f"--classifier: expected one of images of shape {config.vae.image_shape}, got one of {shape}")
     return run
 
 
-def report(run: RotationRun, data: Path | None, classifier: Path | ClassifierRun | None) -> None:
+def report(run: RotationRun, data: Path | None, judge: ClassifierRun | None) -> None:
     """Evaluate a run on MNIST's test images of its digits."""
     test = digits_of(data_folder(data), "test", _digits_in(run.folder))
-    judge = open_classifier(classifier) if isinstance(classifier, Path) else classifier
     measured = evaluation.measure(run, test, judge)
     found = {**evaluation.figures(measured), "test_images": len(test)}
     if judge is not None:
-        found["classifier_accuracy"] = evaluation.classifier_accuracy(judge, test)
-    write_pictures(run, test, measured)
+        images = evaluation.on_canvas(run, test.images)
+        found["classifier_accuracy"] = evaluation.classifier_accuracy(judge, images, test.known_labels())
     finish(run, found)
+    write_pictures(run, test, measured)
 
 
 def transform(
@@ -128,25 +134,47 @@ def transform(
     image: Path,
     angle: float,
     scale: float,
-    translate: tuple[float, float],
+    translate: Sequence[float],
     invert: bool,
+    fit: bool,
     out: Path,
 ) -> None:
-    """Encode an image, transform its latents, write what they decode to."""
+    """Encode an image, transform its latents, write what they decode to.
+
+    An image of another size than the model's is an error, unless `fit` resizes it and cuts its centre out.
+    """
     opened = load_run(run)
     if not isinstance(opened, RotationRun):
         raise ValueError(f"{run}: expected a run of the system 'rotation', got one of {opened.config['system']!r}")
-    shape = opened.config["source"].get("image_shape", opened.model.config.image_shape)
-    pixels = read_image(image, tuple(shape)).unsqueeze(0)
+    pixels = read_image(image, _image_shape(opened), fit=fit).unsqueeze(0)
     pixels = evaluation.on_canvas(opened, 255 - pixels if invert else pixels)
-    z = opened.transform(opened.encode(pixels), angle, scale=scale, translate=translate)
+    z = opened.transform(opened.encode(pixels), angle, scale=scale, translate=(translate[0], translate[1]))
     save_image(opened.decode(z)[0], out)
     print(f"{out}: {image.name}, angle {angle:g}, scale {scale:g}, translation {translate[0]:g},{translate[1]:g}")
 
 
 def _digits_in(folder: Path) -> tuple[int, ...]:
     """The digits that a run has learned."""
-    digits = read_json(folder / "config.json").get("source", {}).get("digits")
-    if not isinstance(digits, list):
+    digits = _source(folder).get("digits")
+    if not isinstance(digits, list) or not all(isinstance(digit, int) for digit in digits):
         raise ValueError(f"{folder}: expected a run of `latentcore train rotation`, got another")
-    return tuple(int(digit) for digit in digits)
+    return tuple(digits)
+
+
+def _image_shape(run: RotationRun) -> tuple[int, int, int]:
+    """Of the images that the run has learned, before they came on a canvas."""
+    shape = _source(run.folder).get("image_shape", run.model.config.image_shape)
+    if not (isinstance(shape, list | tuple) and len(shape) == 3 and all(isinstance(side, int) for side in shape)):
+        raise ValueError(
+            f"{run.folder / 'config.json'}: source.image_shape: expected three whole numbers, got {shape!r}"
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def _source(folder: Path) -> dict[str, Any]:
+    """Where the images of a run come from."""
+    source = read_json(folder / "config.json").get("source")
+    if not isinstance(source, dict):
+        found = type(source).__name__
+        raise ValueError(f"{folder / 'config.json'}: source: expected an object, got {found}")
+    return source

@@ -7,11 +7,13 @@ from pathlib import Path
 from latentcore.commands.inputs import data_folder
 from latentcore.commands.rotation import begin, configured, digits_of
 from latentcore.commands.tables import show_rows
+from latentcore.data import ImageSet
 from latentcore.evaluate import rotation as evaluation
 from latentcore.evaluate.pictures import write_table
 from latentcore.train.rotation import RotationConfig, RotationRun, resume_rotation
 from latentcore.train.runs import read_json, write_json
 from latentcore.train.systems import configured as settings_of
+from latentcore.train.systems import fingerprint
 
 _SHOWN = (
     "psnr_mean",
@@ -39,8 +41,9 @@ def sweep(
 ) -> None:
     """Train and evaluate every combination that is not done yet; `out/sweep.csv` has a row for each that is.
 
-    A combination's run is `out/<model>-<latent>-<activation>-<loss>`. Interrupted, the sweep goes on where it stopped:
-    in the middle of a run. Runs with the same VAE to begin with train it once.
+    A combination's run is `out/<model>-<latent>-<activation>-<loss>`. Interrupted, the sweep goes on where it stopped,
+    in the middle of a run; later sweeps into the same folder add rows. Runs with the same VAE to begin with train it
+    once.
     """
     folder = data_folder(data)
     fixed = {"preset": preset, "digits": digits, "seed": seed, "epochs": epochs}
@@ -48,42 +51,62 @@ def sweep(
     for latent, activation, loss, model in product(latents, activations, losses, models):
         name = f"{model}-{latent}-{activation}-{loss}"
         variants[name] = configured(model=model, latent=latent, activation=activation, loss=loss, **fixed)  # type: ignore[arg-type]
-    rows: list[dict[str, object]] = []
-    for name, (config, chosen) in variants.items():
-        run = _trained(out / name, config, chosen, folder)
-        rows.append({"run": name, **_measured(run, folder, chosen)})
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        write_table(out / "sweep.csv", [{column: row.get(column, "") for column in columns} for row in rows])
-        show_rows(f"{len(rows)} of {len(variants)} runs", ("run", *_SHOWN), rows)
+    try:
+        for name, (config, chosen) in variants.items():
+            _measure(_trained(out / name, config, digits_of(folder, "train", chosen), chosen), folder, chosen)
+            rows = _table(out)
+            show_rows(f"{len(rows)} runs", ("run", *_SHOWN), rows)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on where it stopped") from None
     print(f"\ntable   {out / 'sweep.csv'}")
 
 
-def _trained(run_dir: Path, config: RotationConfig, digits: Sequence[int], folder: Path) -> RotationRun:
+def _trained(run_dir: Path, config: RotationConfig, images: ImageSet, digits: Sequence[int]) -> RotationRun:
     """The run in `run_dir`, which is opened, continued or begun."""
-    images = digits_of(folder, "train", digits)
     if not (run_dir / "config.json").exists():
-        return begin(images, config, digits, run_dir, _same_vae(run_dir.parent, config))
-    if settings_of(run_dir, "rotation", RotationConfig) != config:
-        raise ValueError(f"--out: expected {run_dir} with the options of this sweep, got others; name another folder")
+        return begin(images, config, digits, run_dir, _same_vae(run_dir.parent, config, images))
+    if settings_of(run_dir, "rotation", RotationConfig) != config or not _same_data(run_dir, images):
+        raise ValueError(f"--out: expected {run_dir} with the options and data of this sweep, got others; name another")
     if (run_dir / "metrics.json").exists():
         return RotationRun.open(run_dir, read_json(run_dir / "config.json"))
     return resume_rotation(run_dir, images.images, labels=images.labels)
 
 
-def _same_vae(out: Path, config: RotationConfig) -> Path | None:
-    """The VAE of a finished run that began as this one does."""
-    for finished in sorted(out.glob("*/metrics.json")):
-        other = settings_of(finished.parent, "rotation", RotationConfig)
-        same = (other.vae, other.vae_train, other.pairs) == (config.vae, config.vae_train, config.pairs)
-        if same and other.train.seed == config.train.seed and config.vae_train is not None:
-            return finished.parent / "vae"
+def _same_vae(out: Path, config: RotationConfig, images: ImageSet) -> Path | None:
+    """The VAE of a finished run that began as this one does: with this network, these first weights, these images."""
+    for finished in sorted(path.parent for path in out.glob("*/metrics.json")):
+        other = settings_of(finished, "rotation", RotationConfig)
+        same = (other.vae, other.vae_train, other.pairs.canvas, other.train.seed)
+        wanted = (config.vae, config.vae_train, config.pairs.canvas, config.train.seed)
+        if config.vae_train is not None and same == wanted and _same_data(finished, images):
+            return finished / "vae"
     return None
 
 
-def _measured(run: RotationRun, folder: Path, digits: Sequence[int]) -> dict[str, float]:
-    """The run's figures, which are measured once."""
+def _same_data(run_dir: Path, images: ImageSet) -> bool:
+    known = (images.images, images.known_labels())
+    return bool(read_json(run_dir / "config.json").get("data") == fingerprint(*known))
+
+
+def _measure(run: RotationRun, folder: Path, digits: Sequence[int]) -> None:
+    """Add the run's figures to its `metrics.json`, once."""
     found = run.metrics
-    if "psnr_mean" not in found:
-        found |= evaluation.figures(evaluation.measure(run, digits_of(folder, "test", digits)))
-        write_json(run.folder / "metrics.json", found)
-    return found
+    if "test_images" not in found:
+        test = digits_of(folder, "test", digits)
+        figures = evaluation.figures(evaluation.measure(run, test))
+        write_json(run.folder / "metrics.json", {**found, **figures, "test_images": len(test)})
+
+
+def _table(out: Path) -> list[dict[str, object]]:
+    """Write `sweep.csv`, and return its rows: the evaluated runs in the folder, by their names."""
+    rows: list[dict[str, object]] = []
+    for folder in sorted(path.parent for path in out.glob("*/metrics.json")):
+        figures, plain = read_json(folder / "metrics.json"), read_json(folder / "config.json")
+        if "test_images" in figures:
+            about = {"model": plain["operator"]["model"], "latents": plain["vae"]["latent"]}
+            about |= {"activation": plain["vae"]["activation"], "digits": plain["source"]["digits"]}
+            about |= {f"weight_{term}": weight for term, weight in plain["loss"].items()}
+            rows.append({"run": folder.name, **about, **figures})
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    write_table(out / "sweep.csv", [{column: row.get(column, "") for column in columns} for row in rows])
+    return rows

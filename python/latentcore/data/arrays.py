@@ -108,7 +108,7 @@ def load_images(path: str | os.PathLike[str], *, labelled: bool = False) -> Imag
     if labels is None and labelled:
         _checks.fail_value(str(path), "labels under " + " or ".join(_LABEL_KEYS), list(arrays))
     try:
-        return ImageSet(_as_bytes(images), None if labels is None else _as_labels(labels))
+        return ImageSet(as_bytes(images), None if labels is None else _as_labels(labels))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -156,7 +156,8 @@ def _first(arrays: Mapping[str, Any], keys: Sequence[str]) -> Any:
     return next((arrays[key] for key in keys if key in arrays), None)
 
 
-def _as_bytes(array: Any) -> Tensor:
+def as_bytes(array: Any) -> Tensor:
+    """An array (N, H, W) or (N, C, H, W), uint8 or floats in [0, 1], as uint8 (N, C, H, W)."""
     array = np.asarray(array)
     if array.ndim not in (3, 4):
         _checks.fail_value("images", "shape (N, H, W) or (N, C, H, W)", array.shape)

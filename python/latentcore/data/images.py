@@ -22,7 +22,7 @@ _MEGAPIXELS = 50
 _WHOLE = "a whole PNG, JPEG, WebP or BMP image"
 
 
-def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int]) -> Tensor:
+def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int], *, fit: bool = True) -> Tensor:
     """Read one image and bring it to a size.
 
     **Convention**: the image is turned as its EXIF data says, laid on black where it is transparent, made grey or
@@ -33,6 +33,7 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int]) -> Ten
         path: A PNG, JPEG, WebP or BMP file, whatever its name; of a film the first frame. More than 50 megapixels
             by the file's header are refused before anything is decoded.
         shape: (C, H, W): C is 1 for grey or 3 for colours, H and W are in pixels.
+        fit: Whether an image of another size is resized and cropped; otherwise it is an error.
 
     Returns:
         (C, H, W), uint8.
@@ -40,7 +41,7 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int]) -> Ten
     Raises:
         OSError: The file cannot be opened.
         TypeError: ``shape`` does not hold ints.
-        ValueError: The file is no such image, damaged, cut short or too large, or ``shape`` does not fit.
+        ValueError: The file is no such image, damaged, cut short or too large, or a size does not fit.
 
     Example:
         >>> from PIL import Image
@@ -56,6 +57,8 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int]) -> Ten
         _checks.fail_value(str(path), "an image file", "a folder or a device")
     with path.open("rb") as file:  # a file that is missing or may not be read is an OSError with its own words
         image = _decoded(path, file, _MODES[channels])
+    if not fit and image.size != (width, height):
+        _checks.fail_value(str(path), f"{width} x {height} pixels", f"{image.width} x {image.height}")
     pixels = np.array(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
     return torch.from_numpy(pixels).view(height, width, channels).permute(2, 0, 1).contiguous()
 

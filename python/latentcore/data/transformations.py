@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from latentcore import _checks
 from latentcore.data._ranges import check_finite, degrees_of, range_of
-from latentcore.data.arrays import ImageSet
+from latentcore.data.arrays import ImageSet, as_bytes
 from latentcore.data.images import load_folder
 from latentcore.ops.warp import affine, rotate
 
@@ -76,7 +76,8 @@ class TransformedImages(Dataset[Item]):
     persistent workers they never do. Without a DataLoader, `batch` makes a whole batch on the images' device.
 
     Args:
-        images: An `ImageSet`; uint8 images (N, H, W) or (N, C, H, W), tensor or array; or a folder, which
+        images: An `ImageSet`; images (N, H, W) or (N, C, H, W), tensor or array, uint8 or floats in [0, 1], which are
+            rounded to 1/255; or a folder, which
             :func:`load_folder` reads.
         angles: Fixed degrees, any finite numbers; ``None`` draws from [0, 360).
         scale: The lowest and the highest magnification, 0 < low <= high, uniform between.
@@ -254,13 +255,11 @@ def _image_set(images: Images, image_shape: tuple[int, int, int]) -> ImageSet:
         return images
     if isinstance(images, str | os.PathLike):
         return load_folder(images, image_shape)
-    if isinstance(images, np.ndarray):
-        if images.dtype != np.uint8:
-            _checks.fail_type("images", "uint8", str(images.dtype))
-        # a copy, since torch neither takes read-only arrays without a warning nor negative strides at all
-        images = torch.from_numpy(np.array(images, order="C"))
-    _checks.dtype("images", images, (torch.uint8,))
-    return ImageSet(images.unsqueeze(1) if images.dim() == 3 else images)
+    if isinstance(images, Tensor):
+        images = images.numpy(force=True)
+    if not isinstance(images, np.ndarray):
+        _checks.fail_type("images", "an ImageSet, an array, a torch.Tensor or a folder", type(images).__name__)
+    return ImageSet(as_bytes(images))
 
 
 def _on_canvas(images: Tensor, side: int | None) -> Tensor:

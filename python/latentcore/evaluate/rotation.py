@@ -1,8 +1,9 @@
 """How well a system transforms images in its latent space, measured on the images."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +17,11 @@ from latentcore.train.rotation import RotationRun
 
 ANGLES = tuple(30.0 * step for step in range(12))
 BETWEEN = tuple(angle + 15.0 for angle in ANGLES)
-SCALES, SHIFT = (0.7, 1.3), 4.0  # the transformations of `psnr_gap_scale_translate`
 
 
 def at_angles(
     run: RotationRun, images: Tensor, angles: Sequence[float], classifier: ClassifierRun | None = None
-) -> list[Quality]:
+) -> dict[float, Quality]:
     """The quality of one rotation by each angle.
 
     Args:
@@ -31,18 +31,18 @@ def at_angles(
         classifier: Says whether labels are kept.
     """
     upright = run.encode(images)
-    return [
-        Truth(run, images, moves(len(images), angle), classifier).quality(run.transform(upright, angle))
+    return {
+        angle: Truth(run, images, moves(len(images), angle), classifier).quality(run.transform(upright, angle))
         for angle in angles
-    ]
+    }
 
 
 def scaled_and_translated(run: RotationRun, images: Tensor, classifier: ClassifierRun | None = None) -> Quality:
-    """The quality of scales in [0.7, 1.3] and translations in [-4, 4] pixels, drawn for each image by seed 0."""
+    """The quality of scales and translations in the ranges of the run, drawn for each image by seed 0."""
     uniform = torch.rand(len(images), 3, generator=torch.Generator().manual_seed(0))
-    scale = SCALES[0] + (SCALES[1] - SCALES[0]) * uniform[:, 0]
-    right, down = (SHIFT * (2 * uniform[:, axis] - 1) for axis in (1, 2))
-    parameters = torch.stack([torch.zeros_like(scale), scale, right, down], dim=1)
+    pairs = replace(run.settings.pairs, angles=(0.0,), canvas=0).images(images)
+    parameters = pairs.parameters_of(torch.cat([torch.zeros(len(images), 1), uniform], dim=1))
+    _, scale, right, down = parameters.unbind(1)
     z = run.transform(run.encode(images), scale=scale, translate=(right, down))
     return Truth(run, images, parameters, classifier).quality(z)
 
@@ -53,19 +53,29 @@ class Measured:
 
     Attributes:
         seen: Of one rotation by each of `ANGLES`.
-        between: By each of `BETWEEN`.
+        between: By each of `BETWEEN` whose orientation training has not seen, but those around it.
         after: After each of twelve steps of 30 degrees.
         held_out: Those of `seen` whose orientation was left out of the training.
         never_turned: As `seen`, of the classes whose images were only ever seen upright.
-        moved: Of scales and translations.
+        moved: Of scales and translations in the run's ranges.
     """
 
-    seen: list[Quality]
-    between: list[Quality]
-    after: list[Quality]
-    held_out: list[Quality]
-    never_turned: list[Quality]
+    seen: dict[float, Quality]
+    between: dict[float, Quality]
+    after: dict[float, Quality]
+    held_out: dict[float, Quality]
+    never_turned: dict[float, Quality]
     moved: Quality | None
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for every quality: what it is of, the angle in degrees, its numbers, and its gap to the ceiling."""
+        rows = [(name, angle, quality) for name in _TURNS for angle, quality in getattr(self, name).items()]
+        if self.moved is not None:
+            rows.append(("moved", math.nan, self.moved))
+        return [{"what": name, "angle": angle, **vars(quality), "gap": quality.gap} for name, angle, quality in rows]
+
+
+_TURNS = ("seen", "between", "after", "held_out", "never_turned")
 
 
 def measure(run: RotationRun, test: ImageSet, classifier: ClassifierRun | None = None) -> Measured:
@@ -73,28 +83,33 @@ def measure(run: RotationRun, test: ImageSet, classifier: ClassifierRun | None =
     pairs, images = run.settings.pairs, on_canvas(run, test.images)
     moved = None if pairs.rotations_only else scaled_and_translated(run, images, classifier)
     if not run.rotates:
-        return Measured([], [], [], [], [], moved)
-    truths = [Truth(run, images, moves(len(images), angle), classifier) for angle in ANGLES]
+        return Measured({}, {}, {}, {}, {}, moved)
+    truths = {angle: Truth(run, images, moves(len(images), angle), classifier) for angle in ANGLES}
     upright = run.encode(images)
-    seen = [truth.quality(run.transform(upright, angle)) for truth, angle in zip(truths, ANGLES, strict=True)]
-    by_angle = dict(zip(ANGLES, seen, strict=True))
+    seen = {angle: truth.quality(run.transform(upright, angle)) for angle, truth in truths.items()}
     strangers = images[_among(test, pairs.upright_labels)]
     return Measured(
         seen,
-        between=at_angles(run, images, run.possible(BETWEEN)),
+        between=at_angles(run, images, _unseen_between(run), classifier),
         after=_composed(run, upright, truths),
-        held_out=[by_angle[angle] for angle in ANGLES if pairs.angles and angle not in pairs.angles],
-        never_turned=at_angles(run, strangers, ANGLES[1:]) if len(strangers) else [],
+        held_out={angle: seen[angle] for angle in ANGLES if run.orientations and angle not in run.orientations},
+        never_turned=at_angles(run, strangers, ANGLES[1:], classifier) if len(strangers) else {},
         moved=moved,
     )
 
 
-def _composed(run: RotationRun, z: Tensor, truths: Sequence[Truth]) -> list[Quality]:
-    """The quality after each of twelve rotations by 30 degrees; the last one ends the full turn."""
-    found = []
-    for truth in (*truths[1:], truths[0]):
+def _unseen_between(run: RotationRun) -> list[float]:
+    seen = run.orientations or frozenset()
+    around = [angle for angle in BETWEEN if {angle - 15, (angle + 15) % 360} <= seen and angle not in seen]
+    return run.possible(around)
+
+
+def _composed(run: RotationRun, z: Tensor, truths: Mapping[float, Truth]) -> dict[float, Quality]:
+    """The quality after each of twelve rotations by 30 degrees, by the angle in all: 30 to 360."""
+    found = {}
+    for step in range(1, len(ANGLES) + 1):
         z = run.transform(z, ANGLES[1])
-        found.append(truth.quality(z))
+        found[step * ANGLES[1]] = truths[step * ANGLES[1] % 360].quality(z)
     return found
 
 
@@ -103,7 +118,8 @@ def figures(measured: Measured) -> dict[str, float]:
 
     Returns:
         For rotations ``psnr_gap_worst`` (dB below the ceiling, worst of twelve angles), ``psnr_mean``,
-        ``psnr_ceiling_mean``, ``ssim_worst``, ``psnr_gap_unseen`` (worst of the twelve angles between them),
+        ``psnr_ceiling_mean``, ``ssim_worst``, ``psnr_gap_unseen`` (worst of the angles between them, where training has
+        not seen these), ``excess_nats_mean``, ``latent_mse_mean``, ``latent_cosine_mean``,
         ``psnr_composed_worst`` (dB below the ceiling, worst of twelve steps after each other), and
         ``label_kept_worst``, ``label_kept_composed``, the worst likewise; the worst gap and the mean PSNR of
         orientations that were left out (``held_out``) and of classes that were only seen upright (``never_turned``);
@@ -112,31 +128,36 @@ def figures(measured: Measured) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     if measured.seen:
+        seen, after = list(measured.seen.values()), list(measured.after.values())
         found |= {
-            "psnr_gap_worst": _worst_gap(measured.seen),
-            "psnr_mean": _mean_psnr(measured.seen),
-            "psnr_ceiling_mean": sum(quality.ceiling_psnr for quality in measured.seen) / len(measured.seen),
-            "ssim_worst": min(quality.ssim for quality in measured.seen),
-            "psnr_composed_worst": _worst_gap(measured.after),
-            "label_kept_worst": min(quality.label_kept for quality in measured.seen),
-            "label_kept_composed": min(quality.label_kept for quality in measured.after),
+            "psnr_gap_worst": _worst_gap(seen),
+            "psnr_mean": _mean(seen, "psnr"),
+            "psnr_ceiling_mean": _mean(seen, "ceiling_psnr"),
+            "ssim_worst": min(quality.ssim for quality in seen),
+            "excess_nats_mean": _mean(seen, "excess_nats"),
+            "latent_mse_mean": _mean(seen, "latent_mse"),
+            "latent_cosine_mean": _mean(seen, "latent_cosine"),
+            "psnr_composed_worst": _worst_gap(after),
+            "label_kept_worst": min(quality.label_kept for quality in seen),
+            "label_kept_composed": min(quality.label_kept for quality in after),
         }
     if measured.between:
-        found["psnr_gap_unseen"] = _worst_gap(measured.between)
+        found["psnr_gap_unseen"] = _worst_gap(measured.between.values())
     for name, qualities in (("held_out", measured.held_out), ("never_turned", measured.never_turned)):
         if qualities:
-            found |= {f"psnr_gap_{name}": _worst_gap(qualities), f"psnr_{name}": _mean_psnr(qualities)}
+            found[f"psnr_gap_{name}"] = _worst_gap(qualities.values())
+            found[f"psnr_{name}"] = _mean(list(qualities.values()), "psnr")
     if measured.moved is not None:
         found |= {"psnr_gap_scale_translate": measured.moved.gap, "psnr_scale_translate": measured.moved.psnr}
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
-def _worst_gap(found: Sequence[Quality]) -> float:
+def _worst_gap(found: Iterable[Quality]) -> float:
     return max(quality.gap for quality in found)
 
 
-def _mean_psnr(found: Sequence[Quality]) -> float:
-    return sum(quality.psnr for quality in found) / len(found)
+def _mean(found: Sequence[Quality], name: str) -> float:
+    return float(sum(getattr(quality, name) for quality in found)) / len(found)
 
 
 def _among(images: ImageSet, classes: Sequence[int]) -> Tensor:
@@ -156,10 +177,12 @@ def moves(count: int, angle: float) -> Tensor:
     return torch.tensor([angle, 1.0, 0.0, 0.0]).expand(count, 4)
 
 
-def classifier_accuracy(classifier: ClassifierRun, test: ImageSet, angles: Sequence[float] = ANGLES) -> float:
-    """The classifier's accuracy on truly rotated images, the mean over the angles."""
-    labels, right = test.known_labels(), 0.0
+def classifier_accuracy(
+    classifier: ClassifierRun, images: Tensor, labels: Tensor, angles: Sequence[float] = ANGLES
+) -> float:
+    """The classifier's accuracy on truly rotated images (N, C, H, W), uint8, the mean over the angles."""
+    right = 0.0
     for angle in angles:
-        seen = classifier.classify(transformed(test.images, moves(len(test), angle)).clamp_(0, 1))
+        seen = classifier.classify(transformed(images, moves(len(images), angle)).clamp_(0, 1))
         right += float((seen == labels).float().mean())
     return right / len(angles)

@@ -21,11 +21,11 @@ _FINE = tuple(10.0 * step for step in range(36))  # angles of the film and of th
 
 
 def write_pictures(run: RotationRun, test: ImageSet, measured: Measured) -> list[Path]:
-    """Draw a run's pictures into its folder, and its quality at every angle as a table.
+    """Draw a run's pictures into its folder, and all that was measured as a table.
 
     Rotations give `angles.png` (a row per method, a column per angle), `psnr.png` (over the angle), `orbit.png`
-    (latents while their images turn), `turning.gif` and `angles.csv`; scales and translations `transformed.png`; all
-    `losses.png`.
+    (latents while their images turn) and `turning.gif`; scales and translations `transformed.png`; all `losses.png`
+    and `qualities.csv`.
 
     Returns:
         The files.
@@ -40,12 +40,11 @@ def write_pictures(run: RotationRun, test: ImageSet, measured: Measured) -> list
         fine = run.possible(_FINE)
         drawn["angles"] = _angles(run, shown[:_SHOWN])
         drawn["psnr"] = _psnr(measured)
-        drawn["orbit"] = plots.orbit(_orbits(run, shown[:_SHOWN], fine), fine, labels=names[:_SHOWN])
+        if run.model.config.latent > 1:
+            drawn["orbit"] = plots.orbit(_orbits(run, shown[:_SHOWN], fine), fine, labels=names[:_SHOWN])
         plots.save_gif(plots.film(_turned(run, shown, fine)), folder / "turning.gif", enlarge=4)
-        rows = zip(ANGLES, measured.seen, strict=True)
-        table = [{"angle": angle, **vars(quality), "gap": quality.gap} for angle, quality in rows]
-        others = [folder / "turning.gif", write_table(folder / "angles.csv", table)]
-    return [*save_pictures(folder, drawn), *others]
+        others = [folder / "turning.gif"]
+    return [*save_pictures(folder, drawn), *others, write_table(folder / "qualities.csv", measured.table())]
 
 
 def _one_of_each(images: Tensor, labels: Tensor | None) -> tuple[Tensor, list[str]]:
@@ -90,11 +89,10 @@ def _angles(run: RotationRun, images: Tensor) -> Figure:
 
 
 def _psnr(measured: Measured) -> Figure:
-    last, *others = reversed(measured.after)  # the first of the twelve steps is at 30 degrees, the last at 0
     curves = {
-        "direct reconstruction": [quality.ceiling_psnr for quality in measured.seen],
-        "turned in latent space": [quality.psnr for quality in measured.seen],
-        "step by step": [quality.psnr for quality in (last, *reversed(others))],
+        "direct reconstruction": [quality.ceiling_psnr for quality in measured.seen.values()],
+        "turned in latent space": [quality.psnr for quality in measured.seen.values()],
+        "step by step": [measured.after[angle or 360.0].psnr for angle in ANGLES],
     }
     return plots.psnr_curve(curves, ANGLES)
 

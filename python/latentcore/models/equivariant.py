@@ -1,10 +1,11 @@
 """Latents that turn with the image: a learned rotation of planes, which is a group."""
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from latentcore.models.networks import Activation, mlp
 
 # shapes: (N, L) latents, (N, 4) parameters of which the first is the angle in degrees, P = L // 2 planes
 
@@ -27,6 +28,7 @@ class BlockRotation(nn.Module):
         max_frequency: The planes take the frequencies 1, 0, 2, 3, ..., max_frequency in turn.
         couplings: Pairs of coupling layers in f; 0 makes f the identity.
         hidden: Sizes of the hidden layers of each coupling.
+        activation: What follows them.
 
     Example:
         >>> import torch
@@ -44,7 +46,12 @@ class BlockRotation(nn.Module):
     frequencies: Tensor
 
     def __init__(
-        self, latent: int, max_frequency: int = 5, couplings: int = 0, hidden: tuple[int, ...] = (256,)
+        self,
+        latent: int,
+        max_frequency: int = 5,
+        couplings: int = 0,
+        hidden: tuple[int, ...] = (256,),
+        activation: Activation = "silu",
     ) -> None:
         super().__init__()
         cycle = (*_CYCLE, *range(2, max_frequency + 1))
@@ -52,7 +59,7 @@ class BlockRotation(nn.Module):
         self.register_buffer("frequencies", torch.tensor(planes))
         self.basis = nn.Parameter(torch.zeros(latent, latent))
         self.chart = nn.ModuleList(
-            Coupling(latent, hidden, flipped=flipped)
+            Coupling(latent, hidden, activation, flipped=flipped)
             for _ in range(couplings if latent > 1 else 0)  # a single axis has no halves
             for flipped in (False, True)
         )
@@ -91,18 +98,14 @@ class BlockRotation(nn.Module):
 class Coupling(nn.Module):
     """Adds to one half of the latents what an MLP makes of the other half; the inverse takes it away again."""
 
-    def __init__(self, latent: int, hidden: tuple[int, ...], *, flipped: bool) -> None:
+    def __init__(self, latent: int, hidden: tuple[int, ...], activation: Activation, *, flipped: bool) -> None:
         super().__init__()
         self.flipped = flipped
         self.cut = latent // 2
         read, written = (latent - self.cut, self.cut) if flipped else (self.cut, latent - self.cut)
-        layers: list[nn.Module] = []
-        for before, after in pairwise((read, *hidden)):
-            layers += [nn.Linear(before, after), nn.SiLU()]
-        last = nn.Linear((read, *hidden)[-1], written)
-        nn.init.zeros_(last.weight)  # the chart begins as the identity
-        nn.init.zeros_(last.bias)
-        self.network = nn.Sequential(*layers, last)
+        self.network = mlp((read, *hidden, written), activation)
+        for parameter in self.network[-1].parameters():
+            nn.init.zeros_(parameter)  # the chart begins as the identity
 
     def forward(self, z: Tensor) -> Tensor:
         """f(z), (N, L)."""

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from latentcore import _checks, _config
 from latentcore.models.equivariant import BlockRotation
-from latentcore.models.networks import ACTIVATIONS, Activation
+from latentcore.models.networks import ACTIVATIONS, Activation, mlp
 
 # shapes: (N, L) latents, (N, 4) parameters of the transformations: degrees, scale, pixels right, pixels down
 
@@ -29,11 +28,12 @@ class LatentConfig:
             for each step. "recurrent": a gated recurrent unit, applied step by step. "transformer": attention between
             pieces of the latent vector.
         hidden: Sizes of the hidden layers of "mlp" and "step", and of the couplings of "equivariant".
-        activation: What follows them.
+        activation: What follows them, and in the layers of "transformer".
         step: Degrees of one step of "step", a divisor of 360, and the longest one of "recurrent".
         width: State of "recurrent", size of a token of "transformer".
         layers: Layers of "transformer".
-        tokens: Pieces into which "transformer" cuts the latents; divides their number.
+        tokens: Into how many pieces "transformer" cuts the latents at most: it takes the largest number that divides
+            both this one and that of the latents.
         max_frequency: The planes of "equivariant" turn 1, 0, 2, 3, ... up to so many times as fast as the image.
         couplings: Invertible layers of "equivariant" around the rotation, in pairs; 0 for latents that were trained
             together with it.
@@ -70,9 +70,6 @@ class LatentConfig:
 def build_operator(config: LatentConfig, latent: int) -> nn.Module:
     """The module (z (N, L), parameters (N, 4)) -> (N, L); its weights are drawn from torch's default generator.
 
-    Raises:
-        ValueError: The latents cannot be cut into the configured pieces.
-
     Example:
         >>> import torch
         >>> from latentcore.models.latent import LatentConfig, build_operator
@@ -83,7 +80,7 @@ def build_operator(config: LatentConfig, latent: int) -> nn.Module:
     """
     _checks.integer("latent", latent, 1, 2**31)
     if config.model == "equivariant":
-        return BlockRotation(latent, config.max_frequency, config.couplings, config.hidden)
+        return BlockRotation(latent, config.max_frequency, config.couplings, config.hidden, config.activation)
     if config.model == "mlp":
         return LatentMLP(config, latent)
     if config.model == "step":
@@ -106,7 +103,7 @@ class LatentMLP(nn.Module):
 
     def __init__(self, config: LatentConfig, latent: int) -> None:
         super().__init__()
-        self.network = _mlp((latent + _CONDITIONS, *config.hidden, latent), config.activation)
+        self.network = mlp((latent + _CONDITIONS, *config.hidden, latent), config.activation)
 
     def forward(self, z: Tensor, parameters: Tensor) -> Tensor:
         """Transformed latents (N, L)."""
@@ -122,7 +119,7 @@ class StepwiseMLP(nn.Module):
         super().__init__()
         self.step = config.step
         self.turn = round(360 / config.step)  # steps of a full turn
-        self.network = _mlp((latent, *config.hidden, latent), config.activation)
+        self.network = mlp((latent, *config.hidden, latent), config.activation)
 
     def forward(self, z: Tensor, parameters: Tensor) -> Tensor:
         """Transformed latents (N, L); each angle counts as the nearest multiple of the step."""
@@ -160,17 +157,21 @@ class LatentAttention(nn.Module):
 
     def __init__(self, config: LatentConfig, latent: int) -> None:
         super().__init__()
-        if latent % config.tokens:
-            _checks.fail_value("LatentConfig.tokens", f"a divisor of {latent} latents", config.tokens)
-        self.tokens = config.tokens
-        self.embed = nn.Linear(latent // config.tokens, config.width)
+        self.tokens = math.gcd(config.tokens, latent)
+        self.embed = nn.Linear(latent // self.tokens, config.width)
         self.tell = nn.Linear(_CONDITIONS, config.width)
-        self.place = nn.Parameter(0.02 * torch.randn(config.tokens + 1, config.width))
+        self.place = nn.Parameter(0.02 * torch.randn(self.tokens + 1, config.width))
         layer = nn.TransformerEncoderLayer(
-            config.width, _HEADS, 4 * config.width, dropout=0.0, batch_first=True, norm_first=True
+            config.width,
+            _HEADS,
+            4 * config.width,
+            dropout=0.0,
+            activation=ACTIVATIONS[config.activation](),
+            batch_first=True,
+            norm_first=True,
         )
         self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.end = nn.Linear(config.width, latent // config.tokens)
+        self.end = nn.Linear(config.width, latent // self.tokens)
 
     def forward(self, z: Tensor, parameters: Tensor) -> Tensor:
         """Transformed latents (N, L)."""
@@ -189,10 +190,3 @@ def _size(told: Tensor) -> Tensor:
     """How much of a transformation it is, in [0, 1]: nothing moves latents by exactly nothing. (N, 1)."""
     size: Tensor = told.norm(dim=1, keepdim=True)
     return size.clamp(max=1)
-
-
-def _mlp(sizes: tuple[int, ...], activation: Activation) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in pairwise(sizes):
-        layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1])

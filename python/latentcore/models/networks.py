@@ -152,6 +152,14 @@ def build_decoder(config: NetworkConfig) -> nn.Sequential:
     return decoder
 
 
+def mlp(sizes: tuple[int, ...], activation: Activation) -> nn.Sequential:
+    """Fully connected layers from `sizes[0]` to `sizes[-1]`, the activation between them."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])
+
+
 def _dense(config: NetworkConfig, sizes: tuple[int, ...]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):

@@ -15,14 +15,14 @@ class TransformedOutput(NamedTuple):
     """What a `TransformingVAE` computes for a batch of pairs.
 
     Attributes:
-        logits: Of the pixels of the decoded, transformed latents. (N, C, H, W).
+        logits: Of the pixels of the decoded, transformed latents, where they were asked for. (N, C, H, W).
         mu: Posterior means of the images. (N, L).
         logvar: Logarithms of the posterior variances. (N, L).
         moved: The transformed latents. (N, L).
         goal: Posterior means of the targets, without a gradient, where they were asked for. (N, L).
     """
 
-    logits: Tensor
+    logits: Tensor | None
     mu: Tensor
     logvar: Tensor
     moved: Tensor
@@ -71,14 +71,21 @@ class TransformingVAE(nn.Module):
         return moved
 
     def forward(
-        self, images: Tensor, parameters: Tensor, targets: Tensor | None = None, *, seed: int | Tensor | None = None
+        self,
+        images: Tensor,
+        parameters: Tensor,
+        targets: Tensor | None = None,
+        *,
+        decode: bool = True,
+        seed: int | Tensor | None = None,
     ) -> TransformedOutput:
         """Encode, sample, transform and decode a batch; `seed` is that of `latentcore.ops.reparameterize_kl`."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             mu, logvar = self.vae.encode(images)
         z = mu if self.frozen else ops.reparameterize_kl(mu, logvar, seed=seed)[0]
         moved = self.transform(z, parameters)
-        return TransformedOutput(self.vae.decode_logits(moved), mu, logvar, moved, self._goal(targets))
+        logits = self.vae.decode_logits(moved) if decode else None
+        return TransformedOutput(logits, mu, logvar, moved, self._goal(targets))
 
     @torch.no_grad()
     def _goal(self, targets: Tensor | None) -> Tensor | None:

@@ -19,7 +19,7 @@ from latentcore.train.loop import minimise
 from latentcore.train.objectives import CrossEntropy
 from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
 from latentcore.train.sources import LabelledImages
-from latentcore.train.systems import begin, check_same_data, configured, resumable, seeded
+from latentcore.train.systems import begin, check_same_data, configured, rate, resumable, seeded
 
 # shapes: (N, C, H, W) images, K classes, F features
 
@@ -122,6 +122,7 @@ def _train(folder: Path, config: ClassifierConfig, images: Tensor, labels: Tenso
     figures = {
         "seconds": time.perf_counter() - began,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "images_per_second": rate(history),
         **{term: history[-1][term] for term in CrossEntropy.terms},
     }
     write_json(folder / "metrics.json", figures)

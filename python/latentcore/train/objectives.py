@@ -83,7 +83,7 @@ class TransformationLoss:
             + \text{latent} \cdot \lVert T z - z' \rVert^2 + \text{cosine} \cdot (1 - \cos(T z, z'))
 
     with latents z of the first image, and posterior means z' of the second one, x', which are taken as they are: no
-    gradient goes through them. A frozen VAE has no KL term.
+    gradient goes through them. A frozen VAE has no KL term, and where the image has no weight nothing is decoded.
 
     Attributes:
         image: Weight of the reconstruction of the second image from the transformed latents.
@@ -104,20 +104,21 @@ class TransformationLoss:
             _checks.fail_value("TransformationLoss", "a weight above 0", "none")
 
     def __call__(self, model: Any, batch: PairBatch, *, beta: float | Tensor, seed: int | Tensor) -> tuple[Tensor, ...]:
-        """The terms apart are without their weights; latent terms of weight 0 are not measured and 0."""
+        """The terms apart are without their weights; those of weight 0 are not measured and 0."""
         apart = self.latent > 0 or self.cosine > 0
-        out = model(batch.images, batch.parameters, batch.targets if apart else None, seed=seed)
-        likelihood = model.vae.config.likelihood
-        nats = ops.vae_loss(out.logits, batch.targets, out.mu, out.logvar, beta=beta, likelihood=likelihood)
-        loss = self.image * nats.reconstruction
-        if not model.frozen:
-            loss = loss + beta * nats.kl
-        latent = cosine = torch.zeros_like(nats.kl)
+        targets = batch.targets if apart else None
+        out = model(batch.images, batch.parameters, targets, decode=self.image > 0, seed=seed)
+        loss = reconstruction = kl = latent = cosine = torch.zeros((), device=out.mu.device)
+        if self.image:
+            likelihood = model.vae.config.likelihood
+            nats = ops.vae_loss(out.logits, batch.targets, out.mu, out.logvar, beta=beta, likelihood=likelihood)
+            reconstruction, kl = nats.reconstruction, nats.kl
+            loss = self.image * reconstruction + (0 if model.frozen else beta * kl)
         if apart:
             latent = (out.moved - out.goal).square().sum(1).mean()
             cosine = 1 - F.cosine_similarity(out.moved, out.goal).mean()
             loss = loss + self.latent * latent + self.cosine * cosine
-        return loss, nats.reconstruction, nats.kl, latent, cosine
+        return loss, reconstruction, kl, latent, cosine
 
 
 def objective_of(model: nn.Module) -> Objective:

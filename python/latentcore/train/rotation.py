@@ -22,7 +22,7 @@ from latentcore.train.loop import fit, minimise
 from latentcore.train.objectives import TransformationLoss
 from latentcore.train.pairs import Pairs, PairsConfig
 from latentcore.train.runs import create_run, load_checkpoint, read_json, write_json
-from latentcore.train.systems import begin, check_same_data, configured, resumable, seeded
+from latentcore.train.systems import begin, check_same_data, configured, rate, resumable, seeded
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
 
@@ -55,14 +55,25 @@ class RotationConfig(_config.Configuration):
         if self.operator.rotations_only and not self.pairs.rotations_only:
             expected = f"scale (1, 1) and translate 0: {self.operator.model!r} only rotates"
             _checks.fail_value("RotationConfig.pairs", expected, self.pairs)
-        if self.operator.model == "transformer" and self.vae.latent % self.operator.tokens:
-            expected = f"a divisor of {self.vae.latent} latents"
-            _checks.fail_value("RotationConfig.operator.tokens", expected, self.operator.tokens)
+        self._check_steps()
+        if self.vae_train is not None and self.vae_train.augmentation.degrees and self.pairs.upright_labels:
+            expected = "none where the VAE is trained on turned images of all classes"
+            _checks.fail_value("RotationConfig.pairs.upright_labels", expected, self.pairs.upright_labels)
         if self.vae_train is None and not self.loss.image:
             _checks.fail_value("RotationConfig.loss", "a weight of the image, where the VAE is trained too", self.loss)
         shape, canvas = self.vae.image_shape, self.pairs.canvas
         if canvas and shape[1:] != (canvas, canvas):
             _checks.fail_value("RotationConfig.vae.image_shape", f"the canvas, {canvas} x {canvas}", shape)
+
+    def _check_steps(self) -> None:
+        """A "step" model is trained on whole steps, and can be asked for the twelve angles of an evaluation."""
+        step, angles = self.operator.step, self.pairs.angles
+        if self.operator.model != "step":
+            return
+        if not _whole(30 / step):
+            _checks.fail_value("RotationConfig.operator.step", "a divisor of 30 degrees", step)
+        if not angles or not all(_whole(angle / step) for angle in angles):
+            _checks.fail_value("RotationConfig.pairs.angles", f"multiples of the step, {step:g} degrees", angles)
 
 
 class RotationRun(AutoencoderRun):
@@ -94,12 +105,18 @@ class RotationRun(AutoencoderRun):
         operator = self.settings.operator
         if operator.model != "step":
             return list(angles)
-        return [angle for angle in angles if bool(_whole(torch.tensor(angle / operator.step)))]
+        return [angle for angle in angles if _whole(angle / operator.step)]
+
+    @property
+    def orientations(self) -> frozenset[float] | None:
+        """The degrees at which training has seen images, in [0, 360); None for any."""
+        alone, angles = self.settings.vae_train, self.settings.pairs.angles
+        if not angles or (alone is not None and alone.augmentation.degrees):
+            return None
+        return frozenset(angle % 360 for angle in angles)
 
     @torch.no_grad()
-    def transform(
-        self, z: Any, angle: Any = 0.0, *, scale: Any = 1.0, translate: tuple[Any, Any] = (0.0, 0.0)
-    ) -> Tensor:
+    def transform(self, z: Any, angle: Any = 0.0, *, scale: Any = 1.0, translate: Any = (0.0, 0.0)) -> Tensor:
         """Latents (N, L) of the transformed images, for latents z (N, L) of images.
 
         Args:
@@ -125,12 +142,14 @@ class RotationRun(AutoencoderRun):
         angle, scale, shift = parameters[:, 0], parameters[:, 1], parameters[:, 2:]
         if bool((scale.float() <= 0).any()):  # one that float32 takes for 0 is none
             _checks.fail_value("scale", "numbers above 0", float(scale.min()))
-        operator = self.settings.operator
-        if self.settings.pairs.rotations_only and bool((scale != 1).any() | (shift != 0).any()):
-            _checks.fail_value("scale, translate", "1 and (0, 0): this run has learned rotations", "others")
+        operator, pairs = self.settings.operator, self.settings.pairs
+        if pairs.scale == (1.0, 1.0) and bool((scale != 1).any()):
+            _checks.fail_value("scale", "1: this run has learned no scales", "others")
+        if not pairs.translate and bool((shift != 0).any()):
+            _checks.fail_value("translate", "(0, 0): this run has learned no translations", "others")
         if not self.rotates and bool((angle != 0).any()):
             _checks.fail_value("angle", "0: this run has learned no rotations", "others")
-        if operator.model == "step" and not bool(_whole(angle / operator.step).all()):
+        if operator.model == "step" and not _whole(angle / operator.step):
             _checks.fail_value("angle", f"multiples of {operator.step:g} degrees, the step of this run", "others")
 
 
@@ -162,9 +181,13 @@ def train_rotation(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(images, labels, config)
+    if vae is not None:
+        _check_taken_over(Path(vae), config)
     folder = begin("rotation", config, _tensors(data), run_dir, source)
-    if vae is not None and config.vae_train is not None:
-        shutil.copytree(vae, folder / _VAE)
+    if vae is not None:
+        # whole or not at all: a part would stop every later attempt
+        shutil.copytree(vae, folder / f".{_VAE}.part")
+        (folder / f".{_VAE}.part").rename(folder / _VAE)
     return _train(folder, config, data)
 
 
@@ -196,7 +219,7 @@ def _train(folder: Path, config: RotationConfig, images: ImageSet) -> RotationRu
         "seconds": time.perf_counter() - began,
         "parameters": _count(model),
         "operator_parameters": _count(model.operator),
-        "images_per_second": sum(row["images_per_second"] for row in history) / len(history),
+        "images_per_second": rate(history),
         **{term: history[-1][term] for term in config.loss.terms},
     }
     write_json(folder / "metrics.json", figures)
@@ -208,6 +231,15 @@ def _train_vae(folder: Path, vae: VAE, images: Tensor, config: TrainConfig) -> N
     if not (folder / "config.json").exists():
         create_run("vae", {"vae": _config.to_plain(vae.config), "train": config.to_dict()}, folder)
     fit(vae, images, config, folder, resume=True)
+
+
+def _check_taken_over(vae: Path, config: RotationConfig) -> None:
+    """The folder holds a VAE as this configuration would train it."""
+    if config.vae_train is None:
+        _checks.fail_value("vae", "none: this configuration trains its VAE together with the transformation", str(vae))
+    found = read_json(vae / "config.json")
+    if (found.get("vae"), found.get("train")) != (_config.to_plain(config.vae), config.vae_train.to_dict()):
+        _checks.fail_value("vae", "a VAE of this configuration", str(vae))
 
 
 def _build(config: RotationConfig) -> TransformingVAE:
@@ -242,9 +274,10 @@ def _column(name: str, value: Any, count: int) -> Tensor:
     return column.cpu().expand(count)
 
 
-def _whole(steps: Tensor) -> Tensor:
+def _whole(steps: float | Tensor) -> bool:
     """Whether these are whole numbers, up to rounding."""
-    return (steps - steps.round()).abs() < 1e-6
+    numbers = torch.as_tensor(steps, dtype=torch.float64)
+    return bool(((numbers - numbers.round()).abs() < 1e-6).all())
 
 
 def _count(module: torch.nn.Module) -> int:

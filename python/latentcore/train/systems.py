@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +61,12 @@ def fingerprint(*tensors: Tensor) -> str:
         digest.update(repr(tuple(tensor.shape)).encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def rate(history: Sequence[Mapping[str, float]]) -> float:
+    """Images per second over all epochs of a training."""
+    images = sum(row["images_per_second"] * row["seconds"] for row in history)
+    return images / sum(row["seconds"] for row in history)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ NEVER_TURNED = replace(ROTATION, pairs=replace(ROTATION.pairs, upright_labels=(4
 # A VAE of turned digits first; the transformation is found afterwards, around a chart of its latents.
 FROZEN = replace(
     ROTATION,
-    operator=LatentConfig(model="equivariant", couplings=4),
+    operator=LatentConfig(model="equivariant", couplings=4, activation="silu"),
     train=replace(ROTATION.train, epochs=10),
     vae_train=replace(_SHORTER, augmentation=Augmentation(degrees=180.0), reconstruct="augmented"),
 )

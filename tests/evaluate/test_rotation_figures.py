@@ -22,6 +22,7 @@ class Pixels:
     def __init__(self, pairs, extra=0.0):
         self.settings = SimpleNamespace(pairs=pairs, operator=SimpleNamespace(model="equivariant"))
         self.extra = extra
+        self.orientations = frozenset(angle % 360 for angle in pairs.angles) or None
 
     @property
     def rotates(self):
@@ -57,25 +58,25 @@ def test_one_rotation_that_is_right_has_no_gap():
     for name in ("psnr_gap_worst", "psnr_gap_unseen"):
         assert figures[name] == pytest.approx(0, abs=1e-5)
     assert figures["psnr_mean"] == pytest.approx(figures["psnr_ceiling_mean"])
-    assert [quality.latent_cosine for quality in found.seen] == pytest.approx([1] * 12, abs=1e-6)
+    assert [quality.latent_cosine for quality in found.seen.values()] == pytest.approx([1] * 12, abs=1e-6)
     assert found.moved is None
-    assert found.held_out == found.never_turned == []
+    assert found.held_out == found.never_turned == {}
 
 
 def test_composition_is_measured_at_every_step():
     found = evaluation.measure(Pixels(PairsConfig()), TEST)
-    assert found.after[0].gap == pytest.approx(0, abs=1e-4)  # one step is one rotation
-    assert evaluation.figures(found)["psnr_composed_worst"] == max(quality.gap for quality in found.after) > 1
+    assert found.after[30.0].gap == pytest.approx(0, abs=1e-4)  # one step is one rotation
+    assert evaluation.figures(found)["psnr_composed_worst"] == max(quality.gap for quality in found.after.values()) > 1
     # twelve steps of bilinear blending end at the upright image
     z = encoded = Pixels(PairsConfig()).encode(TEST.images)
     for _ in range(12):
         z = Pixels(PairsConfig()).transform(z, 30.0)
-    assert found.after[-1].latent_mse == pytest.approx(float((z - encoded).square().mean()), rel=1e-4)
+    assert found.after[360.0].latent_mse == pytest.approx(float((z - encoded).square().mean()), rel=1e-4)
 
 
 def test_each_number_is_what_it_is_called():
     run = Pixels(PairsConfig(), extra=0.05)
-    quality = evaluation.at_angles(run, TEST.images, [90.0], Judge())[0]
+    quality = evaluation.at_angles(run, TEST.images, [90.0], Judge())[90.0]
     true = torch.rot90(TEST.images / 255, 1, (-2, -1))
     drawn, direct = run.decode((true + 0.05).clamp(0, 1).flatten(1)), run.decode(true.flatten(1))
     assert quality.psnr == pytest.approx(float(metrics.psnr(true, drawn).mean()), rel=1e-5)
@@ -99,10 +100,11 @@ def test_without_a_classifier_nothing_is_said_of_labels():
 def test_orientations_and_classes_that_were_left_out_have_their_figures():
     pairs = PairsConfig(angles=(0.0, 30.0, 60.0), upright_labels=(4, 7))
     found = evaluation.measure(Pixels(pairs), TEST)
-    assert found.held_out == found.seen[3:]
+    assert list(found.held_out) == [30.0 * step for step in range(3, 12)]
+    assert list(found.between) == [15.0, 45.0]  # the others are not between two that were seen
     strangers = TEST.images[(TEST.labels == 4) | (TEST.labels == 7)]
-    expected = evaluation.at_angles(Pixels(pairs), strangers, [30.0])[0].psnr
-    assert found.never_turned[0].psnr == expected != found.seen[1].psnr
+    expected = evaluation.at_angles(Pixels(pairs), strangers, [30.0])[30.0].psnr
+    assert found.never_turned[30.0].psnr == expected != found.seen[30.0].psnr
     assert {"psnr_held_out", "psnr_gap_held_out", "psnr_never_turned"} <= set(evaluation.figures(found))
 
 
@@ -116,6 +118,24 @@ def test_scales_and_translations():
 
 
 def test_the_classifiers_accuracy_is_over_all_angles():
-    right = ImageSet(TEST.images, Judge().classify(TEST.images))
-    assert evaluation.classifier_accuracy(Judge(), right, [0.0]) == 1
-    assert 0 < evaluation.classifier_accuracy(Judge(), right, [0.0, 180.0]) < 1
+    right = Judge().classify(TEST.images)
+    assert evaluation.classifier_accuracy(Judge(), TEST.images, right, [0.0]) == 1
+    assert 0 < evaluation.classifier_accuracy(Judge(), TEST.images, right, [0.0, 180.0]) < 1
+
+
+@pytest.mark.parametrize("angles", [(), tuple(15.0 * step for step in range(24)), (0.0, 90.0)])
+def test_only_what_was_not_seen_is_called_unseen(angles):
+    figures = evaluation.figures(evaluation.measure(Pixels(PairsConfig(angles=angles)), TEST))
+    assert "psnr_gap_unseen" not in figures
+
+
+def test_orientations_are_the_same_after_a_whole_turn():
+    pairs = PairsConfig(angles=tuple(30.0 * step for step in range(-6, 6)))
+    assert evaluation.measure(Pixels(pairs), TEST).held_out == {}
+
+
+def test_the_table_has_a_row_for_all_that_was_measured():
+    pairs = PairsConfig(scale=(0.9, 1.1))
+    rows = evaluation.measure(Pixels(pairs), TEST).table()
+    assert [row["what"] for row in rows] == ["seen"] * 12 + ["between"] * 12 + ["after"] * 12 + ["moved"]
+    assert all(row["gap"] == row["ceiling_psnr"] - row["psnr"] for row in rows)
