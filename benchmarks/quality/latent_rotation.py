@@ -62,7 +62,7 @@ def run(data: Path, *, full: bool, names: Collection[str]) -> list[dict[str, Any
     wanted = [figure for figure in FIGURES if figure.name in names]
     with tempfile.TemporaryDirectory() as folder:
         study = _Study(Path(folder), train, test, SEEDS if full else SEEDS[:1])
-        return [figure.row(study.values(figure.name)) for figure in wanted]
+        return [figure.row(study.values(figure.name)) | {"training": study.training(figure.name)} for figure in wanted]
 
 
 class _Study:
@@ -75,31 +75,54 @@ class _Study:
 
     def values(self, figure: str) -> list[float]:
         """A figure's values: one per seed, or one of a training that has only seed 0."""
-        if figure == "classifier_accuracy":
-            return [evaluation.classifier_accuracy(self._classifier(), self._test.images, self._test.known_labels())]
-        if figure in _REPORTED:
-            preset, name = _REPORTED[figure]
-            return [self._figures(preset, 0)[name]]
-        preset = "scale-translate" if figure.endswith("scale_translate") else "rotation"
-        name = "seconds" if figure == "seconds_scale_translate" else figure
-        return [self._figures(preset, seed)[name] for seed in self._seeds]
+        _, name, _ = _origin(figure)
+        return [found[name] for found in self._trainings(figure)]
+
+    def training(self, figure: str) -> dict[str, Any]:
+        """What the figure cost: seconds and images per second of each seed, and the parameters."""
+        found = self._trainings(figure)
+        costs = {name: [training[name] for training in found] for name in ("seconds", "images_per_second")}
+        return {"preset": _origin(figure)[0], **costs, "parameters": found[0]["parameters"]}
+
+    def _trainings(self, figure: str) -> list[dict[str, float]]:
+        preset, _, seeds = _origin(figure)
+        return [self._figures(preset, seed) for seed in (self._seeds if seeds else (0,))]
 
     def _figures(self, preset: str, seed: int) -> dict[str, float]:
         if (preset, seed) not in self._found:
-            config = ROTATIONS[preset]
-            config = replace(config, train=replace(config.train, seed=seed))
-            folder = self._folder / f"{preset}-{seed}"
-            train_rotation(self._train.images, config, folder, labels=self._train.labels)
-            saved = load_run(folder)
-            judge = self._classifier() if preset == "rotation" else None
-            found = {**saved.metrics, **evaluation.figures(evaluation.measure(saved, self._test, judge))}
+            found = self._judged() if preset == "classifier" else self._trained(preset, seed)
             self._found[preset, seed] = found
             words = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
             print(f"{preset}, seed {seed}: {words}", flush=True)
         return self._found[preset, seed]
+
+    def _trained(self, preset: str, seed: int) -> dict[str, float]:
+        config = ROTATIONS[preset]
+        config = replace(config, train=replace(config.train, seed=seed))
+        folder = self._folder / f"{preset}-{seed}"
+        train_rotation(self._train.images, config, folder, labels=self._train.labels)
+        saved = load_run(folder)
+        judge = self._classifier() if preset == "rotation" else None
+        return {**saved.metrics, **evaluation.figures(evaluation.measure(saved, self._test, judge))}
+
+    def _judged(self) -> dict[str, float]:
+        judge = self._classifier()
+        accuracy = evaluation.classifier_accuracy(judge, self._test.images, self._test.known_labels())
+        return {**judge.metrics, "classifier_accuracy": accuracy}
 
     def _classifier(self) -> ClassifierRun:
         if self._judge is None:
             digits = self._train
             self._judge = train_classifier(digits.images, digits.labels, ROTATED_DIGITS, self._folder / "classifier")
         return self._judge
+
+
+def _origin(figure: str) -> tuple[str, str, bool]:
+    """The preset whose training a figure comes from, its name there, and whether it has several seeds."""
+    if figure == "classifier_accuracy":
+        return "classifier", figure, False
+    if figure in _REPORTED:
+        return *_REPORTED[figure], False
+    if figure.endswith("scale_translate"):
+        return "scale-translate", "seconds" if figure.startswith("seconds") else figure, True
+    return "rotation", figure, True
