@@ -126,6 +126,18 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     _add_data_folder(export)
     export.add_argument("--out", type=Path, required=True, help="the folder to write")
     _add_labels(export)
+    _add_events(actions)
+
+
+def _add_events(actions: Any) -> None:
+    simulate = _add(actions, "simulate", "write simulated electrons and photons to HDF5", ("egamma", "simulate"))
+    simulate.add_argument("--events", type=_positive, required=True, metavar="N", help="half of them electrons")
+    simulate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    simulate.add_argument("--fluctuation", type=float, metavar="F", help="noise that hides the class: 0 to 0.4 or so")
+    _add_seed(simulate)
+    inspect = _add(actions, "inspect", "what an HDF5 file of electrons and photons holds", ("egamma", "inspect"))
+    inspect.add_argument("file", type=Path, metavar="FILE", help="with the data sets X and y")
+    inspect.add_argument("--picture", type=Path, metavar="FILE", help="of the mean images (beside the file, .png)")
 
 
 def _add(commands: Any, name: str, words: str, handler: tuple[str, str]) -> argparse.ArgumentParser:

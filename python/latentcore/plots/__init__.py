@@ -1,5 +1,6 @@
 """Functions that take arrays and return a matplotlib figure."""
 
+from latentcore.plots.calorimeter import class_images
 from latentcore.plots.films import film, save_gif
 from latentcore.plots.images import (
     comparison,
@@ -18,6 +19,7 @@ from latentcore.plots.transformations import angle_grid, orbit, psnr_curve
 
 __all__ = [
     "angle_grid",
+    "class_images",
     "comparison",
     "criterion_table",
     "film",
