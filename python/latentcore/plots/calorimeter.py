@@ -29,6 +29,7 @@ def class_images(images: Tensor, classes: Sequence[str], channels: Sequence[str]
         ValueError: A shape does not fit, or a number is not finite.
 
     Example:
+        >>> import torch
         >>> figure = class_images(torch.rand(2, 2, 32, 32), ["photon", "electron"], ["energy", "time"])
         >>> [panel.get_title() for panel in figure.axes[:2]]
         ['photon', 'electron']
