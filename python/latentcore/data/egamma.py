@@ -71,6 +71,7 @@ class EgammaFiles:
 
     Args:
         paths: A path or several.
+        labelled: False: ``y`` is not looked at, and all labels are 0.
 
     Attributes:
         files: What each file holds.
@@ -98,11 +99,13 @@ class EgammaFiles:
         (torch.Size([4, 2, 8, 8]), torch.Size([4]))
     """
 
-    def __init__(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> None:
+    def __init__(
+        self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, labelled: bool = True
+    ) -> None:
         found = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         if not found:
             _checks.fail_value("paths", "at least one file", "none")
-        self.files = tuple(read_file(path) for path in found)
+        self.files = tuple(read_file(path, labelled=labelled) for path in found)
         first = self.files[0]
         for file in self.files[1:]:
             if file.shape[1:] != first.shape[1:]:

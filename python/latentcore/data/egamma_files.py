@@ -75,8 +75,8 @@ def opened(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def read_file(path: str | os.PathLike[str]) -> EventFile:
-    """Look at a file and read its labels.
+def read_file(path: str | os.PathLike[str], *, labelled: bool = True) -> EventFile:
+    """Look at a file and read its labels; those of one that shall not be labelled are 0.
 
     Raises:
         OSError: The file cannot be read.
@@ -84,13 +84,13 @@ def read_file(path: str | os.PathLike[str]) -> EventFile:
     """
     path = Path(path)
     with opened(path) as file:
-        images, labels = (_dataset(path, file, key) for key in (IMAGES, LABELS))
+        images = _dataset(
+            path, file, IMAGES, f"data sets {IMAGES} and {LABELS}" if labelled else f"a data set {IMAGES}"
+        )
         _check_images(path, images)
-        if labels.shape != (len(images),):
-            _checks.fail_value(f"{path}: {LABELS}", f"shape ({len(images)},), a label for every event", labels.shape)
         plist = images.id.get_create_plist()
         codes = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
-        found = _labels(path, labels)
+        found, dtype = _labels(path, file, len(images)) if labelled else _unlabelled(len(images))
         described = repr((images.shape, images.dtype.str)).encode()
         return EventFile(
             path,
@@ -99,7 +99,7 @@ def read_file(path: str | os.PathLike[str]) -> EventFile:
             images.chunks,
             tuple(_FILTERS.get(code, str(code)) for code in codes),
             found,
-            labels.dtype,
+            dtype,
             hashlib.sha256(described + found.tobytes() + _read(path, images, slice(0, 1)).tobytes()).hexdigest(),
         )
 
@@ -130,11 +130,11 @@ def damaged(path: Path, begin: int, end: int, error: Exception | str) -> None:
     _checks.fail_value(name, "whole chunks", error if isinstance(error, str) else _reason(error))
 
 
-def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
+def _dataset(path: Path, file: h5py.File, key: str, expected: str) -> h5py.Dataset:
     """A data set whose numbers lie in this file."""
     link = file.get(key, getlink=True)
     if link is None:
-        _checks.fail_value(str(path), f"data sets {IMAGES} and {LABELS}", sorted(file) or "an empty file")
+        _checks.fail_value(str(path), expected, sorted(file) or "an empty file")
     if isinstance(link, h5py.ExternalLink):
         _checks.fail_value(f"{path}: {key}", "a data set in this file", f"a link to {link.filename}")
     try:
@@ -159,13 +159,21 @@ def _check_images(path: Path, images: h5py.Dataset) -> None:
         _checks.fail_value(name, "at least one event", "none")
 
 
-def _labels(path: Path, labels: h5py.Dataset) -> np.ndarray:
+def _unlabelled(count: int) -> tuple[np.ndarray, np.dtype[Any]]:
+    return np.zeros(count, np.uint8), np.dtype(np.uint8)
+
+
+def _labels(path: Path, file: h5py.File, count: int) -> tuple[np.ndarray, np.dtype[Any]]:
+    """The labels, and their dtype in the file."""
+    labels = _dataset(path, file, LABELS, f"data sets {IMAGES} and {LABELS}")
+    if labels.shape != (count,):
+        _checks.fail_value(f"{path}: {LABELS}", f"shape ({count},), a label for every event", labels.shape)
     found = _read(path, labels, slice(None))
     wrong = np.flatnonzero((found != PHOTON) & (found != ELECTRON))  # NaN is neither
     if len(wrong):
         got = f"{found[wrong[0]]} in {words(wrong)}"
         _checks.fail_value(f"{path}: {LABELS}", "0 for a photon and 1 for an electron", got)
-    return found.astype(np.uint8)
+    return found.astype(np.uint8), labels.dtype
 
 
 def _read(path: Path, data: h5py.Dataset, rows: slice) -> np.ndarray:

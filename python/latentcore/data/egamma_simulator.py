@@ -3,6 +3,7 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import h5py
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from latentcore import _checks
 from latentcore._files import replacing
+from latentcore.data.egamma_files import opened
 from latentcore.data.egamma_templates import SIDE, SimulatorConfig, Templates, templates
 
 A = TypeVar("A", NDArray[np.float32], Tensor)
 
-__all__ = ["Oracle", "SimulatorConfig", "oracle_auc", "simulate", "write"]
+__all__ = ["Oracle", "SimulatorConfig", "oracle_auc", "simulate", "simulated_by", "write"]
 
 # shapes: N events, T templates, B events of a batch, P crystals that expect anything under some template
 
@@ -133,6 +135,24 @@ def write(
             list(pool.map(lambda part, at=first: generator.fill(at + part.start, X[part], y[part]), parts))
             images[first : first + count] = X[:count]
             labels[first : first + count] = y[:count]
+
+
+def simulated_by(path: str | os.PathLike[str]) -> SimulatorConfig | None:
+    """With which configuration :func:`write` made a file; None for a file of other origin.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no whole HDF5 file, or says a configuration that there cannot be.
+    """
+    with opened(Path(path)) as file:
+        text = file.attrs.get("config")
+    if not isinstance(text, str):
+        return None
+    try:
+        found: SimulatorConfig = SimulatorConfig.from_dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        _checks.fail_value(f"{path}: config", "a configuration of the simulator", str(error))
+    return found
 
 
 class Oracle:

@@ -56,10 +56,15 @@ class Normalisation:
         """
         _checks.floating("images", images)
         _checks.shape("images", images, ("B", len(self.mean), "H", "W"))
+        offset, factor = (_beside(numbers, images) for numbers in self.scaling(how))
+        return (images - offset) * factor
+
+    def scaling(self, how: str = "standard") -> tuple[list[float], list[float]]:
+        """Offset and factor of each channel, of which a scaled number is (number - offset) * factor."""
         _checks.one_of("how", how, _HOW)
         spread = {"standard": self.std, "nonzero": self.nonzero_std, "maximum": self.maximum}[how]
-        scale = _beside([1 / s if s else 1.0 for s in spread], images)
-        return (images - _beside(self.mean, images)) * scale if how == "standard" else images * scale
+        offset = self.mean if how == "standard" else (0.0,) * len(self.mean)
+        return list(offset), [1 / s if s else 1.0 for s in spread]
 
     def to_dict(self) -> dict[str, list[float]]:
         """Numbers as JSON has them."""

@@ -2,6 +2,7 @@
 
 from latentcore.models.autoencoder import Autoencoder, AutoencoderConfig, AutoencoderOutput
 from latentcore.models.equivariant import BlockRotation
+from latentcore.models.events import EventClassifier
 from latentcore.models.files import load_autoencoder, load_vae, save_vae
 from latentcore.models.latent import LatentConfig, build_operator
 from latentcore.models.networks import NetworkConfig
@@ -15,6 +16,7 @@ __all__ = [
     "AutoencoderConfig",
     "AutoencoderOutput",
     "BlockRotation",
+    "EventClassifier",
     "LatentConfig",
     "NetworkConfig",
     "ResNet15",

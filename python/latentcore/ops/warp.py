@@ -75,7 +75,7 @@ def affine(
     *,
     angle: Numbers = 0.0,
     translate: Tensor | Sequence[Numbers] = (0.0, 0.0),
-    scale: Numbers = 1.0,
+    scale: Numbers | Sequence[Numbers] = 1.0,
     shear: Tensor | Sequence[Numbers] = (0.0, 0.0),
     matrix: Tensor | None = None,
     interpolation: str = "bilinear",
@@ -83,27 +83,28 @@ def affine(
     fill: float = 0.0,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    r"""Shear, scale, rotate and translate images, each by numbers of its own.
+    r"""Scale, mirror, shear, rotate and translate images, each by numbers of its own.
 
     **Convention**: that of :func:`rotate`. An input pixel p goes to
 
     .. math::
 
-        R(\text{angle}) \, \text{scale} \begin{pmatrix} 1 & \tan s_x \\ \tan s_y & 1 \end{pmatrix} (p - c) + c + t
+        R(\text{angle}) \begin{pmatrix} 1 & \tan s_x \\ \tan s_y & 1 \end{pmatrix}
+        \begin{pmatrix} m_x & 0 \\ 0 & m_y \end{pmatrix} (p - c) + c + t
 
-    with the centre c, the translation t in pixels (right, down) and the shear (s_x, s_y) in degrees: a positive s_x
-    moves lower pixels to the right.
+    with the centre c, the magnification m along each axis, the translation t in pixels (right, down) and the shear
+    (s_x, s_y) in degrees: a positive s_x moves lower pixels to the right. A negative magnification mirrors.
 
     Args:
         images: (N, C, H, W) or (C, H, W); float32, float64, float16, bfloat16 or uint8.
         angle: Degrees, counter-clockwise as displayed: a number or a tensor (N,).
         translate: Pixels to the right and down: a pair of numbers or tensors (N,), or a tensor (N, 2).
-        scale: Magnification: a number or a tensor (N,).
+        scale: Magnification: a number or a tensor (N,) for both axes; a pair of them, or a tensor (N, 2), for x and y.
         shear: Degrees in x and y: a pair of numbers or tensors (N,), or a tensor (N, 2).
         matrix: (N, 2, 3) or (2, 3): takes the input pixel (x, y, 1) to the output pixel; excludes the four arguments
             above and ``center``. A singular matrix gives an image of ``fill``.
         interpolation: ``"bilinear"`` or ``"nearest"``.
-        center: The fixed point (x, y) of shear, scale and rotation, in pixels; the image's centre by default.
+        center: The fixed point (x, y) of scale, shear and rotation, in pixels; the image's centre by default.
         fill: Value outside the image, in the units of the result.
         dtype: Type of the result; the images' by default. A floating type for uint8 images divides them by 255.
 
@@ -119,6 +120,8 @@ def affine(
         >>> from latentcore.ops import affine
         >>> affine(torch.tensor([[[1.0, 2.0, 3.0]]]), translate=(1.0, 0.0))
         tensor([[[0., 1., 2.]]])
+        >>> affine(torch.tensor([[[1.0, 2.0, 3.0]]]), scale=(-1.0, 1.0))
+        tensor([[[3., 2., 1.]]])
     """
     batch = _batch(images)
     n, device = batch.shape[0], batch.device
@@ -127,29 +130,41 @@ def affine(
     else:
         turned = cosine_sine(_numbers("angle", angle, n, device))
         tx, ty = _pair("translate", translate, n, device)
-        inverse = _inverse_linear(turned, _numbers("scale", scale, n, device), shear, n, device)
+        inverse = _inverse_linear(turned, _scales(scale, n, device), shear, n, device)
         sampling = reference.affine_sampling(inverse, _center(center, batch), (tx, ty))
     return _unbatch(_warp(batch, sampling.unsqueeze(1), interpolation, fill, dtype)[:, 0], images)
 
 
 def _inverse_linear(
-    turned: tuple[Tensor, Tensor], scale: Tensor, shear: Tensor | Sequence[Numbers], n: int, device: torch.device
+    turned: tuple[Tensor, Tensor],
+    scales: Sequence[Tensor],
+    shear: Tensor | Sequence[Numbers],
+    n: int,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The inverse of scale * shear, then of the rotation, row by row."""
+    """The inverse of scale, then shear, then rotation, row by row."""
     cosine, sine = turned
+    across, down = scales
     if not isinstance(shear, Tensor):
         _check_pair("shear", shear, _PAIR)
         if all(type(angle) in (int, float) and angle == 0 for angle in shear):  # mostly: half as many small operations
-            c, s = cosine / scale, sine / scale
-            return c, -s, s, c
+            c, s = cosine / across, sine / across
+            return (c, -s, s, c) if across is down else (c, -s, sine / down, cosine / down)
     sx, sy = (torch.tan(s * (math.pi / 180)) for s in _pair("shear", shear, n, device))
-    factor = 1 / (scale * (1 - sx * sy))
+    left, lower = (1 / (scale * (1 - sx * sy)) for scale in scales)
     return (
-        factor * (cosine - sx * sine),
-        factor * (-sine - sx * cosine),
-        factor * (sine - sy * cosine),
-        factor * (cosine + sy * sine),
+        left * (cosine - sx * sine),
+        left * (-sine - sx * cosine),
+        lower * (sine - sy * cosine),
+        lower * (cosine + sy * sine),
     )
+
+
+def _scales(scale: Numbers | Sequence[Numbers], n: int, device: torch.device) -> list[Tensor]:
+    """Magnifications along x and y, (N,) each; the same tensor where they are one number."""
+    if (isinstance(scale, Tensor) and scale.dim() < 2) or not isinstance(scale, Tensor | Sequence | np.ndarray):
+        return [_numbers("scale", scale, n, device)] * 2
+    return _pair("scale", scale, n, device)
 
 
 def _batch(images: Tensor) -> Tensor:

@@ -1,19 +1,22 @@
-"""The state of a training between two epochs, on disk."""
+"""The state of a training between two steps, on disk."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from latentcore import _checks
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.models.files import load_state
+from latentcore.train.averages import Averages
 from latentcore.train.plan import Plan
 
-_FIELDS = ("model", "optimizer", "scheduler", "history", "config", "count")
+_FIELDS = ("model", "optimizer", "scheduler", "averages", "history", "step", "totals", "seconds", "config", "count")
+_KINDS = {"config": dict, "history": list, "scheduler": dict, "totals": Tensor, "step": int, "seconds": float}
 _ROW = ("epoch", "loss", "seconds")
 
 
@@ -25,13 +28,34 @@ class State:
         model: The model in training.
         optimizer: Its optimiser.
         scheduler: The optimiser's learning rate schedule.
+        totals: Sums of the terms of the loss over the steps of the epoch that are done.
+        averages: Of the weights, where they are what is kept.
         history: A row of figures for each epoch that is done.
+        step: Steps of the next epoch that are done.
+        seconds: What they took.
     """
 
     model: nn.Module
     optimizer: Optimizer
     scheduler: LRScheduler
+    totals: Tensor
+    averages: Averages | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    step: int = 0
+    seconds: float = 0.0
+
+    def finish(self, row: dict[str, float]) -> None:
+        """An epoch is done."""
+        self.history.append(row)
+        self.step, self.seconds = 0, 0.0
+
+    def steps_done(self, plan: Plan) -> int:
+        """Steps of all epochs."""
+        return len(self.history) * plan.steps + self.step
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Inside, the model has the weights that are validated and kept."""
+        return nullcontext() if self.averages is None else self.averages.in_place()
 
     @property
     def epochs_without_gain(self) -> int:
@@ -41,13 +65,18 @@ class State:
 
     def save(self, folder: Path, plan: Plan) -> None:
         """Write `last.pth`, from which training goes on, and `model.pth`, the best model so far."""
-        if self.epochs_without_gain == 0:
-            save_tensors(model_path(folder), self.model.state_dict())
+        if self.step == 0 and self.epochs_without_gain == 0:
+            with self.kept():
+                save_tensors(model_path(folder), self.model.state_dict())
         content = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "averages": None if self.averages is None else self.averages.state_dict(),
             "history": self.history,
+            "step": self.step,
+            "totals": self.totals,
+            "seconds": self.seconds,
             "config": plan.config.to_dict(),
             "count": plan.count,
         }
@@ -68,15 +97,23 @@ class State:
         try:
             self.optimizer.load_state_dict(content["optimizer"])
             self.scheduler.load_state_dict(content["scheduler"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if self.averages is not None:
+                self.averages.load_state_dict(content["averages"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             _checks.fail_value(str(path), "the optimiser's state of this model", str(error))
-        self.history = content["history"]
+        if content["totals"].shape != self.totals.shape or not 0 <= content["step"] < plan.steps:
+            _checks.fail_value(str(path), "the sums over some steps of an epoch", f"those of {content['step']} steps")
+        self.totals.copy_(content["totals"])
+        self.history, self.step, self.seconds = content["history"], content["step"], content["seconds"]
 
 
 def seconds_trained(folder: Path) -> float:
-    """Seconds of all epochs that the run in `folder` has done."""
+    """Seconds that the run in `folder` has been trained."""
     path = last_path(folder)
-    return sum(row["seconds"] for row in _read(path)["history"]) if path.exists() else 0.0
+    if not path.exists():
+        return 0.0
+    content = _read(path)
+    return float(sum(row["seconds"] for row in content["history"]) + content["seconds"])
 
 
 def last_path(folder: Path) -> Path:
@@ -94,7 +131,7 @@ def _read(path: Path) -> dict[str, Any]:
     for name in _FIELDS:
         if name not in content:
             _checks.fail_value(str(path), f"a checkpoint with {', '.join(_FIELDS)}", f"none of {name!r}")
-    for name, kind in (("config", dict), ("history", list), ("scheduler", dict)):
+    for name, kind in _KINDS.items():
         if not isinstance(content[name], kind):
             _checks.fail_value(f"{path}: {name}", f"a {kind.__name__}", type(content[name]).__name__)
     for row in content["history"]:

@@ -19,7 +19,7 @@ from latentcore.train.loop import minimise
 from latentcore.train.objectives import CrossEntropy
 from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
 from latentcore.train.sources import LabelledImages
-from latentcore.train.systems import begin, check_same_data, configured, rate, resumable, seeded
+from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
 
 # shapes: (N, C, H, W) images, K classes, F features
 
@@ -94,7 +94,7 @@ def train_classifier(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(images, labels, config)
-    folder = begin("classifier", config, data, run_dir, source)
+    folder = begin("classifier", config, fingerprint(*data), run_dir, source)
     return _train(folder, config, *data)
 
 
@@ -108,7 +108,7 @@ def resume_classifier(folder: str | os.PathLike[str], images: Any, labels: Any) 
     folder = Path(folder)
     config = configured(folder, "classifier", ClassifierConfig)
     data = _checked(images, labels, config)
-    check_same_data(folder, "images", *data)
+    check_same_data(folder, "images", fingerprint(*data))
     return _train(folder, config, *data)
 
 

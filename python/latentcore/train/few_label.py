@@ -23,7 +23,7 @@ from latentcore.train.config import TrainConfig
 from latentcore.train.inputs import as_images, as_labels
 from latentcore.train.loop import fit
 from latentcore.train.runs import read_json, write_json
-from latentcore.train.systems import begin, check_same_data, configured, resumable, seeded
+from latentcore.train.systems import begin, check_same_data, configured, fingerprint, resumable, seeded
 
 # shapes: (N, C, H, W) images, (M, C, H, W) labelled images, (N, L) latents
 
@@ -128,7 +128,7 @@ def train_few_label(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(train_images, labelled_images, labels, config)
-    folder = begin("few-label", config, data, run_dir, source)
+    folder = begin("few-label", config, fingerprint(*data), run_dir, source)
     return _train(folder, config, *data)
 
 
@@ -144,7 +144,7 @@ def resume_few_label(
     folder = Path(folder)
     config = configured(folder, "few-label", FewLabelConfig)
     data = _checked(train_images, labelled_images, labels, config)
-    check_same_data(folder, "train_images", *data)
+    check_same_data(folder, "train_images", fingerprint(*data))
     return _train(folder, config, *data)
 
 

@@ -6,7 +6,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from latentcore.train.objectives import Objective
+from latentcore.train.objectives import Objective, flattened
 from latentcore.train.plan import Inputs, Plan
 
 
@@ -24,19 +24,19 @@ class Gradients:
         plan: The steps, whose source is on the device.
 
     Attributes:
-        totals: Sums of the objective's terms over the steps of the epoch, on the device. (T,).
+        totals: Sums of the objective's terms over the steps of the epoch, on the device. (T,), float32.
     """
 
     def __init__(self, fabric: Fabric, model: nn.Module, plain: nn.Module, objective: Objective, plan: Plan) -> None:
         self._fabric, self._model, self._plain, self._objective, self._plan = fabric, model, plain, objective, plan
-        self.totals: Tensor = torch.zeros(len(objective.terms), device=plan.source.device)
+        self.totals: Tensor = torch.zeros(objective.size, device=plan.source.device)
         self._step = torch.zeros(1, dtype=torch.int64, device=plan.source.device)
         self._form: tuple[bool, bool] | None = None
         self._inputs: Inputs
         self._recorded: Recorded | None = None
 
-    def begin(self, epoch: int) -> None:
-        """Go to the first step of an epoch."""
+    def begin(self, epoch: int, step: int = 0) -> None:
+        """Go to a step of an epoch, with whose first one totals begin at zero."""
         frozen = self._plan.progress(epoch) >= self._plan.config.freeze_normalisation_at
         inputs = self._plan.inputs(epoch)
         _set_modes(self._plain, frozen=frozen)
@@ -46,11 +46,14 @@ class Gradients:
         else:
             self._form, self._inputs = form, inputs
             self._recorded = Recorded() if self.totals.is_cuda else None
-        self.totals.zero_()
-        self._step.zero_()
+        self._plan.source.begin(epoch, step, self._plan.batch_size)
+        if step == 0:
+            self.totals.zero_()
+        self._step.fill_(step)
 
     def __call__(self) -> None:
         """Do the next step's forward and backward pass."""
+        self._plan.source.advance()
         if self._recorded is None:
             self._compute()
         else:
@@ -58,15 +61,22 @@ class Gradients:
 
     def _compute(self) -> None:
         now = self._inputs.at(self._step)
-        batch = self._plan.source.batch(now.rows, now.draws)
-        terms = self._objective(self._model, batch, beta=now.betas, seed=now.seeds)
         self._plain.zero_grad()
-        self._fabric.backward(terms[0])
+        for part in range(self._plan.config.accumulate):
+            self._add_gradients_of(now, part)
         if clip := self._plan.config.gradient_clip:
             # in place and without a look at the numbers, for which every step would wait; the loss is checked instead
             nn.utils.clip_grad_norm_(self._plain.parameters(), clip)
-        self.totals += torch.stack([term.detach().float() for term in terms])
         self._step += 1
+
+    def _add_gradients_of(self, now: Inputs, part: int) -> None:
+        parts = self._plan.config.accumulate
+        draws = None if now.draws is None else now.draws.chunk(parts, dim=1)[part]
+        batch = self._plan.source.batch(now.rows.chunk(parts)[part], draws)
+        with self._fabric.no_backward_sync(self._model, enabled=part < parts - 1):  # type: ignore[arg-type]
+            terms = self._objective(self._model, batch, beta=now.betas, seed=now.seeds[part])
+            self._fabric.backward(terms[0] / parts)
+        self.totals += flattened(terms) / parts
 
 
 class Recorded:

@@ -1,6 +1,7 @@
 """What a training tells: a progress bar, a CSV file and TensorBoard."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -10,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from latentcore._files import replacing
 
+_SHOWN = ("loss", "auc")
+
 
 class Journal:
     """Shows a progress bar where standard error is a terminal, and writes a row of figures per epoch.
@@ -18,23 +21,25 @@ class Journal:
         folder: Run folder: `metrics.csv` and `tensorboard/` are written there.
         epochs: Epochs in all.
         steps: Steps per epoch.
-        done: Epochs that an earlier call has done.
+        done: Steps that an earlier call has done.
+        unit: What an example is, in the plural.
+        bar: Whether this process shows anything at all.
     """
 
-    def __init__(self, folder: Path, *, epochs: int, steps: int, done: int) -> None:
+    def __init__(self, folder: Path, *, epochs: int, steps: int, done: int, unit: str, bar: bool) -> None:
         self._path, self._epochs = folder / "metrics.csv", epochs
         # rows of a run that was killed after its last checkpoint are taken back
-        self._board = TensorBoardLogger(folder / "tensorboard", name="", version="", purge_step=done)
+        self._board = TensorBoardLogger(folder / "tensorboard", name="", version="", purge_step=done // steps)
         console = Console(stderr=True)
         columns = (
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[rate]} images/s"),
+            TextColumn("{task.fields[figures]}  {task.fields[rate]} " + f"{unit}/s"),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=epochs * steps, completed=done * steps, epoch="", loss="", rate="")
+        self._bar = Progress(*columns, console=console, disable=not (bar and console.is_terminal))
+        self._task = self._bar.add_task("", total=epochs * steps, completed=done, epoch="", figures="", rate="")
 
     def __enter__(self) -> "Journal":
         self._bar.start()
@@ -50,9 +55,10 @@ class Journal:
         """Count a step."""
         self._bar.advance(self._task)
 
-    def show(self, epoch: int, loss: float, rate: float) -> None:
-        """Show the loss and the images per second."""
-        self._bar.update(self._task, epoch=f"{epoch + 1}/{self._epochs}", loss=f"{loss:.2f}", rate=f"{rate:,.0f}")
+    def show(self, epoch: int, figures: Mapping[str, float], rate: float) -> None:
+        """Show the figures that say how it goes, and the examples per second."""
+        words = "  ".join(f"{name} {figures[name]:.4g}" for name in _SHOWN if name in figures)
+        self._bar.update(self._task, epoch=f"{epoch + 1}/{self._epochs}", figures=words, rate=f"{rate:,.0f}")
 
     def write(self, history: list[dict[str, float]]) -> None:
         """Write the figures; the last row is new."""

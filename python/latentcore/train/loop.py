@@ -12,19 +12,20 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from latentcore._tensors import load_tensors
 from latentcore.models.files import load_state
 from latentcore.models.networks import EncoderDecoder
+from latentcore.train.averages import Averages
 from latentcore.train.checkpoint import State, last_path, model_path
 from latentcore.train.config import TrainConfig
 from latentcore.train.gradients import Gradients
 from latentcore.train.inputs import as_images
 from latentcore.train.journal import Journal
-from latentcore.train.objectives import Objective, objective_of
+from latentcore.train.objectives import Objective, flattened, objective_of
 from latentcore.train.plan import Plan
-from latentcore.train.precision import precision_of
+from latentcore.train.processes import alone
 from latentcore.train.sources import Images, Source
 
 # shapes: (N, C, H, W) images
@@ -32,7 +33,7 @@ from latentcore.train.sources import Images, Source
 # what it says of precision and devices stands in config.json
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
-_READS = 4  # times per epoch that the loss is read, for each read makes the device wait
+_LOOK_AFTER = 2.0  # seconds between two looks at the loss, for each makes the device wait
 
 
 def fit(
@@ -88,6 +89,7 @@ def minimise(
     *,
     validation: Source | None = None,
     resume: bool = False,
+    fabric: Fabric | None = None,
 ) -> list[dict[str, float]]:
     """Train any model on any source, as `fit` trains autoencoders.
 
@@ -98,29 +100,35 @@ def minimise(
         config: How to train; what it says of augmentation is the source's business.
         folder: Run folder, as `create_run` makes it.
         validation: What the terms are measured on after each epoch.
-        resume: Go on from `checkpoints/last.pth`, where there is one.
+        resume: Go on from `checkpoints/last.pth`, where there is one, be it within an epoch.
+        fabric: Where and how to compute, for example `latentcore.train.processes.together`; None: this process alone,
+            as the configuration says.
 
     Returns:
-        The rows of `metrics.csv`: per epoch the objective's terms, seconds, and examples per second.
+        The rows of `metrics.csv`: per epoch the objective's figures, seconds, and examples per second.
 
     Raises:
         FloatingPointError: The loss is not finite any more; the last checkpoint is from before.
-        ValueError: The checkpoint is not this run's.
+        ValueError: The checkpoint is not this run's, or a batch cannot be shared by the processes.
     """
-    fabric = Fabric(accelerator=config.device, devices=1, precision=precision_of(config))
+    fabric = fabric or alone(config)
     held_out = None if validation is None else validation.to(fabric.device)
-    loop = _Loop(fabric, model, objective, Plan(config, source.to(fabric.device)))
+    plan = Plan(config, source.to(fabric.device), fabric.global_rank, fabric.world_size)
+    loop = _Loop(fabric, model, objective, plan, folder)
     state = loop.state
     if resume and last_path(folder).exists():
-        state.restore(folder, loop.plan)
-    journal = Journal(folder, epochs=config.epochs, steps=loop.plan.steps, done=len(state.history))
+        state.restore(folder, plan)
+    unit, bar = plan.source.unit, fabric.is_global_zero
+    journal = Journal(folder, epochs=config.epochs, steps=plan.steps, done=state.steps_done(plan), unit=unit, bar=bar)
     own_generators = torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else [])
     with flushed_denormals(), journal, own_generators:
         while len(state.history) < config.epochs and not _stopped(state, config):
-            row = loop.train_epoch(len(state.history), journal)
-            state.history.append(row if held_out is None else row | loop.validate(held_out))
-            state.save(folder, loop.plan)
-            journal.write(state.history)
+            row = loop.train_epoch(journal)
+            state.finish(row if held_out is None else row | loop.validate(held_out))
+            loop.save()
+            if fabric.is_global_zero:
+                journal.write(state.history)
+    fabric.barrier()
     load_state(model, load_tensors(model_path(folder)), str(model_path(folder)))
     model.eval()
     return state.history
@@ -129,51 +137,113 @@ def minimise(
 class _Loop:
     """Steps and epochs of one training."""
 
-    def __init__(self, fabric: Fabric, model: nn.Module, objective: Objective, plan: Plan) -> None:
-        self.fabric, self.plan, self.objective = fabric, plan, objective
+    def __init__(self, fabric: Fabric, model: nn.Module, objective: Objective, plan: Plan, folder: Path) -> None:
+        self.fabric, self.plan, self.objective, self.folder = fabric, plan, objective, folder
         memory_format = torch.channels_last if plan.config.channels_last else torch.contiguous_format
         model.to(fabric.device).to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
         rate, decay = plan.config.learning_rate, plan.config.weight_decay
         self.optimizer = AdamW(learned, lr=rate, weight_decay=decay, fused=True)
-        self.state = State(model, self.optimizer, _schedule(self.optimizer, plan))
         self.model = fabric.setup(model)
         self.gradients = Gradients(fabric, self.model, model, objective, plan)
+        averages = Averages(model, plan.config.ema) if plan.config.ema else None
+        self.state = State(model, self.optimizer, _schedule(self.optimizer, plan), self.gradients.totals, averages)
 
-    def train_epoch(self, epoch: int, journal: Journal) -> dict[str, float]:
-        steps, batch_size, began = self.plan.steps, self.plan.batch_size, time.perf_counter()
-        torch.manual_seed(self.plan.layer_seed(epoch))
-        self.gradients.begin(epoch)
-        for done in range(1, steps + 1):
-            self.gradients()
-            self.optimizer.step()
-            self.state.scheduler.step()
+    def train_epoch(self, journal: Journal) -> dict[str, float]:
+        """Do what is left of the epoch."""
+        epoch, first, steps = len(self.state.history), self.state.step, self.plan.steps
+        watch = _Watch(self.state.seconds)
+        self.gradients.begin(epoch, first)
+        self._seed_layers(epoch, first)
+        for done in range(first + 1, steps + 1):
+            self._step()
             journal.step()
-            if done * _READS // steps > (done - 1) * _READS // steps:
-                means = self._finite(self.gradients.totals / done, epoch)
-                seconds = time.perf_counter() - began
-                journal.show(epoch, means["loss"], done * batch_size / seconds)
-        return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": steps * batch_size / seconds}
+            if watch.due():
+                self._show(journal, epoch, self.gradients.totals / done, done, watch)
+            if self._checkpoint_after(done):
+                self.state.step, self.state.seconds = done, watch.seconds()
+                self.save()
+                self._seed_layers(epoch, done)
+        figures = self._show(journal, epoch, self._mean_of_processes(self.gradients.totals) / steps, steps, watch)
+        seconds = watch.seconds()
+        rate = steps * self.plan.batch_size / seconds
+        return {"epoch": epoch, **figures, "seconds": seconds, f"{self.plan.source.unit}_per_second": rate}
 
     @torch.no_grad()
     def validate(self, source: Source) -> dict[str, float]:
+        """The figures of the weights that are kept."""
+        plan, batch_size = self.plan, self.plan.batch_size
+        totals = torch.zeros(self.objective.size, device=self.fabric.device)
+        source.begin(None, 0, batch_size)
         self.state.model.eval()
-        totals = torch.zeros(len(self.objective.terms), device=self.fabric.device)
-        for index, rows in enumerate(torch.arange(len(source), device=source.device).split(self.plan.batch_size)):
-            batch = source.batch(rows, self.plan.validation_draws(source, index, len(rows)))
-            seed, beta = self.plan.validation_seed(index), self.plan.config.beta
-            totals += len(rows) * torch.stack(list(self.objective(self.model, batch, beta=beta, seed=seed)))
-        means = self._finite(totals / len(source), len(self.state.history))
-        return {f"validation_{term}": mean for term, mean in means.items()}
+        with self.state.kept():
+            for index, rows in enumerate(torch.arange(len(source), device=source.device).split(batch_size)):
+                source.advance()
+                own, draws = plan.share(rows), plan.validation_draws(source, index, len(rows))
+                if len(own):
+                    batch, seed = source.batch(own, draws), plan.validation_seed(index)
+                    terms = self.objective(self.model, batch, beta=plan.config.beta, seed=seed)
+                    totals += len(own) * flattened(terms)
+        means = self._mean_of_processes(totals) * plan.processes / len(source)
+        figures = self._finite(means, len(self.state.history))
+        return {f"validation_{name}": value for name, value in figures.items()}
+
+    def save(self) -> None:
+        """Write a checkpoint; the other processes have the same to say."""
+        if self.fabric.is_global_zero:
+            self.state.save(self.folder, self.plan)
+
+    def _step(self) -> None:
+        self.gradients()
+        self.optimizer.step()
+        self.state.scheduler.step()
+        if self.state.averages is not None:
+            self.state.averages.update()
+
+    def _checkpoint_after(self, step: int) -> bool:
+        every = self.plan.config.checkpoint_every
+        return every > 0 and step % every == 0 and step < self.plan.steps
+
+    def _seed_layers(self, epoch: int, step: int) -> None:
+        """Wherever a training may be taken up, it goes on with random numbers of that step."""
+        torch.manual_seed(self.plan.layer_seed(epoch, step))
+
+    def _show(self, journal: Journal, epoch: int, means: Tensor, done: int, watch: "_Watch") -> dict[str, float]:
+        figures = self._finite(means, epoch)
+        journal.show(epoch, figures, done * self.plan.batch_size / watch.seconds())
+        return figures
+
+    def _mean_of_processes(self, sums: Tensor) -> Tensor:
+        means: Tensor = self.fabric.all_reduce(sums, reduce_op="mean")  # type: ignore[assignment]
+        return means
 
     def _finite(self, means: Tensor, epoch: int) -> dict[str, float]:
-        """The means by name; this waits for the device."""
-        terms = dict(zip(self.objective.terms, means.tolist(), strict=True))
-        if not all(math.isfinite(mean) for mean in terms.values()):
+        """What the means say; this waits for the device."""
+        figures = self.objective.figures(means)
+        if not all(math.isfinite(value) for value in figures.values()):
             raise FloatingPointError(
-                f"loss: expected finite numbers, got {terms} in epoch {epoch}; lower learning_rate"
+                f"loss: expected finite numbers, got {figures} in epoch {epoch}; lower learning_rate"
             )
-        return terms
+        return figures
+
+
+class _Watch:
+    """The seconds of an epoch, and when it is time to look at the loss."""
+
+    def __init__(self, before: float) -> None:
+        self._looked = time.perf_counter()
+        self._began = self._looked - before
+
+    def seconds(self) -> float:
+        """Since the epoch began, without interruptions."""
+        return time.perf_counter() - self._began
+
+    def due(self) -> bool:
+        """Whether the last look was long ago; then it is now."""
+        if time.perf_counter() - self._looked < _LOOK_AFTER:
+            return False
+        self._looked = time.perf_counter()
+        return True
 
 
 def _schedule(optimizer: AdamW, plan: Plan) -> LRScheduler:
@@ -182,6 +252,8 @@ def _schedule(optimizer: AdamW, plan: Plan) -> LRScheduler:
         # torch divides by the steps that lead up to the peak less one: a single one is left out
         pct_start = 0.0 if config.pct_start * plan.total == 1 else config.pct_start
         return OneCycleLR(optimizer, config.learning_rate, total_steps=plan.total, pct_start=pct_start)
+    if config.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, plan.total)
     return ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 

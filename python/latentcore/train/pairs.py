@@ -8,6 +8,7 @@ from torch import Tensor
 
 from latentcore import _checks, _config
 from latentcore.data import ImageSet, TransformedImages, transformed
+from latentcore.train.sources import Resident
 
 # shapes: (B, C, H, W) images, (B, 4) parameters: degrees, scale, pixels right, pixels down
 
@@ -71,7 +72,7 @@ class PairBatch(NamedTuple):
     targets: Tensor
 
 
-class Pairs:
+class Pairs(Resident):
     """A source (`latentcore.train.sources`) of pairs.
 
     Args:

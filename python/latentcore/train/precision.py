@@ -7,7 +7,7 @@ import torch
 from latentcore.train.config import TrainConfig
 
 
-def precision_of(config: TrainConfig) -> Literal["32-true", "bf16-mixed"]:
+def precision_of(config: TrainConfig) -> Literal["32-true", "64-true", "bf16-mixed"]:
     """The configured precision; "auto" asks the device."""
     if config.precision != "auto":
         return config.precision

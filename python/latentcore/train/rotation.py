@@ -22,7 +22,7 @@ from latentcore.train.loop import fit, minimise
 from latentcore.train.objectives import TransformationLoss
 from latentcore.train.pairs import Pairs, PairsConfig
 from latentcore.train.runs import create_run, load_checkpoint, read_json, write_json
-from latentcore.train.systems import begin, check_same_data, configured, rate, resumable, seeded
+from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
 
@@ -183,7 +183,7 @@ def train_rotation(
     data = _checked(images, labels, config)
     if vae is not None:
         _check_taken_over(Path(vae), config)
-    folder = begin("rotation", config, _tensors(data), run_dir, source)
+    folder = begin("rotation", config, fingerprint(*_tensors(data)), run_dir, source)
     if vae is not None:
         # whole or not at all: a part would stop every later attempt
         shutil.copytree(vae, folder / f".{_VAE}.part")
@@ -201,7 +201,7 @@ def resume_rotation(folder: str | os.PathLike[str], images: Any, *, labels: Any 
     folder = Path(folder)
     config = configured(folder, "rotation", RotationConfig)
     data = _checked(images, labels, config)
-    check_same_data(folder, "images", *_tensors(data))
+    check_same_data(folder, "images", fingerprint(*_tensors(data)))
     return _train(folder, config, data)
 
 

@@ -143,6 +143,10 @@ def _kind_of(system: str) -> type[Run]:
         from latentcore.train.classifier import ClassifierRun
 
         return ClassifierRun
+    if system == "egamma":
+        from latentcore.train.egamma import EgammaRun
+
+        return EgammaRun
     from latentcore.train.autoencoder import AutoencoderRun
 
     return AutoencoderRun

@@ -1,8 +1,10 @@
 """Where the batches of a training come from: examples on the device, gathered and transformed there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +19,14 @@ class Source(Protocol):
     """Examples that can be asked for by number.
 
     Attributes:
-        numbers: K, the random numbers that an example of a step needs.
+        unit: What an example is, in the plural.
     """
 
-    numbers: int
+    unit: str
+
+    @property
+    def numbers(self) -> int:
+        """K, the random numbers that an example of a step needs."""
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -35,12 +41,40 @@ class Source(Protocol):
     def strength(self, progress: float) -> float:
         """What the random numbers are multiplied by when this fraction of the epochs is done; 0 needs none."""
 
+    def order(self, random: np.random.Generator, steps: int, batch_size: int) -> Tensor:
+        """Which rows each step of an epoch asks for, (steps, batch_size), int64."""
+
+    def begin(self, epoch: int | None, step: int, batch_size: int) -> None:
+        """The steps of an epoch from `step` on come next; epoch None: once through all examples in their order."""
+
+    def advance(self) -> None:
+        """Get ready what the next step may ask for; called before each."""
+
     def batch(self, rows: Tensor, draws: Tensor | None) -> Any:
         """What the objective takes, for rows (B,) and draws (K, B), or None where the strength is 0."""
 
 
+class Resident:
+    """Base of sources that have all their examples on the device."""
+
+    unit = "images"
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def order(self, random: np.random.Generator, steps: int, batch_size: int) -> Tensor:
+        """Rows without replacement."""
+        return torch.from_numpy(random.permutation(len(self))[: steps * batch_size]).view(steps, batch_size)
+
+    def begin(self, epoch: int | None, step: int, batch_size: int) -> None:
+        """Nothing is to be done."""
+
+    def advance(self) -> None:
+        """Nothing is to be done."""
+
+
 @dataclass(frozen=True)
-class Stored:
+class Stored(Resident):
     """Images in memory; the base of sources that gather their batches from them.
 
     Attributes:
@@ -76,7 +110,11 @@ class Images(Stored):
 
     augmentation: Augmentation = field(default_factory=Augmentation)
     reconstruct: Literal["clean", "augmented"] = "clean"
-    numbers = 5
+
+    @property
+    def numbers(self) -> int:
+        """The augmentation's."""
+        return self.augmentation.numbers
 
     def strength(self, progress: float) -> float:
         """The augmentation's."""
@@ -100,7 +138,11 @@ class LabelledImages(Stored):
 
     labels: Tensor
     augmentation: Augmentation = field(default_factory=Augmentation)
-    numbers = 5
+
+    @property
+    def numbers(self) -> int:
+        """The augmentation's."""
+        return self.augmentation.numbers
 
     def strength(self, progress: float) -> float:
         """The augmentation's."""
@@ -113,15 +155,25 @@ class LabelledImages(Stored):
 
 
 def augment(batch: Tensor, ranges: Augmentation, draws: Tensor | None) -> Tensor:
-    """Transform each image by its own five numbers (5, B), times the ranges. (B, C, H, W), float in [0, 1]."""
+    """Transform each image by its own numbers (K, B), times the ranges. (B, C, H, W); of uint8 images in [0, 1]."""
     if draws is None:
         return to_unit(batch)
-    turn, right, down, zoom, slant = draws
+    turn, right, down, zoom, slant, *mirrors = draws
     return ops.affine(
         batch,
         angle=ranges.degrees * turn,
         translate=(ranges.translate * right, ranges.translate * down),
-        scale=torch.exp(ranges.scale * zoom),
+        scale=_scale(torch.exp(ranges.scale * zoom), mirrors, ranges.mirror),
         shear=(ranges.shear * slant, torch.zeros_like(slant)),
+        center=ranges.center,
         dtype=torch.float32,
     )
+
+
+def _scale(zoom: Tensor, mirrors: Sequence[Tensor], axes: str) -> Tensor | list[Tensor]:
+    """The zoom along x and y, negative where an image is mirrored."""
+    if axes == "none":
+        return zoom
+    return [
+        torch.where(draw < 0, -zoom, zoom) if axis in axes else zoom for axis, draw in zip("xy", mirrors, strict=True)
+    ]

@@ -20,12 +20,12 @@ T = TypeVar("T")
 def begin(
     system: str,
     config: Any,
-    data: tuple[Tensor, ...],
+    data: str,
     run_dir: str | os.PathLike[str] | None,
     source: Mapping[str, Any] | None,
 ) -> Path:
-    """Make a run's folder; its `config.json` knows the configuration, the data, and where the data come from."""
-    about = {"data": fingerprint(*data), "source": dict(source or {})}
+    """Make a run's folder; its `config.json` knows the configuration, the data's word, and where they come from."""
+    about = {"data": data, "source": dict(source or {})}
     return create_run(system, {**_config.to_plain(config), **about}, run_dir)
 
 
@@ -48,9 +48,9 @@ def configuration_of(path: Path, kind: type[T]) -> T:
     return _config.from_plain(kind, {key: plain[key] for key in plain if key not in ("system", "data", "source")})
 
 
-def check_same_data(folder: Path, name: str, *data: Tensor) -> None:
-    """The run in `folder` began with these data."""
-    if read_json(folder / "config.json").get("data") != fingerprint(*data):
+def check_same_data(folder: Path, name: str, data: str) -> None:
+    """The run in `folder` began with the data of this word."""
+    if read_json(folder / "config.json").get("data") != data:
         _checks.fail_value(name, f"the data with which {folder} began", "others")
 
 
@@ -63,10 +63,10 @@ def fingerprint(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def rate(history: Sequence[Mapping[str, float]]) -> float:
-    """Images per second over all epochs of a training."""
-    images = sum(row["images_per_second"] * row["seconds"] for row in history)
-    return images / sum(row["seconds"] for row in history)
+def rate(history: Sequence[Mapping[str, float]], unit: str = "images") -> float:
+    """Examples per second over all epochs of a training."""
+    examples = sum(row[f"{unit}_per_second"] * row["seconds"] for row in history)
+    return examples / sum(row["seconds"] for row in history)
 
 
 @contextmanager

@@ -1,0 +1,93 @@
+"""Which calorimeter events are for training, which to choose a model by, and which to judge it by."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from latentcore import _checks, _config
+from latentcore.data.egamma import EgammaFiles
+
+# shapes: N events of all files, n of them
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True)
+class EventsConfig:
+    """How events are divided, scaled and kept.
+
+    Attributes:
+        validation: Share of the events by which the best weights are chosen; 0 keeps the last ones.
+        test: Share by which the model is judged, where no files are given for that. The rest is for training. Each part
+            has the same share of electrons.
+        split_seed: From which the parts are drawn.
+        scaling: Of the channels, as `latentcore.data.egamma.Normalisation` has it; measured on the training events.
+        storage: "resident": training events in the memory of the device, mixed anew in every epoch; "streamed": read
+            from the files in every epoch; "auto": resident where they fill less than a quarter of the free memory.
+        window: Streamed events that are mixed.
+        memory_mb: About how much memory of each process streamed events may hold, in MB.
+    """
+
+    validation: float = 0.1
+    test: float = 0.1
+    split_seed: int = 42
+    scaling: Literal["standard", "nonzero", "maximum"] = "standard"
+    storage: Literal["auto", "resident", "streamed"] = "auto"
+    window: int = 10_000
+    memory_mb: float = 200.0
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+        for name in ("validation", "test"):
+            _config.in_range(self, name, 0, 0.99)
+        if self.validation + self.test > 0.99:
+            _checks.fail_value("EventsConfig.test", f"less than {0.99 - self.validation:g}", self.test)
+        _config.in_range(self, "split_seed", 0, 2**63 - 1)
+        _config.in_range(self, "window", 1)
+        _config.in_range(self, "memory_mb", 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Events in their roles.
+
+    Attributes:
+        files: Those of training and validation.
+        train: Rows of `files`, sorted. (n,), int64.
+        validation: Rows of `files`, or None.
+        test_files: Those of the test.
+        test: Rows of `test_files`.
+    """
+
+    files: EgammaFiles
+    train: np.ndarray
+    validation: np.ndarray | None
+    test_files: EgammaFiles
+    test: np.ndarray
+
+
+def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
+    """Divide the events of some files; those of test files, where there are some, all are for the test.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is damaged, the test's events are of other sizes, there is nothing to judge by, or a part
+            would be empty.
+    """
+    files = EgammaFiles(paths)
+    others = None if test is None else EgammaFiles(test)
+    if others is not None and others.shape != files.shape:
+        _checks.fail_value("test", f"events of shape {files.shape}, as for training", others.shape)
+    if others is None and config.test == 0:
+        _checks.fail_value("EventsConfig.test", "more than 0 where there is no test file", config.test)
+    held_out = {"validation": config.validation, "test": config.test if others is None else 0.0}
+    shares = {"train": 1 - sum(held_out.values()), **{name: share for name, share in held_out.items() if share}}
+    whole = len(shares) == 1
+    drawn = (np.arange(len(files)),) if whole else files.split(tuple(shares.values()), seed=config.split_seed).parts
+    rows = dict(zip(shares, drawn, strict=True))
+    if others is None:
+        return Parts(files, rows["train"], rows.get("validation"), files, rows["test"])
+    return Parts(files, rows["train"], rows.get("validation"), others, np.arange(len(others)))

@@ -1,0 +1,94 @@
+"""The processes of a training: one, or those that torchrun has started."""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+
+from latentcore.train.config import TrainConfig
+from latentcore.train.precision import precision_of
+
+# shapes: (N, C, H, W) maps of one process
+
+M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T")
+
+
+def alone(config: TrainConfig) -> Fabric:
+    """This process by itself, on the configured device."""
+    return Fabric(accelerator=config.device, devices=1, precision=precision_of(config))
+
+
+def together(config: TrainConfig) -> Fabric:
+    """This process together with all that torchrun has started, if it has."""
+    if not distributed.is_torchelastic_launched():
+        return alone(config)
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    # statistics are the same in all processes (`synchronised`), so that nobody has to be told of them
+    strategy = DDPStrategy(broadcast_buffers=False)
+    nodes = int(os.environ["WORLD_SIZE"]) // here
+    fabric = Fabric(
+        accelerator=config.device, devices=here, num_nodes=nodes, strategy=strategy, precision=precision_of(config)
+    )
+    fabric.launch()
+    return fabric
+
+
+def from_first(fabric: Fabric, work: Callable[[], T]) -> T:
+    """What `work` returns in the first process, which alone does it."""
+    return cast(T, fabric.broadcast(work() if fabric.is_global_zero else None))
+
+
+def synchronised(fabric: Fabric, model: M) -> M:
+    """The model, whose batch normalisation looks at the batches of all processes."""
+    if fabric.world_size == 1:
+        return model
+    if fabric.device.type == "cuda":
+        return cast(M, nn.SyncBatchNorm.convert_sync_batchnorm(model))
+    for name, layer in list(model.named_modules()):
+        if type(layer) is nn.BatchNorm2d:
+            model.set_submodule(name, SharedBatchNorm2d.like(layer))
+    return model
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the batches of all processes, on the CPU, for which torch has none.
+
+    Every process has as many images.
+    """
+
+    @classmethod
+    def like(cls, layer: nn.BatchNorm2d) -> "SharedBatchNorm2d":
+        """A layer with the weights and statistics of another one."""
+        shared = cls(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+        shared.load_state_dict(layer.state_dict())
+        return shared.train(layer.training)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
+        """(N, C, H, W) -> (N, C, H, W)."""
+        if not self.training:
+            return super().forward(input)
+        maps = input if input.dtype == torch.float64 else input.float()
+        processes = distributed.get_world_size()
+        mean = all_reduce(maps.mean((0, 2, 3))) / processes
+        centred = maps - mean.view(1, -1, 1, 1)
+        variance = all_reduce(centred.square().mean((0, 2, 3))) / processes
+        self._remember(mean.detach(), variance.detach(), processes * maps.numel() // maps.shape[1])
+        scale = self.weight * (variance + self.eps).rsqrt()
+        normal: Tensor = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return normal.to(input.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
