@@ -129,20 +129,35 @@ def test_uint8_is_rounded_or_divided():
     assert ops.rotate(images, 45.0, fill=1.0, dtype=torch.float32)[0, 0, 0, 0] == 1
 
 
-def test_affine_is_shear_and_scale_then_rotation_then_translation():
+@pytest.mark.parametrize("scale", [[[1.2, 1.2], [0.7, 0.7], [1.0, 1.0]], [[1.2, -0.8], [-0.7, 1.1], [1.0, -1.0]]])
+def test_affine_is_scale_then_shear_then_rotation_then_translation(scale):
     images = torch.rand(3, 1, 21, 19, dtype=torch.float64)
-    angle, scale = torch.tensor([10.0, -50.0, 170.0]), torch.tensor([1.2, 0.7, 1.0])
+    angle, scale = torch.tensor([10.0, -50.0, 170.0]), torch.tensor(scale)
     translate, shear = torch.tensor([[1.0, 2.0], [-3.5, 0.5], [0.0, 0.0]]), torch.tensor([[5.0, 0], [0, -8], [3, 4]])
     matrices = []
     for a, k, t, (sx, sy) in zip(angle.double(), scale.double(), translate.double(), shear.double(), strict=True):
         c, s = torch.cos(a.deg2rad()), torch.sin(a.deg2rad())
-        linear = torch.stack([torch.stack([c, s]), torch.stack([-s, c])]) * k
+        linear = torch.stack([torch.stack([c, s]), torch.stack([-s, c])])
         tangents = [[1, math.tan(math.radians(sx))], [math.tan(math.radians(sy)), 1]]
-        linear = linear @ torch.tensor(tangents, dtype=torch.float64)
+        linear = linear @ torch.tensor(tangents, dtype=torch.float64) @ torch.diag(k)
         center = torch.tensor([9.0, 10.0]).double()
         matrices.append(torch.cat([linear, (center + t - linear @ center)[:, None]], dim=1))
     expected = ops.affine(images, matrix=torch.stack(matrices))
     assert_near(ops.affine(images, angle=angle, translate=translate, scale=scale, shear=shear), expected)
+    if torch.equal(scale[:, 0], scale[:, 1]):
+        assert_near(ops.affine(images, angle=angle, translate=translate, scale=scale[:, 0], shear=shear), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+def test_a_negative_scale_mirrors_exactly(simd, dtype):
+    images = torch.randint(256, (2, 3, 6, 9)).to(dtype)
+    assert torch.equal(ops.affine(images, scale=(-1.0, 1.0)), images.flip(3))
+    assert torch.equal(ops.affine(images, scale=(1.0, -1.0)), images.flip(2))
+    some = ops.affine(images, scale=torch.tensor([[-1.0, -1.0], [1.0, 1.0]]))
+    assert torch.equal(some, torch.stack([images[0].flip(1, 2), images[1]]))
+    around = ops.affine(images, scale=(-1.0, 1.0), center=(3.0, 0.0))
+    assert torch.equal(around[..., :7], images[..., :7].flip(3))
+    assert around[..., 7:].count_nonzero() == 0
 
 
 def test_affine_agrees_with_rotate_and_moves_right_and_down():
@@ -173,7 +188,7 @@ def test_gradients_of_every_number_of_the_map():
     images = torch.randn(2, 1, 6, 5, dtype=torch.float64)
     numbers = [
         torch.tensor(v, dtype=torch.float64, requires_grad=True)
-        for v in ([20.3, 81.0], [[0.31, -0.77], [0.11, 0.2]], [1.13, 0.87], [[3.1, 0.7], [-4.0, 2.0]])
+        for v in ([20.3, 81.0], [[0.31, -0.77], [0.11, 0.2]], [[1.13, -0.9], [0.87, 1.2]], [[3.1, 0.7], [-4.0, 2.0]])
     ]
     function = lambda a, t, k, s: 2 * ops.affine(images, angle=a, translate=t, scale=k, shear=s)  # noqa: E731
     assert torch.autograd.gradcheck(function, numbers)
@@ -265,7 +280,10 @@ def test_any_matrix_gives_values_between_the_smallest_and_the_largest(height, wi
         (lambda x: ops.affine(x, matrix=torch.eye(2)), ValueError, "matrix: expected shape"),
         (lambda x: ops.affine(x, matrix=torch.eye(2, 3), angle=3.0), ValueError, "angle: expected no value beside"),
         (lambda x: ops.affine(x, translate=(1,)), ValueError, "translate: expected a pair"),
-        (lambda x: ops.affine(x, scale=torch.ones(2, 2)), ValueError, r"scale: expected shape \(2,\)"),
+        (lambda x: ops.affine(x, scale=torch.ones(3)), ValueError, r"scale: expected shape \(2,\)"),
+        (lambda x: ops.affine(x, scale=torch.ones(2, 3)), ValueError, r"scale: expected shape \(2, 2\)"),
+        (lambda x: ops.affine(x, scale=(1, 2, 3)), ValueError, "scale: expected a pair"),
+        (lambda x: ops.affine(x, scale="2"), TypeError, "scale: expected a pair"),
     ],
 )
 def test_errors(call, error, message):

@@ -1,15 +1,28 @@
-"""`latentcore data simulate` and `latentcore data inspect`."""
+"""Electrons and photons: `latentcore data simulate`, `data inspect`, `train egamma` and `predict`."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from latentcore.commands.tables import number, show
+from latentcore.commands.inputs import check_alone
+from latentcore.commands.tables import finish, number, show
 from latentcore.data import egamma
 from latentcore.data.egamma_simulator import SimulatorConfig, write
+from latentcore.evaluate import egamma as evaluation
+from latentcore.evaluate.pictures import loss_figure, save_pictures
+from latentcore.evaluate.predictions import write_predictions
 from latentcore.plots import class_images, save_figure
+from latentcore.train.egamma import EgammaConfig, EgammaRun, resume_egamma, train_egamma
+from latentcore.train.presets import EGAMMAS
+from latentcore.train.processes import is_first
+from latentcore.train.runs import load_run
+from latentcore.train.systems import configuration_of
+
+T = TypeVar("T")
 
 _CHANNELS = ("energy", "time", "third channel")
 
@@ -23,6 +36,72 @@ def simulate(*, events: int, out: Path, seed: int | None, fluctuation: float | N
     write(out, events, config, seed or 0, threads=torch.get_num_threads())
     rate = events / (time.perf_counter() - began)
     print(f"{out}: {events:,} events, {number(rate)} events/s")
+
+
+def train(
+    *,
+    files: Sequence[Path],
+    test: Sequence[Path] | None,
+    preset: str | None,
+    config: Path | None,
+    storage: str | None,
+    validation: float | None,
+    test_share: float | None,
+    width: float | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    epochs: int | None,
+    seed: int | None,
+    resume: Path | None,
+    run_dir: Path | None,
+) -> None:
+    """Train a classifier of electrons and photons, and evaluate it on the test events."""
+    if resume is not None:
+        given = {"preset": preset, "config": config, "storage": storage, "validation": validation, "width": width}
+        training = {"batch_size": batch_size, "learning_rate": learning_rate, "epochs": epochs, "seed": seed}
+        check_alone({**given, **training, "test_share": test_share, "run_dir": run_dir})
+        run = resume_egamma(resume, files or None, test=test)
+    else:
+        if not files:
+            raise ValueError("FILE: expected at least one HDF5 file of events, got none")
+        if preset and config:
+            raise ValueError("--preset: expected no preset beside --config, got both")
+        chosen = configuration_of(config, EgammaConfig) if config else EGAMMAS[preset or "egamma"]
+        shape = egamma.EgammaFiles(files[0]).shape
+        chosen = replace(
+            chosen,
+            resnet=_with(chosen.resnet, image_shape=shape, width=width),
+            train=_with(chosen.train, batch_size=batch_size, learning_rate=learning_rate, epochs=epochs, seed=seed),
+            events=_with(chosen.events, storage=storage, validation=validation, test=test_share),
+        )
+        run = train_egamma(files, chosen, run_dir, test=test)
+    if is_first():
+        report(run, files or None, test)
+
+
+def report(run: EgammaRun, files: Sequence[Path] | None = None, test: Sequence[Path] | None = None) -> None:
+    """Evaluate a run on its test events, and draw its pictures."""
+    parts = run.parts(files, test)
+    scored = evaluation.score(run, parts.test_files, parts.test)
+    pictures = evaluation.write_pictures(run.folder / "pictures", scored)
+    terms = ("loss", "validation_loss") if parts.validation is not None else ("loss",)
+    pictures += save_pictures(run.folder / "pictures", {"losses": loss_figure(run.folder, terms)})
+    finish(run, evaluation.figures(scored))
+    print(f"pictures     {', '.join(path.name for path in pictures)}")
+
+
+def predict(*, run: Path, files: Sequence[Path], out: Path) -> None:
+    """Write what a run says of events, labelled or not."""
+    opened = load_run(run)
+    if not isinstance(opened, EgammaRun):
+        raise ValueError(f"{run}: expected a run of the system 'egamma', got one of {opened.config['system']!r}")
+    count = write_predictions(opened, egamma.EgammaFiles(files, labelled=False), out)
+    print(f"{out}: {count:,} events")
+
+
+def _with(config: T, **changes: object) -> T:
+    """The configuration with those of the changes that are not None."""
+    return replace(config, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[type-var]
 
 
 def inspect(*, file: Path, picture: Path | None) -> None:

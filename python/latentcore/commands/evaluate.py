@@ -1,22 +1,38 @@
 """`latentcore evaluate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from latentcore.train.classifier import ClassifierRun
+from latentcore.train.egamma import EgammaRun
 from latentcore.train.few_label import FewLabelRun
 from latentcore.train.rotation import RotationRun
 from latentcore.train.runs import load_run
 
 
-def evaluate(*, system: str | None, run: Path, classifier: Path | None, data: Path | None) -> None:
-    """Evaluate a run on MNIST's test images; `system`, where it is given, must be the run's."""
+def evaluate(
+    *,
+    system: str | None,
+    run: Path,
+    classifier: Path | None,
+    files: Sequence[Path] | None,
+    test: Sequence[Path] | None,
+    data: Path | None,
+) -> None:
+    """Evaluate a run on MNIST's test images, or on its test events; `system`, where it is given, must be the run's."""
     opened = load_run(run)
     found = opened.config["system"]
     if system not in (None, found):
         raise ValueError(f"{run}: expected a run of the system {system!r}, got one of {found!r}")
     if classifier is not None and not isinstance(opened, RotationRun):
         raise ValueError(f"--classifier: expected it beside a run of the system 'rotation', got one of {found!r}")
-    if isinstance(opened, FewLabelRun):
+    if (files or test) and not isinstance(opened, EgammaRun):
+        raise ValueError(f"--files, --test: expected them beside a run of the system 'egamma', got one of {found!r}")
+    if isinstance(opened, EgammaRun):
+        from latentcore.commands import egamma
+
+        egamma.report(opened, files, test)
+    elif isinstance(opened, FewLabelRun):
         from latentcore.commands.few_label import evaluate_run
 
         evaluate_run(opened, data)
@@ -29,4 +45,4 @@ def evaluate(*, system: str | None, run: Path, classifier: Path | None, data: Pa
 
         classifiers.report(opened, data)
     else:
-        raise ValueError(f"{run}: expected a run of few-label, rotation or classifier, got one of {found!r}")
+        raise ValueError(f"{run}: expected a run of few-label, rotation, classifier or egamma, got one of {found!r}")

@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     _add_seed(demo)
     _add_train(commands.add_parser("train", help="train a system"))
     _add_evaluate(commands)
+    _add_predict(commands)
     _add_transform(commands)
     _add_sweep(commands.add_parser("sweep", help="train many variants of a system, as one table"))
     _add_data(commands.add_parser("data", help="get and convert data"))
@@ -51,29 +52,56 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     rotation.add_argument("--classifier", type=Path, metavar="RUN", help="says whether digits stay what they are")
     classifier = _add(systems, "classifier", "a ResNet-15 for digits at any angle", ("classifier", "train"))
     classifier.add_argument("--upright", action="store_const", const=True, help="digits as they are, not turned")
+    _add_egamma(_add(systems, "egamma", "a ResNet-15 for electrons and photons in HDF5 files", ("egamma", "train")))
     for system in (few_label, rotation, classifier):
         if system is not few_label:
             _add_seed(system)
         _add_data_folder(system)
-        system.add_argument("--epochs", type=_positive, help="of the last phase of the training (the preset's)")
-        system.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run")
-        _add_run_dir(system)
+        _add_training(system)
+
+
+def _add_egamma(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help="with the data sets X and y")
+    parser.add_argument("--test", type=Path, nargs="+", metavar="FILE", help="other events, to judge by")
+    _add_choice(parser, "--preset", ("egamma", "small"), "egamma")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
+    _add_choice(parser, "--storage", ("auto", "resident", "streamed"), "auto: resident where events fit the memory")
+    parser.add_argument("--validation", type=float, metavar="SHARE", help="of the events, to choose by (0.1)")
+    parser.add_argument("--test-share", type=float, metavar="SHARE", help="to judge by without test files (0.1)")
+    parser.add_argument("--width", type=float, metavar="FACTOR", help="of the network's channels (the preset's)")
+    parser.add_argument("--batch-size", type=_positive, metavar="N", help="events per step (the preset's)")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="at its peak (the preset's)")
+    _add_seed(parser)
+    _add_training(parser)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epochs", type=_positive, help="of the last phase of the training (the preset's)")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run")
+    _add_run_dir(parser)
 
 
 def _add_evaluate(commands: Any) -> None:
-    evaluate = _add(
-        commands, "evaluate", "figures and pictures of a run on MNIST's test images", ("evaluate", "evaluate")
-    )
+    evaluate = _add(commands, "evaluate", "figures and pictures of a run on its test data", ("evaluate", "evaluate"))
     evaluate.add_argument(
         "system",
         nargs="?",
-        choices=("few-label", "rotation", "classifier"),
+        choices=("few-label", "rotation", "classifier", "egamma"),
         metavar="SYSTEM",
-        help="few-label, rotation or classifier; found from the run where it is left out",
+        help="few-label, rotation, classifier or egamma; found from the run where it is left out",
     )
     evaluate.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     evaluate.add_argument("--classifier", type=Path, metavar="RUN", help="for rotation: judges whether labels are kept")
+    evaluate.add_argument("--files", type=Path, nargs="+", metavar="FILE", help="for egamma: where they lie now")
+    evaluate.add_argument("--test", type=Path, nargs="+", metavar="FILE", help="for egamma: where the test's lie now")
     _add_data_folder(evaluate)
+
+
+def _add_predict(commands: Any) -> None:
+    predict = _add(commands, "predict", "what a run says of the events of HDF5 files", ("egamma", "predict"))
+    predict.add_argument("run", type=Path, metavar="RUN", help="a run of `latentcore train egamma`")
+    predict.add_argument("files", type=Path, nargs="+", metavar="FILE", help="with the data set X")
+    predict.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .h5, .hdf5 or .csv to write")
 
 
 def _add_transform(commands: Any) -> None:

@@ -14,11 +14,13 @@ from latentcore.plots.images import (
 from latentcore.plots.latents import latent_scatter
 from latentcore.plots.losses import loss_curves
 from latentcore.plots.mixtures import criterion_table, gaussian_ellipses, log_likelihood_curve
+from latentcore.plots.ranking import auc_by_quantile, reliability_diagram, roc_curves, score_histograms
 from latentcore.plots.style import save_figure
 from latentcore.plots.transformations import angle_grid, orbit, psnr_curve
 
 __all__ = [
     "angle_grid",
+    "auc_by_quantile",
     "class_images",
     "comparison",
     "criterion_table",
@@ -33,8 +35,11 @@ __all__ = [
     "orbit",
     "psnr_curve",
     "reconstructions",
+    "reliability_diagram",
+    "roc_curves",
     "rotations",
     "save_figure",
     "save_gif",
     "save_image",
+    "score_histograms",
 ]

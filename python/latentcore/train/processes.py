@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 
 from latentcore.train.config import TrainConfig
 from latentcore.train.precision import precision_of
@@ -39,6 +38,11 @@ def together(config: TrainConfig) -> Fabric:
     return fabric
 
 
+def is_first() -> bool:
+    """Whether this is the first process, or the only one: the one that speaks."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
+
+
 def from_first(fabric: Fabric, work: Callable[[], T]) -> T:
     """What `work` returns in the first process, which alone does it."""
     return cast(T, fabric.broadcast(work() if fabric.is_global_zero else None))
@@ -54,6 +58,25 @@ def synchronised(fabric: Fabric, model: M) -> M:
         if type(layer) is nn.BatchNorm2d:
             model.set_submodule(name, SharedBatchNorm2d.like(layer))
     return model
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, whose gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _Sum.forward(ctx, grad)
+
+
+def _summed(own: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(own)  # type: ignore[no-untyped-call]  # torch's stub says nothing
+    return total
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
@@ -75,9 +98,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         maps = input if input.dtype == torch.float64 else input.float()
         processes = distributed.get_world_size()
-        mean = all_reduce(maps.mean((0, 2, 3))) / processes
+        mean = _summed(maps.mean((0, 2, 3))) / processes
         centred = maps - mean.view(1, -1, 1, 1)
-        variance = all_reduce(centred.square().mean((0, 2, 3))) / processes
+        variance = _summed(centred.square().mean((0, 2, 3))) / processes
         self._remember(mean.detach(), variance.detach(), processes * maps.numel() // maps.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
         normal: Tensor = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)

@@ -1,14 +1,17 @@
 """Measured configurations, by name."""
 
 from latentcore.train.classifier import ClassifierConfig
+from latentcore.train.egamma import EgammaConfig
 from latentcore.train.few_label import FewLabelConfig
 from latentcore.train.presets.classifier import ROTATED_DIGITS, UPRIGHT_DIGITS
+from latentcore.train.presets.egamma import EGAMMA, SMALL
 from latentcore.train.presets.few_label import DIGITS148, PLAIN
 from latentcore.train.presets.rotation import FROZEN, HELD_OUT, NEVER_TURNED, ROTATION, SCALE_TRANSLATE, STUDY
 from latentcore.train.rotation import RotationConfig
 
 FEW_LABEL: dict[str, FewLabelConfig] = {"digits148": DIGITS148, "plain": PLAIN}
 CLASSIFIERS: dict[str, ClassifierConfig] = {"rotated": ROTATED_DIGITS, "upright": UPRIGHT_DIGITS}
+EGAMMAS: dict[str, EgammaConfig] = {"egamma": EGAMMA, "small": SMALL}
 ROTATIONS: dict[str, RotationConfig] = {
     "rotation": ROTATION,
     "frozen": FROZEN,
@@ -21,6 +24,8 @@ ROTATIONS: dict[str, RotationConfig] = {
 __all__ = [
     "CLASSIFIERS",
     "DIGITS148",
+    "EGAMMA",
+    "EGAMMAS",
     "FEW_LABEL",
     "FROZEN",
     "HELD_OUT",
@@ -30,6 +35,7 @@ __all__ = [
     "ROTATION",
     "ROTATIONS",
     "SCALE_TRANSLATE",
+    "SMALL",
     "STUDY",
     "UPRIGHT_DIGITS",
 ]
