@@ -1,9 +1,18 @@
 """Files of electrons and photons from the command line."""
 
+import csv
+import json
+import shutil
+
 import h5py
+import numpy as np
 import pytest
+import torch
 
 from latentcore.cli import main
+from latentcore.models import ResNet15, ResNetConfig
+from latentcore.train import load_run
+from latentcore.train.runs import write_json
 
 
 def call(*arguments):
@@ -41,3 +50,108 @@ def test_what_is_no_such_file_is_one_line(tmp_path, capsys, content):
     assert call("data", "simulate", "--events", 10, "--fluctuation", -1, "--out", tmp_path / "x.h5") == 1
     assert "fluctuation" in capsys.readouterr().err
     assert not (tmp_path / "x.h5").exists()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A file of simulated events, and a run that has learned a little from it."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert call("data", "simulate", "--events", 800, "--out", folder / "events.h5") == 0
+    small = ("--preset", "small", "--width", 0.0625, "--batch-size", 32, "--epochs", 2)
+    assert call("train", "egamma", folder / "events.h5", *small, "--run-dir", folder / "run") == 0
+    return folder
+
+
+def test_a_run_has_figures_and_pictures(trained, capsys):
+    run = trained / "run"
+    figures = json.loads((run / "metrics.json").read_text())
+    assert {
+        "test_auc",
+        "oracle_auc",
+        "auc_gap_oracle",
+        "rejection_70",
+        "calibration_error",
+        "seconds",
+    } <= figures.keys()
+    assert figures["test_events"] == 80
+    names = {"roc.png", "scores.png", "calibration.png", "occupancy.png", "occupancy.csv", "losses.png"}
+    assert {path.name for path in (run / "pictures").iterdir()} == names
+    before = figures["test_auc"]
+    for words in (("egamma", run), (run,), (run, "--files", trained / "events.h5")):
+        assert call("evaluate", *words) == 0
+        assert "auc_gap_oracle" in capsys.readouterr().out
+    assert json.loads((run / "metrics.json").read_text())["test_auc"] == before
+
+
+@pytest.mark.parametrize("name", ["predicted.h5", "predicted.csv"])
+def test_predictions_of_a_file_without_labels(trained, tmp_path, capsys, name):
+    with h5py.File(trained / "events.h5") as events, h5py.File(tmp_path / "bare.h5", "w") as bare:
+        bare["X"] = events["X"][:60]
+        expected = load_run(trained / "run").scores(events["X"][:60]).numpy()
+    assert call("predict", trained / "run", tmp_path / "bare.h5", "--out", tmp_path / name) == 0
+    assert "60 events" in capsys.readouterr().out
+    if name.endswith("h5"):
+        with h5py.File(tmp_path / name) as file:
+            found = {key: file[key][:] for key in file}
+    else:
+        with (tmp_path / name).open() as file:
+            rows = list(csv.DictReader(file))
+        assert [int(row["event"]) for row in rows] == list(range(60))
+        found = {key: np.array([float(row[key]) for row in rows]) for key in ("score", "probability", "predicted")}
+    np.testing.assert_allclose(found["score"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["probability"], 1 / (1 + np.exp(-expected)), rtol=1e-4)
+    assert np.array_equal(found["predicted"], expected > 0)
+
+
+def test_a_run_goes_on(trained, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(trained / "run", folder)
+    assert call("train", "egamma", "--resume", folder) == 0  # it was complete
+    assert "test_auc" in capsys.readouterr().out
+    moved = (trained / "events.h5").rename(trained / "elsewhere.h5")
+    try:
+        assert call("train", "egamma", "--resume", folder) == 1
+        assert "events.h5" in capsys.readouterr().err
+        assert call("train", "egamma", moved, "--resume", folder) == 0
+    finally:
+        moved.rename(trained / "events.h5")
+
+
+def test_a_configuration_is_taken_over(trained, tmp_path):
+    words = ("--config", trained / "run" / "config.json", "--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "egamma", trained / "events.h5", *words) == 0
+    configs = [json.loads((run / "config.json").read_text()) for run in (trained / "run", tmp_path / "run")]
+    assert configs[0]["resnet"] == configs[1]["resnet"]
+    assert configs[1]["train"]["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "egamma"), "FILE: expected at least one"),
+        (("train", "egamma", "EVENTS", "--preset", "small", "--config", "RUN"), "--preset: expected no preset"),
+        (("train", "egamma", "--resume", "RUN", "--epochs", 3), "--resume: expected no --epochs"),
+        (("train", "egamma", "EVENTS", "--validation", 0.9, "--test-share", 0.9), "EventsConfig.test"),
+        (("train", "egamma", "EVENTS", "--run-dir", "RUN"), "run_dir: expected a folder without a run"),
+        (("train", "egamma", "missing.h5"), "missing.h5"),
+        (("predict", "RUN", "EVENTS", "--out", "out.txt"), "ends in .h5, .hdf5 or .csv"),
+        (("predict", "RUN", "missing.h5", "--out", "out.csv"), "missing.h5"),
+    ],
+)
+def test_mistakes_are_one_line(trained, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    places = {"EVENTS": trained / "events.h5", "RUN": trained / "run"}
+    assert call(*(places.get(word, word) for word in words)) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_predictions_are_for_runs_of_this_system(tmp_path, capsys):
+    write_json(tmp_path / "config.json", {"system": "classifier", "resnet": {"width": 0.0625}})
+    (tmp_path / "checkpoints").mkdir()
+    model = ResNet15(ResNetConfig(width=0.0625))
+    torch.save(model.state_dict(), tmp_path / "checkpoints" / "model.pth")
+    assert call("predict", tmp_path, tmp_path / "x.h5", "--out", tmp_path / "x.csv") == 1
+    assert "expected a run of the system 'egamma'" in capsys.readouterr().err

@@ -6,13 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.quality import digits148, latent_rotation
+from benchmarks.quality import digits148, egamma, latent_rotation
 from benchmarks.quality.figures import report
 from latentcore._files import replacing
-from latentcore.commands.inputs import data_folder
 from latentcore.commands.tables import number, show
 
-SUITES = {"digits148": digits148, "latent-rotation": latent_rotation}
+SUITES = {"digits148": digits148, "egamma": egamma, "latent-rotation": latent_rotation}
 
 
 def main() -> int:
@@ -30,7 +29,7 @@ def main() -> int:
         parser.error(f"--rows: expected some of {', '.join(known)}, got {', '.join(sorted(unknown))}")
     began = time.perf_counter()
     try:
-        rows = suite.run(data_folder(options.data), full=options.full, names=names)
+        rows = suite.run(options.data, full=options.full, names=names)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

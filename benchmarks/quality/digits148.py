@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.figures import Figure
+from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import few_label as evaluate
 from latentcore.train import load_run
@@ -32,9 +33,10 @@ FIGURES = (
 FULL_ONLY: frozenset[str] = frozenset()
 
 
-def run(data: Path, *, full: bool, names: Collection[str]) -> list[dict[str, Any]]:
+def run(data: Path | None, *, full: bool, names: Collection[str]) -> list[dict[str, Any]]:
     """The rows of the suite: seed 0, or all ten seeds where `full`."""
-    train, test = (mnist.load(data, split).select(CLASSES) for split in ("train", "test"))
+    folder = data_folder(data)
+    train, test = (mnist.load(folder, split).select(CLASSES) for split in ("train", "test"))
     found = [_seed(train, test, seed, DIGITS148) for seed in (SEEDS if full else SEEDS[:1])]
     return [figure.row([values[figure.name] for values in found]) for figure in FIGURES if figure.name in names]
 

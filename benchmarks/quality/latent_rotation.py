@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.figures import Figure
+from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import rotation as evaluation
 from latentcore.train import load_run
@@ -56,9 +57,10 @@ FIGURES = (*_ROTATION, *_SCALE, *_CLASSIFIER, *(Figure(name) for name in _REPORT
 FULL_ONLY = frozenset(_REPORTED)
 
 
-def run(data: Path, *, full: bool, names: Collection[str]) -> list[dict[str, Any]]:
+def run(data: Path | None, *, full: bool, names: Collection[str]) -> list[dict[str, Any]]:
     """The rows of the suite: seed 0, or three seeds where `full`."""
-    train, test = (mnist.load(data, split) for split in ("train", "test"))
+    mnist_folder = data_folder(data)
+    train, test = (mnist.load(mnist_folder, split) for split in ("train", "test"))
     wanted = [figure for figure in FIGURES if figure.name in names]
     with tempfile.TemporaryDirectory() as folder:
         study = _Study(Path(folder), train, test, SEEDS if full else SEEDS[:1])

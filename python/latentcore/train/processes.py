@@ -89,7 +89,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     def like(cls, layer: nn.BatchNorm2d) -> "SharedBatchNorm2d":
         """A layer with the weights and statistics of another one."""
         shared = cls(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
-        shared.load_state_dict(layer.state_dict())
+        shared.to(layer.weight).load_state_dict(layer.state_dict())
         return shared.train(layer.training)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
