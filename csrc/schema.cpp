@@ -51,4 +51,5 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
   m.def(
       "warp_backward(Tensor grad, Tensor images, Tensor matrix, str interpolation, float fill, bool for_images, "
       "bool for_matrix) -> (Tensor grad_images, Tensor grad_matrix)");
+  m.def("lzf_decompress(Tensor packed, Tensor(a!) out) -> bool whole");
 }

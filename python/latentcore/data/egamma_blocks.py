@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentcore import _native
 from latentcore.data.egamma_files import IMAGES, EventFile, check_finite, damaged, opened
 
 # shapes: K slots of R rows of H×W cells in C channels, n events of a piece
@@ -235,11 +236,23 @@ def _inflate(packed: np.ndarray, into: np.ndarray) -> bool:
     return inflater.eof and filled == len(room)
 
 
-@cache
 def _lzf() -> Decoder | None:
+    """The native decoder, or h5py's where it is missing; either lets other threads run meanwhile."""
+    return _native_lzf if _native.cpu_library.loaded else _lzf_of_h5py()
+
+
+def _native_lzf(packed: np.ndarray, into: np.ndarray) -> bool:
+    """Unpack what lzf packed; whether it was as much as there is room for."""
+    room = torch.from_numpy(into.reshape(-1).view(np.uint8))
+    whole: bool = torch.ops.latentcore.lzf_decompress(torch.from_numpy(packed), room)
+    return whole
+
+
+@cache
+def _lzf_of_h5py() -> Decoder | None:
     """The decoder of h5py's own filter, if h5py was built so that it can be called."""
     with suppress(OSError, AttributeError):
-        function = ctypes.CDLL(h5py.h5z.__file__).lzf_decompress  # which lets other threads run meanwhile
+        function = ctypes.CDLL(h5py.h5z.__file__).lzf_decompress
         function.restype = ctypes.c_uint
         function.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_uint]
         return lambda a, b: function(a.ctypes.data, a.nbytes, b.ctypes.data, b.nbytes) == b.nbytes
