@@ -25,7 +25,7 @@ from latentcore.models import ResNet15
 from latentcore.train import TrainConfig, create_run
 from latentcore.train.config import Augmentation
 from latentcore.train.events import StoredEvents
-from latentcore.train.loop import flushed_denormals, minimise
+from latentcore.train.loop import minimise
 from latentcore.train.objectives import CrossEntropy
 from latentcore.train.plan import Plan
 from latentcore.train.presets import EGAMMA
@@ -85,13 +85,12 @@ def _plain(source: StoredEvents, seed: int) -> tuple[float, list[float]]:
     order: Tensor = Plan(replace(PLAIN, seed=seed), source).inputs(0).rows
     losses = []
     began = time.perf_counter()
-    with flushed_denormals():
-        for rows in order:
-            loss = F.cross_entropy(model(source.images[rows]), source.labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+    for rows in order:
+        loss = F.cross_entropy(model(source.images[rows]), source.labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
     return time.perf_counter() - began, [statistics.mean(losses)]
 
 

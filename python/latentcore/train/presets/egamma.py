@@ -24,9 +24,9 @@ EGAMMA = EgammaConfig(
     ),
 )
 
-# for two cores: an eighth of the operations
+# for two cores: a sixtieth of the operations; so few channels are faster outside than inside
 SMALL = replace(
     EGAMMA,
-    resnet=replace(EGAMMA.resnet, width=0.25, dropout=0.1),
-    train=replace(EGAMMA.train, epochs=8, batch_size=128, learning_rate=5e-3),
+    resnet=replace(EGAMMA.resnet, width=0.125, dropout=0.1),
+    train=replace(EGAMMA.train, epochs=10, batch_size=128, learning_rate=5e-3, channels_last=False),
 )
