@@ -6,8 +6,10 @@ import sys
 
 import pytest
 from benchmarks.quality import __main__ as quality
-from benchmarks.quality import digits148, latent_rotation
+from benchmarks.quality import digits148, egamma, latent_rotation
 from benchmarks.quality.figures import Figure
+
+from benchmarks import egamma_throughput
 
 ROTATION_CONTRACT = {
     "psnr_gap_worst", "psnr_mean", "ssim_worst", "psnr_gap_unseen", "psnr_composed_worst", "label_kept_composed",
@@ -75,3 +77,24 @@ def test_an_unknown_row_is_an_error(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         quality.main()
     assert "--rows: expected some of f1_mean" in capsys.readouterr().err
+
+
+def test_egamma_has_the_promised_figures(tmp_path, monkeypatch):
+    for module, name, value in (
+        (egamma, "TRAIN_EVENTS", 400),
+        (egamma, "TEST_EVENTS", 200),
+        (egamma, "READER_EVENTS", 1000),
+        (egamma_throughput, "STEPS", 2),
+        (egamma_throughput, "TURNS", 2),
+        (egamma_throughput, "NETWORK", dataclasses.replace(egamma_throughput.NETWORK, width=1 / 16)),
+    ):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(egamma, "EGAMMAS", {"small": short(egamma.EGAMMAS["small"])})
+    file = tmp_path / "out.json"
+    monkeypatch.setattr(sys, "argv", ["quality", "egamma", "--json", str(file)])
+    assert quality.main() == 0
+    rows = {row["figure"]: row for row in json.loads(file.read_text())["rows"]}
+    assert rows.keys() >= {"auc_gap_oracle", "auc", "throughput_ratio", "reader_ratio", "reader_peak_mb"}
+    assert rows["auc_gap_oracle"]["reached"] == pytest.approx(rows["oracle_auc"]["reached"] - rows["auc"]["reached"])
+    assert rows["throughput_ratio"]["at_least"] == 2.3
+    assert 0 < rows["reader_peak_mb"]["reached"] < 400

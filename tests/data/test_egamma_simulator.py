@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from latentcore.data import egamma_simulator, egamma_templates
-from latentcore.data.egamma_simulator import Oracle, SimulatorConfig, oracle_auc, simulate, write
+from latentcore.data.egamma_oracle import Oracle, oracle_auc
+from latentcore.data.egamma_simulator import SimulatorConfig, simulate, write
 from latentcore.data.egamma_templates import SEED, templates
 
 TINY = SimulatorConfig(positions=2, shares=1, separations=2, noise=0.3, threshold=2.0)
@@ -283,7 +284,7 @@ def test_nothing_stands_after_a_failure(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(egamma_simulator._Generator, "_group", fail)
+    monkeypatch.setattr(egamma_simulator.EventGenerator, "_group", fail)
     with pytest.raises(RuntimeError, match="broken"):
         write(tmp_path / "x.h5", 200, SMALL)
     assert not list(tmp_path.iterdir())
