@@ -30,6 +30,10 @@ def test_simulated_events_are_inspected(tmp_path, capsys):
     for word in ("300 photons + 300 electrons", "(600, 32, 32, 2) float32", "lzf", "energy", "time", "zeros"):
         assert word in printed
     assert (tmp_path / "events.png").stat().st_size > 10_000
+    with h5py.File(tmp_path / "many.h5", "w") as many:
+        many["X"], many["y"] = np.random.default_rng(0).random((6, 8, 8, 5)), np.arange(6) % 2
+    assert call("data", "inspect", tmp_path / "many.h5") == 0
+    assert "channel 5" in capsys.readouterr().out
 
 
 def test_the_same_seed_gives_the_same_file(tmp_path):
@@ -117,6 +121,19 @@ def test_a_run_goes_on(trained, tmp_path, capsys):
         moved.rename(trained / "events.h5")
 
 
+def test_all_events_may_be_for_training_and_crops_may_have_other_sizes(trained, tmp_path):
+    random = np.random.default_rng(0)
+    for name, count in (("train.h5", 60), ("test.h5", 40)):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["X"], file["y"] = random.random((count, 9, 8, 1)), np.arange(count) % 2
+    small = ("--preset", "small", "--width", 0.0625, "--batch-size", 20, "--epochs", 1, "--validation", 0)
+    words = (tmp_path / "train.h5", "--test", tmp_path / "test.h5", *small, "--run-dir", tmp_path / "run")
+    assert call("train", "egamma", *words) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["resnet"]["image_shape"] == [1, 9, 8]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test_events"] == 40
+
+
 def test_a_configuration_is_taken_over(trained, tmp_path):
     words = ("--config", trained / "run" / "config.json", "--epochs", 1, "--run-dir", tmp_path / "run")
     assert call("train", "egamma", trained / "events.h5", *words) == 0
@@ -136,6 +153,8 @@ def test_a_configuration_is_taken_over(trained, tmp_path):
         (("train", "egamma", "missing.h5"), "missing.h5"),
         (("predict", "RUN", "EVENTS", "--out", "out.txt"), "ends in .h5, .hdf5 or .csv"),
         (("predict", "RUN", "missing.h5", "--out", "out.csv"), "missing.h5"),
+        (("predict", "RUN", "EVENTS", "--out", "EVENTS"), "path: expected another file than those that are read"),
+        (("evaluate", "RUN", "--test", "EVENTS"), "test: expected none"),
     ],
 )
 def test_mistakes_are_one_line(trained, tmp_path, monkeypatch, capsys, words, message):

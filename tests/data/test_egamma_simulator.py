@@ -127,7 +127,7 @@ def test_file_has_the_public_files_format(tmp_path):
         assert (file["X"].shape, file["X"].dtype) == ((10_050, 32, 32, 2), np.float32)
         assert (file["X"].chunks, file["X"].compression) == ((9960, 32, 32, 2), "lzf")
         assert (file["y"].shape, file["y"].dtype) == ((10_050,), np.float32)
-        assert SimulatorConfig.from_dict(json.loads(file.attrs["config"])) == SMALL
+        assert SimulatorConfig.from_dict(json.loads(file.attrs["simulator"])) == SMALL
         assert file.attrs["seed"] == 1
         np.testing.assert_array_equal(file["X"][9900:], X[9900:])
         np.testing.assert_array_equal(file["y"][()], y)

@@ -19,8 +19,10 @@ from latentcore.train import Augmentation, TrainConfig, load_run
 from latentcore.train.config import TrainConfig as Config
 from latentcore.train.egamma import EgammaConfig, resume_egamma, train_egamma
 from latentcore.train.events import StreamedEvents
+from latentcore.train.objectives import Discrimination
 from latentcore.train.parts import EventsConfig, divided
 from latentcore.train.plan import Plan
+from latentcore.train.presets import EGAMMA
 
 CONFIG = EgammaConfig(
     ResNetConfig(image_shape=(2, 8, 8), classes=2, width=1 / 16, dropout=0.2),
@@ -243,7 +245,7 @@ def test_it_stops_early_without_gain(events, tmp_path):
 def test_it_does_not_go_on_with_other_events(events, tmp_path):
     train_egamma(events, with_train(epochs=1), tmp_path / "run")
     other = write_events(tmp_path / "other.h5", seed=5)
-    with pytest.raises(ValueError, match="paths: expected the data with which"):
+    with pytest.raises(ValueError, match="paths or test: expected the data with which"):
         resume_egamma(tmp_path / "run", other)
 
 
@@ -264,7 +266,10 @@ def test_the_storage_is_settled_when_a_run_begins(events, tmp_path, monkeypatch)
         (lambda: EgammaConfig(ResNetConfig(classes=3)), r"ResNetConfig\.classes: expected 2"),
         (lambda: EventsConfig(validation=0.5, test=0.6), r"EventsConfig\.test: expected less than 0\.49"),
         (lambda: EventsConfig(scaling="log"), r"EventsConfig\.scaling: expected one of"),
-        (lambda: with_train(with_events(validation=0.0), early_stop=3), r"TrainConfig\.early_stop: expected 0 where"),
+        (
+            lambda: with_train(augmentation=Augmentation(mirror="x", center=(15.0, 3.0))),
+            r"Augmentation\.center: expected a point inside of 8 x 8 cells",
+        ),
     ],
 )
 def test_wrong_configurations_are_errors(make, message):
@@ -287,3 +292,65 @@ def test_a_configuration_travels_through_json():
     config = EgammaConfig.from_dict(json.loads(json.dumps(CONFIG.to_dict())))
     assert config == CONFIG
     assert isinstance(config.train, Config)
+
+
+def test_another_crop_is_mirrored_about_its_own_centre():
+    chosen = EGAMMA.for_events((3, 40, 40))
+    assert chosen.resnet.image_shape == (3, 40, 40)
+    assert chosen.train.augmentation.center is None
+    assert chosen.train.augmentation.mirror == "xy"
+    assert EGAMMA.for_events((1, 32, 32)).train.augmentation.center == (15.0, 15.0)
+
+
+def test_files_that_are_the_same_or_have_one_class_are_errors(events, tmp_path):
+    copied = tmp_path / "copied.h5"
+    copied.write_bytes(events.read_bytes())
+    for paths, test in (([events, copied], None), (events, copied)):
+        with pytest.raises(ValueError, match=r"copied\.h5: expected events that no other file has, got those of"):
+            divided(paths, test, EventsConfig())
+    with h5py.File(copied, "r+") as file:
+        file["y"][...] = 1
+    with pytest.raises(ValueError, match=r"events for test in .*: expected both electrons and photons, got 0 photons"):
+        divided(events, copied, EventsConfig())
+
+
+def test_a_mistake_in_the_test_events_is_found_before_the_training(events, tmp_path):
+    other = write_events(tmp_path / "other.h5", 70, seed=1)
+    with h5py.File(other, "r+") as file:
+        file["X"][5, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"other\.h5: X: expected finite numbers, got NaN or infinity in row 5"):
+        train_egamma(events, CONFIG, tmp_path / "run", test=other)
+    with pytest.raises(ValueError, match=r"TrainConfig\.batch_size: expected at least 2 events"):
+        train_egamma(events, with_train(batch_size=8, accumulate=8), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_judged_by_its_own_test_events(events, tmp_path):
+    one, two = (write_events(tmp_path / f"{seed}.h5", 70, seed=seed) for seed in (1, 2))
+    judged = train_egamma(events, with_train(epochs=1), tmp_path / "judged", test=one)
+    with pytest.raises(ValueError, match="paths or test: expected the data with which"):
+        judged.parts(test=two)
+    own = train_egamma(events, with_train(epochs=1), tmp_path / "own")
+    with pytest.raises(ValueError, match=r"test: expected none: .* is judged by events of its own files"):
+        own.parts(test=one)
+
+
+def test_a_run_without_a_finished_epoch_says_so(events, tmp_path):
+    run = train_egamma(events, with_train(epochs=1), tmp_path / "run")
+    (run.folder / "checkpoints" / "model.pth").unlink()
+    with pytest.raises(FileNotFoundError, match="expected the model of a finished epoch, found none"):
+        load_run(run.folder)
+
+
+def test_the_loss_is_computed_in_the_precision_of_the_model(events, tmp_path, monkeypatch):
+    seen, call = set(), Discrimination.__call__
+
+    def spy(self, model, batch, **options):
+        terms = call(self, model, batch, **options)
+        seen.add(terms[0].dtype)
+        return terms
+
+    monkeypatch.setattr(Discrimination, "__call__", spy)
+    train_egamma(events, with_train(epochs=1, precision="64-true"), tmp_path / "run")
+    assert seen == {torch.float64}
+    assert load_run(tmp_path / "run").model.offset.dtype == torch.float32

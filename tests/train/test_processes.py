@@ -13,7 +13,9 @@ from torch import nn
 from latentcore.data.egamma_simulator import write
 from latentcore.models import ResNetConfig
 from latentcore.train import Augmentation, TrainConfig, load_run
+from latentcore.train.checkpoint import State
 from latentcore.train.egamma import EgammaConfig, resume_egamma, train_egamma
+from latentcore.train.loop import _Loop
 from latentcore.train.parts import EventsConfig
 from latentcore.train.processes import SharedBatchNorm2d
 
@@ -36,6 +38,13 @@ RUNS = {
     "accumulated": dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, accumulate=2, epochs=10)),
 }
 
+# three steps in each epoch, a checkpoint after two of them, and a validation that two processes cannot share evenly
+STEPS = dataclasses.replace(
+    CONFIG,
+    train=dataclasses.replace(CONFIG.train, epochs=2, batch_size=12, checkpoint_every=2),
+    events=dataclasses.replace(CONFIG.events, validation=0.22, storage="streamed"),
+)
+
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[2])
@@ -45,9 +54,39 @@ test_processes.train_all(sys.argv[1])
 
 
 def train_all(folder):
-    """What each of two processes does; the last run is stopped by its first process."""
+    """What each of two processes does; the last run is interrupted in the middle of its second epoch, and goes on."""
+    events = Path(folder) / "events.h5"
     for name, config in RUNS.items():
-        train_egamma(Path(folder) / "events.h5", config, Path(folder) / name)
+        train_egamma(events, config, Path(folder) / name)
+    save, calls = State.save, []
+
+    def interrupted(self, *place):
+        save(self, *place)
+        calls.append(self.step)
+        if calls == [2, 0, 2]:
+            raise InterruptedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(State, "save", interrupted)
+        patch.setattr(_Loop, "save", broadcast(_Loop.save))
+        with pytest.raises(InterruptedError):
+            train_egamma(events, STEPS, Path(folder) / "interrupted")
+    resume_egamma(Path(folder) / "interrupted")
+
+
+def broadcast(save):
+    """All processes fail where the first one does."""
+
+    def everywhere(self):
+        failed = False
+        try:
+            save(self)
+        except InterruptedError:
+            failed = True
+        if self.fabric.broadcast(failed):
+            raise InterruptedError
+
+    return everywhere
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +122,14 @@ def test_two_processes_have_the_losses_of_one(folder, tmp_path, name):
     assert one.keys() == two.keys()
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-5, atol=1e-7)
+
+
+def test_an_interrupted_run_of_two_processes_has_the_losses_of_one(folder, tmp_path):
+    train_egamma(folder / "events.h5", STEPS, tmp_path / "alone")
+    alone, together = rows(tmp_path / "alone"), rows(folder / "interrupted")
+    for column in ("loss", "auc", "accuracy", "validation_loss", "validation_auc"):
+        expected = [float(row[column]) for row in alone]
+        assert [float(row[column]) for row in together] == pytest.approx(expected, rel=1e-5)
 
 
 def test_parts_of_a_batch_add_up_in_every_process(folder, tmp_path):

@@ -67,10 +67,10 @@ def train(
         if preset and config:
             raise ValueError("--preset: expected no preset beside --config, got both")
         chosen = configuration_of(config, EgammaConfig) if config else EGAMMAS[preset or "egamma"]
-        shape = egamma.EgammaFiles(files[0]).shape
+        chosen = chosen.for_events(egamma.EgammaFiles(files[0]).shape)
         chosen = replace(
             chosen,
-            resnet=_with(chosen.resnet, image_shape=shape, width=width),
+            resnet=_with(chosen.resnet, width=width),
             train=_with(chosen.train, batch_size=batch_size, learning_rate=learning_rate, epochs=epochs, seed=seed),
             events=_with(chosen.events, storage=storage, validation=validation, test=test_share),
         )
@@ -114,12 +114,13 @@ def inspect(*, file: Path, picture: Path | None) -> None:
         "y": found["label_dtype"],
         "chunks": f"{found['chunks']}, {', '.join(found['compression']) or 'not compressed'}",
     }
-    for channel, name in enumerate(_CHANNELS[: found["shape"][3]]):
+    names = [*_CHANNELS, *(f"channel {number}" for number in range(4, found["shape"][3] + 1))][: found["shape"][3]]
+    for channel, name in enumerate(names):
         low, high, zeros = (found[key][channel] for key in ("minimum", "maximum", "zeros"))
         spread = f"mean {float(mean[channel]):.4g}, deviation {float(deviation[channel]):.4g}"
         rows[name] = f"{low:.4g} to {high:.4g}, {spread}, {zeros:.1%} zeros"
     show(str(file), rows)
     target = picture or file.with_suffix(".png")
     images = torch.as_tensor(found["mean_images"])
-    save_figure(class_images(images, list(found["classes"]), _CHANNELS[: images.shape[1]]), target)
+    save_figure(class_images(images, list(found["classes"]), names), target)
     print(f"\nmean images  {target}")

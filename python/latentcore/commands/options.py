@@ -6,6 +6,19 @@ from pathlib import Path
 from typing import Any
 
 _MODELS = ("equivariant", "mlp", "step", "recurrent", "transformer")
+_AUTOENCODERS = (
+    "ae-2d",
+    "vae-2d",
+    "ae-20",
+    "vae-20",
+    "vae-10",
+    "beta-vae",
+    "cvae",
+    "denoising",
+    "conv-vae-32",
+    "residual-vae-32",
+    "attention",
+)
 _ACTIVATIONS = ("relu", "leaky_relu", "elu", "silu", "gelu", "tanh")
 
 
@@ -25,6 +38,13 @@ def parser() -> argparse.ArgumentParser:
     _add_train(commands.add_parser("train", help="train a system"))
     _add_evaluate(commands)
     _add_predict(commands)
+    compare = _add(commands, "compare", "autoencoders and VAEs side by side", ("autoencoder", "compare"))
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    _add_images(compare)
+    compare.add_argument("--out", type=_folder, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
+    config = _add(commands, "config", "a preset of `train autoencoder` as a file to change", ("autoencoder", "config"))
+    config.add_argument("preset", choices=_AUTOENCODERS, metavar="PRESET", help=", ".join(_AUTOENCODERS))
+    config.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON file to write")
     _add_transform(commands)
     _add_sweep(commands.add_parser("sweep", help="train many variants of a system, as one table"))
     _add_data(commands.add_parser("data", help="get and convert data"))
@@ -52,6 +72,14 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     rotation.add_argument("--classifier", type=Path, metavar="RUN", help="says whether digits stay what they are")
     classifier = _add(systems, "classifier", "a ResNet-15 for digits at any angle", ("classifier", "train"))
     classifier.add_argument("--upright", action="store_const", const=True, help="digits as they are, not turned")
+    autoencoder = _add(systems, "autoencoder", "an autoencoder or a VAE of one of many kinds", ("autoencoder", "train"))
+    _add_choice(autoencoder, "--preset", _AUTOENCODERS, "vae-2d")
+    autoencoder.add_argument(
+        "--config", type=Path, metavar="FILE", help="of `latentcore config`, or a run's config.json"
+    )
+    _add_images(autoencoder)
+    _add_seed(autoencoder)
+    _add_training(autoencoder)
     _add_egamma(_add(systems, "egamma", "a ResNet-15 for electrons and photons in HDF5 files", ("egamma", "train")))
     for system in (few_label, rotation, classifier):
         if system is not few_label:
@@ -194,6 +222,13 @@ def _add_run_dir(parser: argparse.ArgumentParser) -> None:
 
 def _add_data_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of MNIST's IDX files (LATENTCORE_DATA)")
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="MNIST's or CIFAR-10's folder, or a file of images (LATENTCORE_DATA)"
+    )
+    parser.add_argument("--test", type=Path, metavar="FILE", help="test images, where --data is a file")
 
 
 def _classes(text: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Images as they lie in files: checked when they are read, uint8 in memory; and pairs made of them."""
 
 from latentcore.data.arrays import ImageSet, load_images, save_images
+from latentcore.data.cifar import load_cifar10, load_cifar100
 from latentcore.data.images import load_folder, read_image
 from latentcore.data.rotated import RotatedDigits
 from latentcore.data.transformations import TransformedImages, transformed
@@ -9,6 +10,8 @@ __all__ = [
     "ImageSet",
     "RotatedDigits",
     "TransformedImages",
+    "load_cifar10",
+    "load_cifar100",
     "load_folder",
     "load_images",
     "read_image",

@@ -21,6 +21,7 @@ __all__ = ["EventGenerator", "SimulatorConfig", "simulate", "simulated_by", "wri
 
 CHUNK = 9960  # rows of a chunk in the public files
 
+_ATTRIBUTE = "simulator"  # of a file: the configuration that it was written with
 _GROUP = 120  # events that share a stream of random numbers; an even divisor of CHUNK
 
 
@@ -80,8 +81,8 @@ def write(
     """Write the events of :func:`simulate` to an HDF5 file like the public ones.
 
     The file has ``X`` (N, 32, 32, 2), lzf-compressed in chunks of 9,960 rows or one chunk of fewer, ``y`` (N,), both
-    float32, and the attributes ``config``, JSON that `SimulatorConfig.from_dict` takes, and ``seed``. Its bytes depend
-    on neither `threads` nor `block`. One chunk is in memory at a time, 82 MB, beside what HDF5 makes of it.
+    float32, and the attributes ``simulator``, JSON that `SimulatorConfig.from_dict` takes, and ``seed``. Its bytes
+    depend on neither `threads` nor `block`. One chunk is in memory at a time, 82 MB, beside what HDF5 makes of it.
 
     Args:
         path: The file; it appears under its name when it is whole.
@@ -101,7 +102,7 @@ def write(
         >>> from latentcore.data.egamma_simulator import SimulatorConfig, write
         >>> write("events.h5", 100, seed=1)
         >>> with h5py.File("events.h5") as file:
-        ...     file["X"].shape, SimulatorConfig.from_dict(json.loads(file.attrs["config"])) == SimulatorConfig()
+        ...     file["X"].shape, SimulatorConfig.from_dict(json.loads(file.attrs["simulator"])) == SimulatorConfig()
         ((100, 32, 32, 2), True)
     """
     _checks.integer("events", events, 1, 2**40)
@@ -118,7 +119,7 @@ def write(
         h5py.File(temporary, "w") as file,
         ThreadPoolExecutor(threads) as pool,
     ):
-        file.attrs["config"] = json.dumps(config.to_dict())
+        file.attrs[_ATTRIBUTE] = json.dumps(config.to_dict())
         file.attrs["seed"] = seed
         images = file.create_dataset("X", (events, *X.shape[1:]), X.dtype, chunks=X.shape, compression="lzf")
         labels = file.create_dataset("y", (events,), y.dtype)
@@ -138,13 +139,13 @@ def simulated_by(path: str | os.PathLike[str]) -> SimulatorConfig | None:
         ValueError: It is no whole HDF5 file, or says a configuration that there cannot be.
     """
     with opened(Path(path)) as file:
-        text = file.attrs.get("config")
+        text = file.attrs.get(_ATTRIBUTE)
     if not isinstance(text, str):
         return None
     try:
         found: SimulatorConfig = SimulatorConfig.from_dict(json.loads(text))
     except (ValueError, TypeError, RecursionError) as error:
-        _checks.fail_value(f"{path}: config", "a configuration of the simulator", str(error))
+        _checks.fail_value(f"{path}: {_ATTRIBUTE}", "a configuration of the simulator", str(error))
     return found
 
 

@@ -1,6 +1,6 @@
 """Epochs over events that do not fit the memory, in an order that is a function of (seed, epoch)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate
@@ -73,7 +73,7 @@ class EventStream:
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
-    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Events]:
+    def epoch(self, epoch: int = 0, start: int = 0) -> Generator[Events, None, None]:
         """The batches of one epoch.
 
         Args:
@@ -99,7 +99,7 @@ class EventStream:
         _checks.integer("start", start, 0, len(self))
         return self._batches(int(epoch), int(start) * self.batch_size)
 
-    def _batches(self, epoch: int, skip: int) -> Iterator[Events]:
+    def _batches(self, epoch: int, skip: int) -> Generator[Events, None, None]:
         """The batches after so many rows."""
         windows = self._windows(epoch)
         counts = [sum(len(within(self.rows, block)) for block in window) for window in windows]

@@ -11,6 +11,7 @@ from latentcore import _checks
 
 # shapes: n events of a piece, C channels, H rows and W columns of cells
 
+_ROUNDING = 1e-12  # relative, of sums of millions of numbers
 _HOW = ("standard", "nonzero", "maximum")
 
 
@@ -112,8 +113,8 @@ class Sums:
         """The scales of all that was added."""
         total, nonzero = self._images.sum((0, 2, 3)), self._nonzero.clamp_min(1)
         mean, nonzero_mean = total / self._cells(), total / nonzero
-        std = (self._squares / self._cells() - mean.square()).clamp_min(0).sqrt()
-        nonzero_std = (self._squares / nonzero - nonzero_mean.square()).clamp_min(0).sqrt()
+        std = _deviation(self._squares / self._cells(), mean)
+        nonzero_std = _deviation(self._squares / nonzero, nonzero_mean)
         maximum = torch.maximum(self._lowest.abs(), self._highest.abs())
         return Normalisation(*(tuple(v.tolist()) for v in (mean, std, nonzero_mean, nonzero_std, maximum)))
 
@@ -129,6 +130,12 @@ class Sums:
 
     def _cells(self) -> float:
         return float(self._events.sum()) * self._images[0, 0].numel()
+
+
+def _deviation(mean_square: Tensor, mean: Tensor) -> Tensor:
+    """The standard deviation; 0 where it is less than the rounding of the difference leaves."""
+    variance = mean_square - mean.square()
+    return torch.where(variance > _ROUNDING * mean_square, variance, 0).sqrt()
 
 
 def _beside(values: Iterable[float], images: Tensor) -> Tensor:

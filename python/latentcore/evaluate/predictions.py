@@ -48,6 +48,8 @@ def write_predictions(run: EgammaRun, files: EgammaFiles, path: str | os.PathLik
     suffix = Path(path).suffix.lower()
     if suffix not in (*_HDF5, _CSV):
         _checks.fail_value("path", "a name that ends in .h5, .hdf5 or .csv", str(path))
+    if Path(path).resolve() in [file.path.resolve() for file in files.files]:
+        _checks.fail_value("path", "another file than those that are read", str(path))
     with replacing(path) as temporary:
         (_write_csv if suffix == _CSV else _write_hdf5)(run, files, temporary)
     return len(files)
@@ -67,6 +69,7 @@ def _write_hdf5(run: EgammaRun, files: EgammaFiles, path: Path) -> None:
     with h5py.File(path, "w") as file:
         dtypes = dict(zip(COLUMNS[1:], (np.float64, np.float64, np.uint8), strict=True))
         data = {name: file.create_dataset(name, (len(files),), dtype) for name, dtype in dtypes.items()}
+        file.attrs["files"] = [f"{part.path.name}: {len(part)} events" for part in files.files]
         for events, scores in run.stream_scores(files):
             place = slice(int(events.rows[0]), int(events.rows[-1]) + 1)
             for name, values in zip(COLUMNS[1:], (scores, scores.sigmoid(), scores > 0), strict=True):

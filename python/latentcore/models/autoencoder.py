@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from latentcore.models.networks import EncoderDecoder, NetworkConfig
+from latentcore.models.base import EncoderDecoder
+from latentcore.models.networks import NetworkConfig
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -38,11 +39,11 @@ class Autoencoder(EncoderDecoder):
 
     outputs_per_latent = 1
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Latents (N, L) of images (N, C, H, W), float in [0, 1]."""
-        return self.run_encoder(images)
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents (N, L) of images (N, C, H, W), float in [0, 1], and labels (N,) where there are classes."""
+        return self.run_encoder(images, labels)
 
-    def forward(self, images: Tensor) -> AutoencoderOutput:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> AutoencoderOutput:
         """Encode and decode a batch."""
-        z = self.encode(images)
-        return AutoencoderOutput(self.decode_logits(z), z)
+        z = self.encode(images, labels)
+        return AutoencoderOutput(self.decode_logits(z, labels), z)

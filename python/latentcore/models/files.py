@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from latentcore import _checks, _config
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.models.autoencoder import Autoencoder, AutoencoderConfig
-from latentcore.models.networks import EncoderDecoder, NetworkConfig
+from latentcore.models.base import EncoderDecoder
+from latentcore.models.networks import NetworkConfig
 from latentcore.models.vae import VAE, VAEConfig
 
 C = TypeVar("C", bound=NetworkConfig)
@@ -43,7 +44,9 @@ def model_from_state(state: dict[str, Any], name: str, kind: type[M], config_kin
     _check_tensors(state, name)
     words = state.get(_EXTRA, {})
     try:
-        model = kind(_config.from_plain(config_kind, _sizes(state, words, kind.outputs_per_latent)))
+        complete = "latent" in words
+        fields = words if complete else _sizes(state, words, kind.outputs_per_latent)
+        model = kind(_config.from_plain(config_kind, fields))
         state.setdefault(_EXTRA, model.get_extra_state())
         model.load_state_dict(state)
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:

@@ -1,13 +1,14 @@
-"""The encoders and decoders that every autoencoder here shares."""
+"""The encoders and decoders of all autoencoders, layer by layer."""
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, get_args
+from typing import Literal, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from latentcore import _checks, _config
+from latentcore.models.attention import PatchAttention
+from latentcore.models.residual import doubling, halving
 
 # shapes: (N, C, H, W) images, (N, F) features, (N, L) latents
 
@@ -20,6 +21,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
 }
+_CONVOLUTIONS = ("conv", "residual")
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,19 @@ class NetworkConfig:
     """What encoder and decoder of an autoencoder look like.
 
     Attributes:
-        image_shape: (C, H, W) of one image. With ``encoder="conv"``, H and W are multiples of 2 ** len(channels).
+        image_shape: (C, H, W) of one image. Where there are convolutions, H and W are multiples of 2 ** len(channels).
         latent: Number of latent axes.
+        classes: Classes that encoder and decoder are told, as one-hot vectors; 0 tells them nothing.
         encoder: "mlp": fully connected layers alone. "conv": convolutions of stride 2 before them, and transposed
-            convolutions after those of the decoder.
+            convolutions after those of the decoder. "residual": the same with residual blocks between, always
+            normalised. "attention": patches that look at each other before them; the decoder is that of "mlp".
         hidden: Sizes of the encoder's fully connected layers.
         decoder_hidden: Sizes of the decoder's.
-        channels: Channels of the encoder's convolutions, first to last; the decoder mirrors them.
+        channels: Channels of the encoder's convolutions, first to last; the decoder mirrors them. Of "attention" the
+            width of the patches' vectors, once for each layer.
+        blocks: Residual blocks after each convolution of "residual".
+        patch: Pixels along a patch of "attention"; H and W are multiples of it.
+        heads: Attention heads, of which the width is a multiple.
         activation: What follows each hidden layer.
         normalisation: "batch" normalises each hidden layer over the batch, before its activation.
         decoder_bias_std: Standard deviation of the first biases of the decoder's batch normalisation. With a
@@ -41,102 +49,87 @@ class NetworkConfig:
             the origin.
         likelihood: What the pixels are given the decoder's logits: "bernoulli" (cross entropy) or "gaussian" (squared
             error of the sigmoid).
+        noise: Standard deviation of the normal noise that is added to images while training, whose clean ones are to be
+            drawn; the sum is cut off at 0 and 1.
     """
 
     image_shape: tuple[int, int, int] = (1, 28, 28)
     latent: int = 2
-    encoder: Literal["mlp", "conv"] = "mlp"
+    classes: int = 0
+    encoder: Literal["mlp", "conv", "residual", "attention"] = "mlp"
     hidden: tuple[int, ...] = (512, 256, 128)
     decoder_hidden: tuple[int, ...] = (64, 128, 256, 512)
     channels: tuple[int, ...] = (32, 64)
+    blocks: int = 1
+    patch: int = 7
+    heads: int = 4
     activation: Activation = "relu"
     normalisation: Literal["batch", "none"] = "none"
     decoder_bias_std: float = 0.0
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         _config.check_types(self)
-        for field in ("image_shape", "latent", "hidden", "decoder_hidden", "channels"):
+        for field in ("image_shape", "latent", "hidden", "decoder_hidden", "channels", "patch", "heads"):
             _config.in_range(self, field, 1)
-        _config.in_range(self, "decoder_bias_std", 0)
-        if self.encoder == "conv":
+        for field in ("classes", "blocks", "decoder_bias_std", "noise"):
+            _config.in_range(self, field, 0)
+        if self.encoder != "mlp" and not self.channels:
+            _checks.fail_value(f"{type(self).__name__}.channels", f"at least one for {self.encoder!r}", self.channels)
+        if self.encoder in _CONVOLUTIONS:
             step = 2 ** len(self.channels)
-            if self.image_shape[1] % step or self.image_shape[2] % step or not self.channels:
-                expected = f"height and width that are multiples of {step}, one halving for each of {self.channels}"
-                _checks.fail_value(f"{type(self).__name__}.image_shape", expected, self.image_shape)
+            self._check_multiples(step, f"multiples of {step}, one halving for each of {self.channels}")
+        if self.encoder == "attention":
+            self._check_multiples(self.patch, f"multiples of the patches' {self.patch}")
+            if len(set(self.channels)) > 1 or self.channels[0] % self.heads:
+                expected = f"the same multiple of {self.heads} heads for each layer"
+                _checks.fail_value(f"{type(self).__name__}.channels", expected, self.channels)
+
+    def _check_multiples(self, step: int, words: str) -> None:
+        if self.image_shape[1] % step or self.image_shape[2] % step:
+            _checks.fail_value(
+                f"{type(self).__name__}.image_shape", f"height and width that are {words}", self.image_shape
+            )
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of what the fully connected layers read and the decoder's make."""
+        """(C, H, W) of what the decoder's fully connected layers make; the encoder's read as much of convolutions."""
         channels, height, width = self.image_shape
-        if self.encoder == "mlp":
+        if self.encoder not in _CONVOLUTIONS:
             return channels, height, width
         step = 2 ** len(self.channels)
         return self.channels[-1], height // step, width // step
 
 
-class EncoderDecoder(nn.Module):
-    """An encoder, a decoder, and the configuration they were built from.
-
-    Args:
-        config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
-    """
-
-    outputs_per_latent: ClassVar[int]  # numbers that the encoder gives for each latent axis
-    # what the tensors of a state dict do not tell; it is saved beside them
-    _words: ClassVar[tuple[str, ...]] = ("image_shape", "activation", "likelihood")
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.encoder = build_encoder(config, self.outputs_per_latent * config.latent)
-        self.decoder = build_decoder(config)
-
-    def run_encoder(self, images: Tensor) -> Tensor:
-        """The encoder's outputs (N, outputs_per_latent * L) for images (N, C, H, W), float in [0, 1]."""
-        _checks.floating("images", images)
-        _checks.shape("images", images, ("N", *self.config.image_shape))
-        encoded: Tensor = self.encoder(images)
-        return encoded
-
-    def decode_logits(self, z: Tensor) -> Tensor:
-        """Logits (N, C, H, W) of the pixels, for latents z (N, L)."""
-        _checks.floating("z", z)
-        _checks.shape("z", z, ("N", self.config.latent))
-        logits: Tensor = self.decoder(z)
-        return logits
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1], sigmoid(logits), for latents z (N, L)."""
-        return torch.sigmoid(self.decode_logits(z))
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """The fields of the configuration that the shapes of the tensors leave open."""
-        plain = _config.to_plain(self.config)
-        return {word: plain[word] for word in self._words}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Refuse the state of a model that differs where the shapes of the tensors could not tell."""
-        for word, own in self.get_extra_state().items():
-            if state.get(word) != own:
-                _checks.fail_value(f"state dict: {word}", f"the model's, {own!r}", repr(state.get(word)))
-
-
 def build_encoder(config: NetworkConfig, outputs: int) -> nn.Sequential:
     """(N, C, H, W) -> (N, outputs)."""
+    layers = _before_dense(config)
+    features = config.channels[0] if config.encoder == "attention" else _size(config.feature_shape)
+    layers += _dense(config, (features, *config.hidden))
+    return nn.Sequential(*layers, nn.Linear((features, *config.hidden)[-1], outputs))
+
+
+def _before_dense(config: NetworkConfig) -> list[nn.Module]:
+    """(N, C, H, W) -> (N, F)."""
+    activate = ACTIVATIONS[config.activation]
+    if config.encoder == "attention":
+        return [
+            PatchAttention(config.image_shape, config.patch, config.channels[0], len(config.channels), config.heads)
+        ]
     layers: list[nn.Module] = []
+    if config.encoder == "residual":
+        layers = halving(config.image_shape[0], config.channels, config.blocks, activate)
     if config.encoder == "conv":
         for before, after in pairwise((config.image_shape[0], *config.channels)):
             layers.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
             layers += _after_layer(config, nn.BatchNorm2d(after))
-    layers.append(nn.Flatten())
-    layers += _dense(config, (_size(config.feature_shape), *config.hidden))
-    return nn.Sequential(*layers, nn.Linear((_size(config.feature_shape), *config.hidden)[-1], outputs))
+    return [*layers, nn.Flatten()]
 
 
 def build_decoder(config: NetworkConfig) -> nn.Sequential:
-    """(N, L) -> logits (N, C, H, W)."""
-    sizes = (config.latent, *config.decoder_hidden)
+    """(N, L + classes) -> logits (N, C, H, W)."""
+    sizes = (config.latent + config.classes, *config.decoder_hidden)
     layers = _dense(config, sizes)
     layers.append(nn.Linear(sizes[-1], _size(config.feature_shape)))
     if config.encoder == "conv":
@@ -144,6 +137,8 @@ def build_decoder(config: NetworkConfig) -> nn.Sequential:
     layers.append(nn.Unflatten(1, config.feature_shape))
     if config.encoder == "conv":
         layers += _transposed(config)
+    if config.encoder == "residual":
+        layers += doubling(config.image_shape[0], config.channels, config.blocks, ACTIVATIONS[config.activation])
     decoder = nn.Sequential(*layers)
     if config.decoder_bias_std:
         for layer in decoder:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from latentcore import ops
-from latentcore.models.networks import EncoderDecoder, NetworkConfig
+from latentcore.models.base import EncoderDecoder
+from latentcore.models.networks import NetworkConfig
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -55,24 +56,25 @@ class VAE(EncoderDecoder):
 
     outputs_per_latent = 2
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Posterior means and logarithms of the variances, (N, L) each.
 
         Args:
             images: (N, C, H, W), float in [0, 1].
+            labels: (N,), int64, where the configuration has classes.
 
         Returns:
             ``(mu, logvar)``; logvar is clamped to `LOGVAR_RANGE`.
 
         Raises:
             TypeError: ``images`` is not a floating-point tensor.
-            ValueError: ``images`` has not the configured shape.
+            ValueError: ``images`` has not the configured shape, or labels are missing or not wanted.
         """
-        mu, logvar = self.run_encoder(images).chunk(2, dim=1)
+        mu, logvar = self.run_encoder(images, labels).chunk(2, dim=1)
         return mu, logvar.clamp(*LOGVAR_RANGE)
 
-    def forward(self, images: Tensor, *, seed: int | Tensor | None = None) -> VAEOutput:
+    def forward(self, images: Tensor, labels: Tensor | None = None, *, seed: int | Tensor | None = None) -> VAEOutput:
         """Encode, sample and decode a batch; `seed` is that of `latentcore.ops.reparameterize_kl`."""
-        mu, logvar = self.encode(images)
+        mu, logvar = self.encode(images, labels)
         z, _ = ops.reparameterize_kl(mu, logvar, seed=seed)
-        return VAEOutput(self.decode_logits(z), mu, logvar, z)
+        return VAEOutput(self.decode_logits(z, labels), mu, logvar, z)

@@ -132,9 +132,14 @@ def labelled_rows(images: Tensor, columns: int, labels: Sequence[str], groups: i
 
 def add_angles(figure: Figure, width: int, angles: Sequence[float]) -> None:
     """Angles in degrees above the columns of a grid whose images have this width."""
+    add_columns(figure, width, {column: f"{angle:g}°" for column, angle in enumerate(angles)})
+
+
+def add_columns(figure: Figure, width: int, words: Mapping[int, str]) -> None:
+    """Words above some columns of a grid whose images have this width."""
     panel = figure.axes[0]
     width += 1
-    panel.set_xticks([width * a + width / 2 - 1 for a in range(len(angles))], [f"{angle:g}°" for angle in angles])
+    panel.set_xticks([width * column + width / 2 - 1 for column in words], list(words.values()))
     panel.xaxis.tick_top()
     panel.tick_params(length=0, labelsize=9)
 

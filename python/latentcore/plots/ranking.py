@@ -11,14 +11,13 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from latentcore import _checks
-from latentcore.plots.style import PALETTE, new_figure, tidy
+from latentcore.plots.style import DASHES, PALETTE, new_figure, tidy
 
 Floats = NDArray[np.float64]
 
 # shapes: P points of a curve, N events, G bins or groups
 
 _GREY = "#9A9A9A"
-_DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "osD^v"
 _WITH_MARGIN = (-0.02, 1.02)  # points at 0 and 1 are seen whole
 _APART = 0.12  # shares of a group's width between the points of two curves
@@ -64,7 +63,7 @@ def roc_curves(
     figure = new_figure(4.8, 4.8)
     panel = figure.subplots()
     panel.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":")
-    for name, (x, y), colour, dashes in zip(curves, rates, cycle(PALETTE), cycle(_DASHES), strict=False):
+    for name, (x, y), colour, dashes in zip(curves, rates, cycle(PALETTE), cycle(DASHES), strict=False):
         panel.plot(x, y, color=colour, linewidth=1.8, linestyle=dashes, label=name)
     panel.legend(frameon=False, fontsize=9, loc="lower right", title=legend_title or None, alignment="left")
     panel.set_xlim(0, 1)

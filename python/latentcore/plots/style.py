@@ -1,6 +1,7 @@
 """What all figures share."""
 
 import os
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +10,8 @@ from latentcore._files import replacing
 
 # Okabe and Ito's palette, which colour-blind readers tell apart; black is left out, it draws ellipses and text
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#8C564B", "#5E3C99")
+# of lines, for readers who tell no colours apart
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
 
 
 def new_figure(width: float, height: float) -> Figure:

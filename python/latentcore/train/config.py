@@ -78,6 +78,8 @@ class TrainConfig(_config.Configuration):
         beta: Factor of the KL term.
         beta_warmup: Fraction of the steps over which that factor rises linearly from 0.
         augmentation: Random affine transformation of the training images.
+        binarise: Whether the training images' pixels are drawn, 0 or 1, in every step anew; their values are the
+            probabilities.
         reconstruct: What the decoder is to draw: the "clean" image or the "augmented" one.
         freeze_normalisation_at: Fraction of the epochs from which batch normalisation uses its running statistics.
         early_stop: Epochs without a lower validation loss after which training ends; 0 never ends it early.
@@ -103,6 +105,7 @@ class TrainConfig(_config.Configuration):
     beta: float = 1.0
     beta_warmup: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    binarise: bool = False
     reconstruct: Literal["clean", "augmented"] = "clean"
     freeze_normalisation_at: float = 1.0
     early_stop: int = 0

@@ -18,17 +18,21 @@ from latentcore.models import EventClassifier, ResNetConfig
 from latentcore.train.checkpoint import last_path, seconds_trained
 from latentcore.train.config import Augmentation, TrainConfig
 from latentcore.train.events import StoredEvents, StreamedEvents
+from latentcore.train.inputs import as_events
 from latentcore.train.loop import minimise
 from latentcore.train.objectives import Discrimination
 from latentcore.train.parts import EventsConfig, Parts, Paths, divided
-from latentcore.train.processes import from_first, synchronised, together
+from latentcore.train.plan import Plan
+from latentcore.train.processes import alone, from_first, synchronised, together
 from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
 from latentcore.train.systems import begin, check_same_data, configured, rate, resumable, seeded
 
 # shapes: (N, C, H, W) events
 
-_BATCH = 1024  # events at a time, so that memory does not grow with N
+_BATCH = 128  # events at a time: what they are on their way through the network stays small
 _SHARE = 0.25  # of the free memory that resident events may fill
+
+Scaling = tuple[list[float], list[float]]
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,20 @@ class EgammaConfig(_config.Configuration):
         _config.check_types(self)
         if self.resnet.classes != 2:
             _checks.fail_value("ResNetConfig.classes", "2, photon and electron", self.resnet.classes)
-        if self.train.early_stop and not self.events.validation:
-            _checks.fail_value("TrainConfig.early_stop", "0 where EventsConfig.validation is 0", self.train.early_stop)
+        center, (_, height, width) = self.train.augmentation.center, self.resnet.image_shape
+        if center is not None and not (0 <= center[0] < width and 0 <= center[1] < height):
+            _checks.fail_value("Augmentation.center", f"a point inside of {width} x {height} cells", center)
+
+    def for_events(self, shape: tuple[int, int, int]) -> Self:
+        """The same for events of another size, (C, H, W); the centre of a smaller or larger crop is its own."""
+        train = self.train
+        if shape[1:] != self.resnet.image_shape[1:]:
+            train = replace(train, augmentation=replace(train.augmentation, center=None))
+        return replace(self, resnet=replace(self.resnet, image_shape=shape), train=train)
 
 
 class EgammaRun(Run):
-    """A trained classifier of electrons and photons.
+    """A trained classifier of electrons and photons, on the device of its training where there is one here.
 
     Attributes:
         model: The network, in evaluation mode.
@@ -60,7 +72,10 @@ class EgammaRun(Run):
 
     def __init__(self, folder: Path, config: dict[str, Any], settings: EgammaConfig, model: EventClassifier) -> None:
         super().__init__(folder, config)
-        self.settings, self.model = settings, model.float().eval()
+        memory_format = torch.channels_last if settings.train.channels_last else torch.contiguous_format
+        self._device = alone(settings.train).device
+        model.float().to(self._device).to(memory_format=memory_format)  # type: ignore[call-overload]  # no such stub
+        self.settings, self.model = settings, model.eval()
 
     @classmethod
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
@@ -98,9 +113,9 @@ class EgammaRun(Run):
             ValueError: The shape is another one, or a number is not finite.
         """
         found = []
-        for batch in _channels_first(images, self.model.config.image_shape).split(_BATCH):
-            logits = self.model(batch.float()).double()
-            found.append(logits[:, 1] - logits[:, 0])
+        for batch in as_events(images, self.model.config.image_shape).split(_BATCH):
+            logits = self.model(batch.float().to(self._device)).double()
+            found.append((logits[:, 1] - logits[:, 0]).cpu())
         return torch.cat(found) if found else torch.empty(0, dtype=torch.float64)
 
     def stream_scores(self, files: EgammaFiles, rows: np.ndarray | None = None) -> Iterator[tuple[Events, Tensor]]:
@@ -154,11 +169,14 @@ def train_egamma(
     shape = parts.files.shape
     if shape != wanted.resnet.image_shape:
         _checks.fail_value("ResNetConfig.image_shape", f"{shape}, as in the files", wanted.resnet.image_shape)
+    _check_batch(wanted, parts, fabric)
     storage = from_first(fabric, lambda: _storage(wanted, parts, fabric))
     config = replace(wanted, events=replace(wanted.events, storage=storage))
+    scaling = from_first(fabric, lambda: _scaling(config, parts))
     source = {"files": _names(parts.files), "test": None if test is None else _names(parts.test_files)}
-    folder = from_first(fabric, lambda: begin("egamma", config, parts.files.fingerprint, run_dir, source))
-    return _train(folder, config, parts, fabric)
+    word = _fingerprint(parts)
+    folder = from_first(fabric, lambda: begin("egamma", config, word, run_dir, source))
+    return _train(folder, config, parts, fabric, scaling)
 
 
 def resume_egamma(
@@ -177,18 +195,22 @@ def resume_egamma(
     """
     folder = Path(folder)
     config = configured(folder, "egamma", EgammaConfig)
-    return _train(folder, config, _parts_of(folder, config, paths, test), together(config.train))
+    fabric, parts = together(config.train), _parts_of(folder, config, paths, test)
+    _check_batch(config, parts, fabric)
+    # a checkpoint has the scaling
+    scaling = None if last_path(folder).exists() else from_first(fabric, lambda: _scaling(config, parts))
+    return _train(folder, config, parts, fabric, scaling)
 
 
-def _train(folder: Path, config: EgammaConfig, parts: Parts, fabric: Fabric) -> EgammaRun:
+def _train(folder: Path, config: EgammaConfig, parts: Parts, fabric: Fabric, scaling: Scaling | None) -> EgammaRun:
     began = time.perf_counter() - seconds_trained(folder)
     with seeded(config.train.seed):
         model = EventClassifier(config.resnet)
-    if not last_path(folder).exists():  # a checkpoint has the scaling
-        scaling = lambda: parts.files.normalisation(parts.train).scaling(config.events.scaling)  # noqa: E731
-        model.scale_by(*from_first(fabric, scaling))
-    source = _source(config, parts, parts.train, config.train.augmentation)
-    held_out = None if parts.validation is None else _source(config, parts, parts.validation, Augmentation())
+    if scaling is not None:
+        model.scale_by(*scaling)
+    place = fabric.device
+    source = _source(config, parts, parts.train, config.train.augmentation, place)
+    held_out = None if parts.validation is None else _source(config, parts, parts.validation, Augmentation(), place)
     model = synchronised(fabric, model)
     with resumable(folder):
         history = minimise(
@@ -205,10 +227,10 @@ def _train(folder: Path, config: EgammaConfig, parts: Parts, fabric: Fabric) -> 
 
 
 def _source(
-    config: EgammaConfig, parts: Parts, rows: np.ndarray, augmentation: Augmentation
+    config: EgammaConfig, parts: Parts, rows: np.ndarray, augmentation: Augmentation, device: torch.device
 ) -> StoredEvents | StreamedEvents:
     if config.events.storage == "resident":
-        found = parts.files.load(rows)
+        found = parts.files.load(rows, device=device)
         return StoredEvents(found.images, found.labels, augmentation)
     events, seed = config.events, config.train.seed
     return StreamedEvents(parts.files, rows, augmentation, seed=seed, window=events.window, memory_mb=events.memory_mb)
@@ -219,41 +241,52 @@ def _storage(config: EgammaConfig, parts: Parts, fabric: Fabric) -> Literal["res
     if config.events.storage != "auto":
         return config.events.storage
     held = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
-    size = held * 4 * int(np.prod(parts.files.shape)) * fabric.world_size
+    size = held * 4 * int(np.prod(parts.files.shape))
+    if fabric.device.type == "cpu":
+        size *= fabric.world_size  # which share the memory
     return "resident" if size < _SHARE * _free_memory(fabric.device) else "streamed"
 
 
 def _free_memory(device: torch.device) -> int:
-    """Bytes."""
+    """Bytes; what the system keeps of files it gives back."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    return next(1024 * int(words[1]) for words in lines if words[0] == "MemAvailable:")
+
+
+def _scaling(config: EgammaConfig, parts: Parts) -> Scaling:
+    """Offset and factor of each channel, after a look at all other events too: no mistake in them comes late."""
+    for files, rows in ((parts.files, parts.validation), (parts.test_files, parts.test)):
+        if rows is not None:
+            files.check(rows)
+    return parts.files.normalisation(parts.train).scaling(config.events.scaling)
+
+
+def _check_batch(config: EgammaConfig, parts: Parts, fabric: Fabric) -> None:
+    """Every process has events enough for batch normalisation in each part of a batch."""
+    plan = Plan(config.train, StreamedEvents(parts.files, parts.train), processes=fabric.world_size)
+    part = plan.batch_size // (fabric.world_size * config.train.accumulate)
+    if part < 2:
+        _checks.fail_value("TrainConfig.batch_size", "at least 2 events in each part and process", part)
+
+
+def _fingerprint(parts: Parts) -> str:
+    """A word for all events."""
+    own = parts.files.fingerprint
+    return own if parts.test_files is parts.files else f"{own} {parts.test_files.fingerprint}"
 
 
 def _parts_of(folder: Path, config: EgammaConfig, paths: Paths | None, test: Paths | None) -> Parts:
     source = read_json(folder / "config.json").get("source")
     if not isinstance(source, dict) or not isinstance(source.get("files"), list):
         _checks.fail_value(str(folder / "config.json"), "the names of files under 'source'", source)
+    if test and not source.get("test"):
+        _checks.fail_value("test", f"none: {folder} is judged by events of its own files", test)
     parts = divided(paths or source["files"], test or source.get("test"), config.events)
-    check_same_data(folder, "paths", parts.files.fingerprint)
+    check_same_data(folder, "paths or test", _fingerprint(parts))
     return parts
 
 
 def _names(files: EgammaFiles) -> list[str]:
     return [str(file.path.resolve()) for file in files.files]
-
-
-def _channels_first(images: Any, shape: tuple[int, int, int]) -> Tensor:
-    """Events (N, C, H, W), finite."""
-    if not isinstance(images, Tensor | np.ndarray):
-        _checks.fail_type("images", "a NumPy array or a torch.Tensor", type(images).__name__)
-    batch = torch.as_tensor(images).detach().cpu()
-    if batch.is_complex() or batch.dtype == torch.bool:
-        _checks.fail_type("images", "real numbers", str(batch.dtype))
-    channels, height, width = shape
-    if tuple(batch.shape[1:]) == (height, width, channels) and shape != (height, width, channels):
-        batch = batch.permute(0, 3, 1, 2)
-    _checks.shape("images", batch, ("N", *shape))
-    if not bool(torch.isfinite(batch).all()):
-        _checks.fail_value("images", "finite numbers", "NaN or infinity")
-    return batch

@@ -1,6 +1,7 @@
 """Sources of calorimeter events: in the memory of the device, or read from their files step by step."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,6 @@ class StreamedEvents:
         seed: Of the order.
         window: Events that are mixed.
         memory_mb: About how much memory of the host may hold events, in MB.
-        device: Where the batches are made.
     """
 
     unit = "events"
@@ -48,14 +48,13 @@ class StreamedEvents:
         seed: int = 0,
         window: int = 10_000,
         memory_mb: float = 200.0,
-        device: torch.device | None = None,
     ) -> None:
         self.files, self.rows, self.augmentation = files, rows, augmentation or Augmentation()
         self.seed, self.window, self.memory_mb = seed, window, memory_mb
-        self._device = device or torch.device("cpu")
-        self._size = 1
-        self._batches: Iterator[Events] = iter(())
-        self._images = self._labels = torch.empty(0, device=self._device)
+        self._device = torch.device("cpu")
+        self._size, self._left = 1, 0
+        self._batches: Generator[Events, None, None]
+        self._images = self._labels = torch.empty(0)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -72,15 +71,9 @@ class StreamedEvents:
 
     def to(self, device: torch.device) -> "StreamedEvents":
         """The same events, for a device."""
-        return StreamedEvents(
-            self.files,
-            self.rows,
-            self.augmentation,
-            seed=self.seed,
-            window=self.window,
-            memory_mb=self.memory_mb,
-            device=device,
-        )
+        moved = copy.copy(self)
+        moved._device = device
+        return moved
 
     def strength(self, progress: float) -> float:
         """The augmentation's."""
@@ -101,6 +94,7 @@ class StreamedEvents:
             memory_mb=self.memory_mb,
             shuffle=shuffle,
         )
+        self._left = len(self.rows) // batch_size - step if shuffle else len(stream)
         self._batches, self._size = stream.epoch(epoch or 0, start=step), batch_size
         if self._device.type != "cpu" and len(self._images) != batch_size:
             self._images = torch.empty((batch_size, *self.files.shape), device=self._device)
@@ -109,6 +103,9 @@ class StreamedEvents:
     def advance(self) -> None:
         """Get the next batch."""
         batch = next(self._batches)
+        self._left -= 1
+        if self._left == 0:  # a smaller last batch is not asked for: its memory is free for others
+            self._batches.close()
         if self._device.type == "cpu":
             self._images, self._labels = batch.images, batch.labels
             return

@@ -45,7 +45,9 @@ class Gradients:
             self._inputs.take_over(inputs)
         else:
             self._form, self._inputs = form, inputs
-            self._recorded = Recorded() if self.totals.is_cuda else None
+            # processes talk to each other within a step, which is not recorded
+            alone = self._plan.processes == 1
+            self._recorded = Recorded() if self.totals.is_cuda and alone else None
         self._plan.source.begin(epoch, step, self._plan.batch_size)
         if step == 0:
             self.totals.zero_()

@@ -71,6 +71,36 @@ def as_labels(labels: Any, count: int, name: str = "labels") -> Tensor:
     return values.long()
 
 
+def as_classes(labels: Any, count: int, classes: int, name: str = "labels") -> Tensor | None:
+    """Labels (N,) for a model of so many classes, int64, on the CPU; None for a model of none, which wants none."""
+    if classes == 0:
+        if labels is not None:
+            _checks.fail_value(name, "none: the model knows no classes", type(labels).__name__)
+        return None
+    if labels is None:
+        _checks.fail_value(name, f"one of {classes} classes for each image", "none")
+    known = as_labels(labels, count, name).cpu()
+    if count and not (int(known.min()) >= 0 and int(known.max()) < classes):
+        _checks.fail_value(name, f"whole numbers in [0, {classes})", f"{int(known.min())} to {int(known.max())}")
+    return known
+
+
+def as_events(images: Any, shape: tuple[int, int, int]) -> Tensor:
+    """Events (N, C, H, W) on the CPU, whichever side their channels are on; finite real numbers."""
+    if not isinstance(images, Tensor | np.ndarray):
+        _checks.fail_type("images", "a NumPy array or a torch.Tensor", type(images).__name__)
+    batch = torch.as_tensor(images).detach().cpu()
+    if batch.is_complex() or batch.dtype == torch.bool:
+        _checks.fail_type("images", "real numbers", str(batch.dtype))
+    channels, height, width = shape
+    if tuple(batch.shape[1:]) == (height, width, channels) and shape != (height, width, channels):
+        batch = batch.permute(0, 3, 1, 2)
+    _checks.shape("images", batch, ("N", *shape))
+    if not bool(torch.isfinite(batch).all()):
+        _checks.fail_value("images", "finite numbers", "NaN or infinity")
+    return batch
+
+
 def to_unit(images: Tensor) -> Tensor:
     """uint8 images as floats in [0, 1]; float images as they are."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images

@@ -27,7 +27,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, epochs: int, steps: int, done: int, unit: str, bar: bool) -> None:
-        self._path, self._epochs = folder / "metrics.csv", epochs
+        self._path, self._epochs, self._unit = folder / "metrics.csv", epochs, unit
         # rows of a run that was killed after its last checkpoint are taken back
         self._board = TensorBoardLogger(folder / "tensorboard", name="", version="", purge_step=done // steps)
         console = Console(stderr=True)
@@ -35,11 +35,13 @@ class Journal:
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}  {task.fields[rate]} " + f"{unit}/s"),
+            TextColumn("{task.fields[figures]}  {task.fields[rate]}"),
             TimeRemainingColumn(),
         )
         self._bar = Progress(*columns, console=console, disable=not (bar and console.is_terminal))
-        self._task = self._bar.add_task("", total=epochs * steps, completed=done, epoch="", figures="", rate="")
+        self._task = self._bar.add_task(
+            "", total=epochs * steps, completed=done, epoch=self._epoch(done // steps), figures="", rate=""
+        )
 
     def __enter__(self) -> "Journal":
         self._bar.start()
@@ -58,7 +60,8 @@ class Journal:
     def show(self, epoch: int, figures: Mapping[str, float], rate: float) -> None:
         """Show the figures that say how it goes, and the examples per second."""
         words = "  ".join(f"{name} {figures[name]:.4g}" for name in _SHOWN if name in figures)
-        self._bar.update(self._task, epoch=f"{epoch + 1}/{self._epochs}", figures=words, rate=f"{rate:,.0f}")
+        speed = f"{rate:,.0f} {self._unit}/s"
+        self._bar.update(self._task, epoch=self._epoch(epoch), figures=words, rate=speed)
 
     def write(self, history: list[dict[str, float]]) -> None:
         """Write the figures; the last row is new."""
@@ -68,3 +71,6 @@ class Journal:
             writer = csv.DictWriter(file, fieldnames=list(row))
             writer.writeheader()
             writer.writerows(history)
+
+    def _epoch(self, epoch: int) -> str:
+        return f"{min(epoch + 1, self._epochs)}/{self._epochs}"

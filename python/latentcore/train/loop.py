@@ -15,8 +15,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from latentcore._tensors import load_tensors
+from latentcore.models.base import EncoderDecoder
 from latentcore.models.files import load_state
-from latentcore.models.networks import EncoderDecoder
 from latentcore.train.averages import Averages
 from latentcore.train.checkpoint import State, last_path, model_path
 from latentcore.train.config import TrainConfig
@@ -162,6 +162,8 @@ class _Loop:
                 self._show(journal, epoch, self.gradients.totals / done, done, watch)
             if self._checkpoint_after(done):
                 self.state.step, self.state.seconds = done, watch.seconds()
+                # from here on all processes begin with the mean, of which the first one's file tells
+                self.gradients.totals.copy_(self._mean_of_processes(self.gradients.totals))
                 self.save()
                 self._seed_layers(epoch, done)
         figures = self._show(journal, epoch, self._mean_of_processes(self.gradients.totals) / steps, steps, watch)

@@ -57,16 +57,16 @@ def flattened(terms: Sequence[Tensor]) -> Tensor:
 
 
 class NegativeELBO(Terms):
-    """Reconstruction + beta * KL of a `VAE`, in nats per image; batches are (input, target)."""
+    """Reconstruction + beta * KL of a `VAE`, in nats per image; batches are (input, target) or (…, labels)."""
 
     terms = ops.VAELoss._fields
 
     def __call__(
-        self, model: Any, batch: tuple[Tensor, Tensor], *, beta: float | Tensor, seed: int | Tensor
+        self, model: Any, batch: tuple[Tensor, ...], *, beta: float | Tensor, seed: int | Tensor
     ) -> ops.VAELoss:
         """Images go into the model; the target, uint8 or float in [0, 1], should come out."""
-        images, target = batch
-        out = model(images, seed=seed)
+        images, target, *labels = batch
+        out = model(images, *labels, seed=seed)
         return ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=beta, likelihood=model.config.likelihood)
 
 
@@ -76,11 +76,11 @@ class ReconstructionError(Terms):
     terms = ops.VAELoss._fields
 
     def __call__(
-        self, model: Any, batch: tuple[Tensor, Tensor], *, beta: float | Tensor, seed: int | Tensor
+        self, model: Any, batch: tuple[Tensor, ...], *, beta: float | Tensor, seed: int | Tensor
     ) -> ops.VAELoss:
         """`beta` and `seed` do nothing."""
-        images, target = batch
-        logits = model(images).logits
+        images, target, *labels = batch
+        logits = model(images, *labels).logits
         # the KL term of the prior itself is exactly 0
         prior = logits.new_zeros(len(logits), 1)
         return ops.vae_loss(logits, target, prior, prior, beta=beta, likelihood=model.config.likelihood)
@@ -101,8 +101,8 @@ class CrossEntropy(Terms):
 class Discrimination(Terms):
     """Cross entropy and accuracy of a classifier of two classes, and the area under its ROC curve.
 
-    The area is that of the probabilities of class 1 in cells of 1/2048, which add up over batches and processes; it is
-    0.5 where a class is missing.
+    The area is that of the scores in 2,048 cells of equal width between -16 and 16, logits of class 1 less those of
+    class 0; cells add up over batches and processes. It is 0.5 where a class is missing.
     """
 
     terms = ("loss", "accuracy", "auc")
@@ -119,10 +119,10 @@ class Discrimination(Terms):
         """`beta` and `seed` do nothing; the last term is the share of the batch in each cell of each class."""
         images, labels = batch
         logits = _logits(model, images)
-        probabilities = (logits[:, 1] - logits[:, 0]).detach().sigmoid()
-        cell = (probabilities * self.cells).long().clamp_(0, self.cells - 1)
+        scores = (logits[:, 1] - logits[:, 0]).detach()
+        cell = ((scores / 32 + 0.5) * self.cells).long().clamp_(0, self.cells - 1)
         shares = logits.new_zeros(2 * self.cells)
-        shares.index_add_(0, labels * self.cells + cell, torch.full_like(probabilities, 1 / len(labels)))
+        shares.index_add_(0, labels * self.cells + cell, torch.full_like(scores, 1 / len(labels)))
         return *_cross_entropy(logits, labels), shares
 
     def figures(self, means: Tensor) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -81,6 +82,7 @@ def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
     others = None if test is None else EgammaFiles(test)
     if others is not None and others.shape != files.shape:
         _checks.fail_value("test", f"events of shape {files.shape}, as for training", others.shape)
+    _check_different(files, others)
     if others is None and config.test == 0:
         _checks.fail_value("EventsConfig.test", "more than 0 where there is no test file", config.test)
     held_out = {"validation": config.validation, "test": config.test if others is None else 0.0}
@@ -88,6 +90,28 @@ def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
     whole = len(shares) == 1
     drawn = (np.arange(len(files)),) if whole else files.split(tuple(shares.values()), seed=config.split_seed).parts
     rows = dict(zip(shares, drawn, strict=True))
-    if others is None:
-        return Parts(files, rows["train"], rows.get("validation"), files, rows["test"])
-    return Parts(files, rows["train"], rows.get("validation"), others, np.arange(len(others)))
+    judge, judged = (files, rows["test"]) if others is None else (others, np.arange(len(others)))
+    parts = Parts(files, rows["train"], rows.get("validation"), judge, judged)
+    _check_classes(parts)
+    return parts
+
+
+def _check_different(files: EgammaFiles, others: EgammaFiles | None) -> None:
+    """No event is in two files."""
+    seen: dict[str, Path] = {}
+    for file in (*files.files, *(() if others is None else others.files)):
+        if (same := seen.setdefault(file.fingerprint, file.path)) is not file.path:
+            _checks.fail_value(str(file.path), "events that no other file has", f"those of {same}")
+
+
+def _check_classes(parts: Parts) -> None:
+    """Every part has electrons and photons."""
+    named = {"training": (parts.files, parts.train), "test": (parts.test_files, parts.test)}
+    if parts.validation is not None:
+        named["validation"] = (parts.files, parts.validation)
+    for name, (files, rows) in named.items():
+        electrons = int(files.labels[rows].sum())
+        if not 0 < electrons < len(rows):
+            paths = ", ".join(str(file.path) for file in files.files)
+            got = f"{len(rows) - electrons} photons and {electrons} electrons"
+            _checks.fail_value(f"events for {name} in {paths}", "both electrons and photons", got)

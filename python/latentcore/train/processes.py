@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision.double import DoublePrecision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from latentcore.train.config import TrainConfig
 from latentcore.train.precision import precision_of
@@ -20,7 +23,7 @@ T = TypeVar("T")
 
 def alone(config: TrainConfig) -> Fabric:
     """This process by itself, on the configured device."""
-    return Fabric(accelerator=config.device, devices=1, precision=precision_of(config))
+    return Fabric(accelerator=config.device, devices=1, **_precision(config))
 
 
 def together(config: TrainConfig) -> Fabric:
@@ -28,14 +31,30 @@ def together(config: TrainConfig) -> Fabric:
     if not distributed.is_torchelastic_launched():
         return alone(config)
     here = int(os.environ["LOCAL_WORLD_SIZE"])
-    # statistics are the same in all processes (`synchronised`), so that nobody has to be told of them
-    strategy = DDPStrategy(broadcast_buffers=False)
+    # statistics are the same in all processes (`synchronised`), so that nobody has to be told of them; torch 2.13 has
+    # another word for it
+    options = signature(DistributedDataParallel).parameters
+    word = "forward_sync_buffers" if "forward_sync_buffers" in options else "broadcast_buffers"
+    chosen: dict[str, Any] = {word: False}
+    strategy = DDPStrategy(**chosen)
     nodes = int(os.environ["WORLD_SIZE"]) // here
-    fabric = Fabric(
-        accelerator=config.device, devices=here, num_nodes=nodes, strategy=strategy, precision=precision_of(config)
-    )
+    fabric = Fabric(accelerator=config.device, devices=here, num_nodes=nodes, strategy=strategy, **_precision(config))
     fabric.launch()
     return fabric
+
+
+class _Double(DoublePrecision):
+    """Fabric's own rounds what a model gives to the default dtype."""
+
+    def convert_output(self, data: Any) -> Any:
+        """As it is."""
+        return data
+
+
+def _precision(config: TrainConfig) -> dict[str, Any]:
+    """What Fabric is told."""
+    chosen = precision_of(config)
+    return {"plugins": _Double()} if chosen == "64-true" else {"precision": chosen}
 
 
 def is_first() -> bool:
@@ -44,8 +63,19 @@ def is_first() -> bool:
 
 
 def from_first(fabric: Fabric, work: Callable[[], T]) -> T:
-    """What `work` returns in the first process, which alone does it."""
-    return cast(T, fabric.broadcast(work() if fabric.is_global_zero else None))
+    """What `work` returns in the first process, which alone does it; where it fails, the others end without a word."""
+    result, failure = None, None
+    if fabric.is_global_zero:
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+    result, failed = fabric.broadcast((result, failure is not None))
+    if failure is not None:
+        raise failure
+    if failed:
+        raise SystemExit(1)
+    return cast(T, result)
 
 
 def synchronised(fabric: Fabric, model: M) -> M:

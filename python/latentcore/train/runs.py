@@ -119,6 +119,8 @@ def load_run(folder: str | os.PathLike[str]) -> Any:
 def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
     """The model that `build` makes, with the weights of the folder's `checkpoints/model.pth`."""
     path = model_path(folder)
+    if folder.exists() and not path.exists():
+        raise FileNotFoundError(f"{path}: expected the model of a finished epoch, found none; resume the training")
     state = load_tensors(path)
     try:
         with torch.device("meta"):  # sizes of a damaged file take no memory

@@ -99,17 +99,22 @@ class Stored(Resident):
 
 @dataclass(frozen=True)
 class Images(Stored):
-    """Images to be reconstructed: batches are pairs (input, target).
+    """Images to be reconstructed: batches are (input, target), or (input, target, labels).
 
     The input is float in [0, 1]. The target is the clean batch in the dtype of `images`, or the input itself.
 
     Attributes:
+        labels: What a model of classes is told. (N,), int64, or None.
+        binarise: Whether pixels are drawn, 0 or 1, with their values as probabilities: from torch's generator of the
+            device, as dropout.
         augmentation: Of the input.
         reconstruct: What is to be drawn, the "clean" image or the "augmented" one.
     """
 
     augmentation: Augmentation = field(default_factory=Augmentation)
     reconstruct: Literal["clean", "augmented"] = "clean"
+    labels: Tensor | None = None
+    binarise: bool = False
 
     @property
     def numbers(self) -> int:
@@ -120,11 +125,14 @@ class Images(Stored):
         """The augmentation's."""
         return self.augmentation.strength(progress)
 
-    def batch(self, rows: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Input and target (B, C, H, W)."""
+    def batch(self, rows: Tensor, draws: Tensor | None) -> tuple[Tensor, ...]:
+        """Input and target (B, C, H, W), and labels (B,) where there are any."""
         clean = self.images.index_select(0, rows)
+        if self.binarise:
+            clean = torch.bernoulli(to_unit(clean))
         augmented = augment(clean, self.augmentation, draws)
-        return augmented, (clean if draws is None or self.reconstruct == "clean" else augmented)
+        target = clean if draws is None or self.reconstruct == "clean" else augmented
+        return (augmented, target) if self.labels is None else (augmented, target, self.labels.index_select(0, rows))
 
 
 @dataclass(frozen=True)

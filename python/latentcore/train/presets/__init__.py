@@ -3,6 +3,7 @@
 from latentcore.train.classifier import ClassifierConfig
 from latentcore.train.egamma import EgammaConfig
 from latentcore.train.few_label import FewLabelConfig
+from latentcore.train.presets.autoencoder import AUTOENCODERS
 from latentcore.train.presets.classifier import ROTATED_DIGITS, UPRIGHT_DIGITS
 from latentcore.train.presets.egamma import EGAMMA, SMALL
 from latentcore.train.presets.few_label import DIGITS148, PLAIN
@@ -22,6 +23,7 @@ ROTATIONS: dict[str, RotationConfig] = {
 }
 
 __all__ = [
+    "AUTOENCODERS",
     "CLASSIFIERS",
     "DIGITS148",
     "EGAMMA",

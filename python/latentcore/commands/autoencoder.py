@@ -1,0 +1,93 @@
+"""`latentcore train autoencoder`, the evaluation of its runs, `latentcore config` and `latentcore compare`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from latentcore import _config
+from latentcore.commands.inputs import check_alone, data_folder
+from latentcore.commands.tables import finish, show_rows
+from latentcore.data import ImageSet
+from latentcore.data.sets import load_split
+from latentcore.evaluate import autoencoder as evaluation
+from latentcore.evaluate import compare as comparison
+from latentcore.train.autoencoder import AutoencoderRun, AutoencodingConfig, resume_autoencoder, train_autoencoder
+from latentcore.train.presets import AUTOENCODERS
+from latentcore.train.runs import load_run, write_json
+from latentcore.train.systems import configuration_of
+
+
+def train(
+    *,
+    data: Path | None,
+    test: Path | None,
+    preset: str | None,
+    config: Path | None,
+    seed: int | None,
+    epochs: int | None,
+    resume: Path | None,
+    run_dir: Path | None,
+) -> None:
+    """Train an autoencoder or a VAE, evaluate it on the test images and draw its pictures."""
+    images, held_out = load_split(data_folder(data), test)
+    if resume is not None:
+        check_alone({"preset": preset, "config": config, "seed": seed, "epochs": epochs, "run_dir": run_dir})
+        chosen = configuration_of(resume / "config.json", AutoencodingConfig)
+        run = resume_autoencoder(resume, images.images, labels=_wanted(images, chosen))
+    else:
+        chosen = _configured(preset, config, images, seed, epochs)
+        run = train_autoencoder(images.images, chosen, run_dir, labels=_wanted(images, chosen))
+    report(run, held_out)
+
+
+def _configured(
+    preset: str | None, config: Path | None, images: ImageSet, seed: int | None, epochs: int | None
+) -> AutoencodingConfig:
+    """The configuration that the options describe; a preset takes the images' own size."""
+    if preset is not None and config is not None:
+        raise ValueError("--config: expected no --preset beside it")
+    if config is not None:
+        chosen = configuration_of(config, AutoencodingConfig)
+    else:
+        chosen = AUTOENCODERS[preset or "vae-2d"].for_images(images.images.shape[1:])
+    changes: dict[str, Any] = {"seed": seed, "epochs": epochs}
+    given = {name: value for name, value in changes.items() if value is not None}
+    return replace(chosen, train=replace(chosen.train, **given))
+
+
+def _wanted(images: ImageSet, config: AutoencodingConfig) -> Any:
+    return images.known_labels() if config.network.classes else None
+
+
+def report(run: AutoencoderRun, test: ImageSet) -> None:
+    """Evaluate a run on test images, and draw its pictures."""
+    pictures = evaluation.write_pictures(run, test)
+    finish(run, evaluation.figures(run, test))
+    print(f"pictures     {', '.join(path.name for path in pictures)}")
+
+
+def compare(*, runs: Sequence[Path], data: Path | None, test: Path | None, out: Path) -> None:
+    """Set runs side by side: their figures as a table, their pictures in a folder."""
+    opened = {folder.name or str(folder): load_run(folder) for folder in runs}
+    if len(opened) != len(runs):
+        raise ValueError(f"RUN: expected folders of different names, got {', '.join(map(str, runs))}")
+    for name, run in opened.items():
+        if not isinstance(run, AutoencoderRun):
+            raise ValueError(f"{name}: expected a run with an autoencoder, got one of {run.config['system']!r}")
+    _, images = load_split(data_folder(data), test)
+    rows = comparison.table(opened, images)
+    files = comparison.write_comparison(opened, images, out, rows)
+    columns = [column for column in rows[0] if column != "run"]
+    show_rows("figures", ["figure", *opened], [_across(column, rows) for column in columns])
+    print(f"\npictures     {', '.join(str(path) for path in files)}")
+
+
+def _across(column: str, rows: Sequence[Mapping[str, float | str]]) -> dict[str, object]:
+    return {"figure": column, **{str(row["run"]): row[column] for row in rows}}
+
+
+def config(*, preset: str, out: Path) -> None:
+    """Write a preset as a file to change, for `--config`."""
+    write_json(out, _config.to_plain(AUTOENCODERS[preset]))
+    print(f"{out}: {preset}")

@@ -1,0 +1,54 @@
+"""Images for training and test, from whatever a path leads to."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from latentcore import _checks
+from latentcore.data import mnist
+from latentcore.data.arrays import ImageSet, load_images
+from latentcore.data.cifar import load_cifar10
+
+_TEST_SHARE = 0.1
+
+
+def load_split(
+    train: str | os.PathLike[str], test: str | os.PathLike[str] | None = None, *, seed: int = 0
+) -> tuple[ImageSet, ImageSet]:
+    """Read training and test images.
+
+    Args:
+        train: A folder with MNIST's IDX files or with CIFAR-10's binary files, which have a test set of their own; or a
+            file that `load_images` reads.
+        test: A file with the test images; of a file without one, a tenth drawn from `seed` is the test set.
+        seed: Any int >= 0.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is damaged, the images are of different sizes, or there are too few.
+    """
+    if Path(train).is_dir():
+        if test is not None:
+            _checks.fail_value("test", "none beside a folder, which has test images of its own", str(test))
+        load = load_cifar10 if any(Path(train).glob("*batch*.bin")) else mnist.load
+        return load(train, "train"), load(train, "test")
+    images = load_images(train)
+    if test is None:
+        return _divided(images, seed, str(train))
+    others = load_images(test)
+    if others.images.shape[1:] != images.images.shape[1:]:
+        _checks.fail_value(str(test), f"images of {tuple(images.images.shape[1:])}", tuple(others.images.shape[1:]))
+    return images, others
+
+
+def _divided(images: ImageSet, seed: int, name: str) -> tuple[ImageSet, ImageSet]:
+    count = round(_TEST_SHARE * len(images))
+    if count == 0:
+        _checks.fail_value(name, "at least 5 images, or a test file", len(images))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    first, second = (
+        ImageSet(images.images[rows], None if images.labels is None else images.labels[rows])
+        for rows in (order[count:].sort().values, order[:count].sort().values)
+    )
+    return first, second

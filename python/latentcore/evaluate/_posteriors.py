@@ -1,0 +1,117 @@
+"""Images, their posteriors under a model, and what samples of these are worth: a batch at a time."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from latentcore import _checks, ops
+from latentcore.train.inputs import to_unit
+
+# shapes: (N, C, H, W) images, (N, L) latents, S samples of the latents of each image
+
+MAX_SAMPLES = 2**22
+_NEXT_SAMPLE = 2**40  # elements of noise between a sample and the next: more than the latents of all images together
+
+
+class Batch(NamedTuple):
+    """Images and the posteriors of their latents.
+
+    Attributes:
+        first: The place of the first image among all.
+        images: On the model's device. (N, C, H, W), uint8 or float in [0, 1].
+        mu: Posterior means. (N, L).
+        logvar: Logarithms of the posterior variances. (N, L).
+        labels: What the model is told besides, or None. (N, ...).
+    """
+
+    first: int
+    images: Tensor
+    mu: Tensor
+    logvar: Tensor
+    labels: Tensor | None
+
+    def element(self, sample: int) -> int:
+        """Where the noise of one sample of these images begins; it does not depend on batches or other samples."""
+        return sample * _NEXT_SAMPLE + self.first * self.mu.shape[1]
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Evaluation mode, no gradients; afterwards every layer is in the mode it was in."""
+    layers = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [layer.training for layer in layers]
+    try:
+        for layer in layers:
+            layer.training = False
+        with torch.no_grad():
+            yield
+    finally:
+        for layer, mode in zip(layers, modes, strict=True):
+            layer.training = mode
+
+
+def batches(model: Any, images: Tensor, labels: Tensor | None, size: int) -> Iterator[Batch]:
+    """The posteriors of images (N, C, H, W), `size` images at a time, on the model's device and in its dtype."""
+    if labels is not None:
+        _checks.tensor("labels", labels)
+        if labels.dim() == 0 or len(labels) != len(images):
+            _checks.fail_value("labels", f"one for each of {len(images)} images", f"shape {tuple(labels.shape)}")
+    device, dtype = _place(model)
+    for first in range(0, len(images), size):
+        shown = images[first : first + size].to(device)
+        told = None if labels is None else labels[first : first + size].to(device)
+        posterior = model.encode(to_unit(shown).to(dtype), **_keywords(told))
+        if not isinstance(posterior, tuple):
+            _checks.fail_type("model", "one that encodes images as (mu, logvar)", type(model).__name__)
+        mu, logvar = posterior
+        yield Batch(first, shown, mu, logvar, told)
+
+
+def reconstruction(model: Any, batch: Batch, z: Tensor) -> Tensor:
+    """-log p(x|z) of latents (S, N, L) as `ops.vae_loss` defines it. (S, N), float64."""
+    told = None if batch.labels is None else _repeated(batch.labels, len(z))
+    logits = model.decode_logits(z.flatten(0, 1), **_keywords(told))
+    target = _repeated(batch.images, len(z))
+    prior = logits.new_zeros(len(logits), 1)  # the divergence of the prior from itself is exactly 0
+    nats = ops.vae_loss(logits, target, prior, prior, likelihood=model.config.likelihood, reduction="none")
+    return nats.reconstruction.double().view(z.shape[:2])
+
+
+def weighted_nll(model: Any, batch: Batch, samples: int, rows: int, seed: int) -> Tensor:
+    """-log of the mean importance weight of the samples of each image, `rows` of them at a time. (N,), float64."""
+    together = max(1, rows // len(batch.mu))
+    total = torch.full((len(batch.mu),), -math.inf, dtype=torch.float64, device=batch.mu.device)
+    for begin in range(0, samples, together):
+        noise = _noise(batch, range(begin, min(begin + together, samples)), seed)
+        z = batch.mu + (0.5 * batch.logvar).exp() * noise
+        # log p(z) - log q(z|x), where the factors of 2 pi cancel
+        log_weights = 0.5 * (noise.double().square() - z.double().square() + batch.logvar.double()).sum(2)
+        log_weights -= reconstruction(model, batch, z.to(batch.mu.dtype))
+        total = torch.logaddexp(total, log_weights.logsumexp(0))
+    return math.log(samples) - total
+
+
+def _noise(batch: Batch, samples: range, seed: int) -> Tensor:
+    """Standard normal numbers, those by which `ops.reparameterize_kl` samples the posteriors. (S, N, L)."""
+    origin = torch.zeros_like(batch.mu, dtype=torch.promote_types(batch.mu.dtype, torch.float32))
+    return torch.stack([ops.reparameterize_kl(origin, origin, seed=seed, offset=batch.element(s))[0] for s in samples])
+
+
+def _repeated(values: Tensor, times: int) -> Tensor:
+    """(N, ...) -> (times * N, ...), one copy after the other; no copy at all where once is enough."""
+    return values.expand(times, *values.shape).flatten(0, 1)
+
+
+def _keywords(labels: Tensor | None) -> dict[str, Tensor]:
+    return {} if labels is None else {"labels": labels}
+
+
+def _place(model: Any) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype of the model's weights; those of torch's tensors where it has none."""
+    weights = model.parameters() if isinstance(model, nn.Module) else ()
+    weight = next((weight for weight in weights if weight.is_floating_point()), torch.empty(0))
+    return weight.device, weight.dtype

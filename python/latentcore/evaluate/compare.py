@@ -1,0 +1,86 @@
+"""Autoencoders and VAEs side by side."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentcore import _checks, plots
+from latentcore.data import ImageSet
+from latentcore.evaluate.autoencoder import SHOWN, figures, labels_for, prior_samples, walks
+from latentcore.evaluate.pictures import save_pictures, spread, write_table
+from latentcore.models import VAE
+from latentcore.train.autoencoder import AutoencoderRun
+from latentcore.train.inputs import to_unit
+
+# shapes: (N, C, H, W) images, (N, L) latents
+
+_SCATTERED = 5_000  # latents of a run in the picture
+_NOT_LOSSES = ("epoch", "seconds", "images_per_second")
+
+
+def table(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> list[dict[str, float | str]]:
+    """A row of figures for each run: what it took, and what `evaluate.autoencoder.figures` finds on test images."""
+    rows: list[dict[str, float | str]] = []
+    for name, run in runs.items():
+        own: dict[str, float | str] = {key: run.metrics[key] for key in ("parameters", "seconds") if key in run.metrics}
+        rows.append({"run": name, "latent": run.model.config.latent, **own, **figures(run, test)})
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    return [{column: row.get(column, "") for column in columns} for row in rows]
+
+
+def write_comparison(
+    runs: Mapping[str, AutoencoderRun], test: ImageSet, folder: Path, rows: list[dict[str, float | str]]
+) -> list[Path]:
+    """Draw runs side by side: losses, reconstructions, latents, interpolations, samples; and their table as CSV.
+
+    Args:
+        runs: By the names that the pictures show.
+        test: Images of the runs' size.
+        folder: Where to write; it is made where it is missing.
+        rows: What `table` found.
+
+    Returns:
+        The files.
+
+    Raises:
+        ValueError: The runs are of different image sizes, or there is none.
+    """
+    shapes = {name: run.model.config.image_shape for name, run in runs.items()}
+    if len(set(shapes.values())) != 1:
+        _checks.fail_value("runs", "at least one, all of the same image size", shapes)
+    folder.mkdir(parents=True, exist_ok=True)
+    latents = {name: run.encode(test.images, labels_for(run, test)) for name, run in runs.items()}
+    drawn = {
+        "losses": plots.losses_by_run({name: _history(run.folder) for name, run in runs.items()}),
+        "reconstructions": plots.comparison(_drawn(runs, test)),
+        "interpolations": plots.interpolation(_walked(runs, test, latents)),
+    }
+    flat = {name: z for name, z in latents.items() if z.shape[1] >= 2}
+    if flat:
+        shown = spread(torch.arange(len(test)), _SCATTERED)
+        names = None if test.labels is None else test.labels[shown]
+        drawn["latents"] = plots.latent_panels({name: (z[shown], names) for name, z in flat.items()})
+    sampled = {name: prior_samples(run, SHOWN) for name, run in runs.items() if isinstance(run.model, VAE)}
+    if sampled:
+        drawn["samples"] = plots.comparison(sampled)
+    return [*save_pictures(folder, drawn), write_table(folder / "figures.csv", rows)]
+
+
+def _drawn(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> dict[str, Tensor]:
+    some = ImageSet(test.images[:SHOWN], None if test.labels is None else test.labels[:SHOWN])
+    rows = {name: run.reconstruct(some.images, labels_for(run, some)) for name, run in runs.items()}
+    return {"original": to_unit(some.images), **rows}
+
+
+def _walked(runs: Mapping[str, AutoencoderRun], test: ImageSet, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The straight way of each run."""
+    return {name: walks(run, test, latents[name])["linear"] for name, run in runs.items()}
+
+
+def _history(folder: Path) -> dict[str, list[float]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0] if name not in _NOT_LOSSES}

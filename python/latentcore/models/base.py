@@ -1,0 +1,80 @@
+"""What all autoencoders are: an encoder, a decoder, and what a file says of them."""
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from latentcore import _checks, _config
+from latentcore.models.networks import NetworkConfig, build_decoder, build_encoder
+
+# shapes: (N, C, H, W) images, (N, L) latents, (N,) labels
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder, a decoder, and the configuration they were built from.
+
+    Args:
+        config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
+    """
+
+    outputs_per_latent: ClassVar[int]  # numbers that the encoder gives for each latent axis
+    # what the tensors of a state dict do not tell of plain networks; it is saved beside them
+    _words: ClassVar[tuple[str, ...]] = ("image_shape", "activation", "likelihood")
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config, self.outputs_per_latent * config.latent)
+        self.decoder = build_decoder(config)
+        if config.classes:
+            # added to the image: for the first layer the same as further inputs that tell the class
+            self.class_images = nn.Embedding(config.classes, math.prod(config.image_shape))
+
+    def run_encoder(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The encoder's outputs (N, outputs_per_latent * L) for images (N, C, H, W), float in [0, 1]."""
+        _checks.floating("images", images)
+        _checks.shape("images", images, ("N", *self.config.image_shape))
+        if self.training and self.config.noise:
+            images = (images + self.config.noise * torch.randn_like(images)).clamp(0, 1)
+        if (known := self._known(labels, len(images))) is not None:
+            images = images + self.class_images(known).view_as(images)
+        encoded: Tensor = self.encoder(images)
+        return encoded
+
+    def decode_logits(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (N, C, H, W) of the pixels, for latents z (N, L) and labels (N,) where there are classes."""
+        _checks.floating("z", z)
+        _checks.shape("z", z, ("N", self.config.latent))
+        if (known := self._known(labels, len(z))) is not None:
+            classes = torch.eye(self.config.classes, dtype=z.dtype, device=z.device)
+            z = torch.cat([z, classes.index_select(0, known)], 1)
+        logits: Tensor = self.decoder(z)
+        return logits
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (N, C, H, W) in [0, 1], sigmoid(logits), for latents z (N, L) and labels (N,) as `decode_logits`."""
+        return torch.sigmoid(self.decode_logits(z, labels))
+
+    def _known(self, labels: Tensor | None, count: int) -> Tensor | None:
+        """The labels, which a model of classes must be told and no other one may be."""
+        if (labels is None) != (self.config.classes == 0):
+            expected = f"one for each of {count} images" if labels is None else "none: the model knows no classes"
+            _checks.fail_value("labels", expected, "none" if labels is None else "labels")
+        if labels is not None:
+            _checks.dtype("labels", labels, (torch.int64,))
+            _checks.shape("labels", labels, (count,))
+        return labels
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The fields of the configuration that the shapes of the tensors leave open; all but for plain networks."""
+        plain = _config.to_plain(self.config)
+        simple = self.config.encoder in ("mlp", "conv") and not self.config.classes
+        return {word: plain[word] for word in (self._words if simple else plain)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Refuse the state of a model that differs where the shapes of the tensors could not tell."""
+        for word, own in self.get_extra_state().items():
+            if state.get(word) != own:
+                _checks.fail_value(f"state dict: {word}", f"the model's, {own!r}", repr(state.get(word)))
