@@ -1,11 +1,11 @@
 """Electrons and photons: how far a network stays below the best possible, and how fast it trains and reads.
 
 An eighth-width ResNet-15 (preset "small") is trained on 200,000 simulated events and judged on 20,000 others, beside
-the exact likelihood ratio. `throughput_ratio` compares steps of the full ResNet-15, batch 64, as the preset "egamma"
-takes them with plain float32 ones, interleaved in this process; `loss_difference` is how far their losses are apart
-over the same steps, in units of the spread of single steps. `reader_ratio` is of one epoch over 100,000 events in an
-lzf file against chunk-sequential h5py reading with torch conversion (`benchmarks/egamma_reader.py`). A seed sets the
-weights, the order and the simulated events.
+the exact likelihood ratio. `throughput_ratio` compares steps of the full ResNet-15, batch 64, in the precision and
+memory format of the preset "egamma" with plain float32 ones, interleaved in this process
+(`benchmarks/egamma_throughput.py`); `loss_difference` is how far the loss curves of both are apart, in standard
+errors. `reader_ratio` is of one epoch over 100,000 events in an lzf file against chunk-sequential h5py reading with
+torch conversion (`benchmarks/egamma_reader.py`). A seed sets the weights, the order and the simulated events.
 """
 
 import tempfile
