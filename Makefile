@@ -46,6 +46,7 @@ format: $(VENV)/lint  ## put Python and C++ files in their format
 quality: $(VENV)/installed $(VENV)/test  ## the figures of the systems on full MNIST (LATENTCORE_DATA), seed 0
 	$(BIN)/python -m benchmarks.quality digits148 --json build/digits148.json
 	$(BIN)/python -m benchmarks.quality latent-rotation --json build/latent-rotation.json
+	$(BIN)/python -m benchmarks.quality egamma --json build/egamma.json
 
 bench: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time the operators against their peers
 	$(PYTEST_BENCH) --benchmark-json=$(BENCH_RESULT)

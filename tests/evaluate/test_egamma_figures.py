@@ -66,7 +66,7 @@ def test_without_an_oracle_nothing_is_said_of_it():
 def test_scores_beyond_all_bounds():
     found = figures(Scored(np.array([0, 1, 0, 1]), np.array([-np.inf, 800.0, -800.0, 3.0]), np.array([1, 2, 3, 4])))
     assert found["test_loss"] == pytest.approx(math.log1p(math.exp(-3)) / 4)
-    assert found["rejection_90"] == math.inf
+    assert found["rejection_90"] == 2  # photons, of which none passes
     assert Scored(np.array([0]), np.array([-800.0]), np.array([1])).probabilities.tolist() == [0]
 
 

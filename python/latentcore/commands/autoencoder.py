@@ -67,6 +67,14 @@ def report(run: AutoencoderRun, test: ImageSet) -> None:
     print(f"pictures     {', '.join(path.name for path in pictures)}")
 
 
+def report_on(run: AutoencoderRun, data: Path | None, test: Sequence[Path] | None) -> None:
+    """Evaluate a run on the test images that the options lead to."""
+    if test and len(test) != 1:
+        raise ValueError(f"--test: expected one file of images, got {len(test)}")
+    _, images = load_split(data_folder(data), test[0] if test else None)
+    report(run, images)
+
+
 def compare(*, runs: Sequence[Path], data: Path | None, test: Path | None, out: Path) -> None:
     """Set runs side by side: their figures as a table, their pictures in a folder."""
     opened = {folder.name or str(folder): load_run(folder) for folder in runs}

@@ -19,15 +19,17 @@ def evaluate(
     test: Sequence[Path] | None,
     data: Path | None,
 ) -> None:
-    """Evaluate a run on MNIST's test images, or on its test events; `system`, where it is given, must be the run's."""
+    """Evaluate a run on test images, or on its test events; `system`, where it is given, must be the run's."""
     opened = load_run(run)
     found = opened.config["system"]
     if system not in (None, found):
         raise ValueError(f"{run}: expected a run of the system {system!r}, got one of {found!r}")
     if classifier is not None and not isinstance(opened, RotationRun):
         raise ValueError(f"--classifier: expected it beside a run of the system 'rotation', got one of {found!r}")
-    if (files or test) and not isinstance(opened, EgammaRun):
-        raise ValueError(f"--files, --test: expected them beside a run of the system 'egamma', got one of {found!r}")
+    if files and not isinstance(opened, EgammaRun):
+        raise ValueError(f"--files: expected it beside a run of the system 'egamma', got one of {found!r}")
+    if test and found not in ("egamma", "autoencoder"):
+        raise ValueError(f"--test: expected it beside a run of egamma or autoencoder, got one of {found!r}")
     if isinstance(opened, EgammaRun):
         from latentcore.commands import egamma
 
@@ -45,4 +47,6 @@ def evaluate(
 
         classifiers.report(opened, data)
     else:
-        raise ValueError(f"{run}: expected a run of few-label, rotation, classifier or egamma, got one of {found!r}")
+        from latentcore.commands import autoencoder
+
+        autoencoder.report_on(opened, data, test)

@@ -114,15 +114,22 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "system",
         nargs="?",
-        choices=("few-label", "rotation", "classifier", "egamma"),
+        choices=("few-label", "rotation", "classifier", "autoencoder", "egamma"),
         metavar="SYSTEM",
-        help="few-label, rotation, classifier or egamma; found from the run where it is left out",
+        help="few-label, rotation, classifier, autoencoder or egamma; found from the run where it is left out",
     )
     evaluate.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     evaluate.add_argument("--classifier", type=Path, metavar="RUN", help="for rotation: judges whether labels are kept")
     evaluate.add_argument("--files", type=Path, nargs="+", metavar="FILE", help="for egamma: where they lie now")
-    evaluate.add_argument("--test", type=Path, nargs="+", metavar="FILE", help="for egamma: where the test's lie now")
-    _add_data_folder(evaluate)
+    evaluate.add_argument(
+        "--test", type=Path, nargs="+", metavar="FILE", help="for egamma: where the test's lie now; else test images"
+    )
+    evaluate.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="MNIST's folder; for autoencoder what it was trained on (LATENTCORE_DATA)",
+    )
 
 
 def _add_predict(commands: Any) -> None:
