@@ -9,6 +9,7 @@ _MODELS = ("equivariant", "mlp", "step", "recurrent", "transformer")
 _AUTOENCODERS = (
     "ae-2d",
     "vae-2d",
+    "vae-2d-deep",
     "ae-20",
     "vae-20",
     "vae-10",

@@ -16,6 +16,24 @@ AUTOENCODERS: dict[str, AutoencodingConfig] = {
         autoencoder=AutoencoderConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT
     ),
     "vae-2d": AutoencodingConfig(vae=VAEConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT),
+    "vae-2d-deep": AutoencodingConfig(
+        vae=VAEConfig(
+            latent=2,
+            hidden=(512, 256, 128),
+            decoder_hidden=(64, 128, 256, 512),
+            normalisation="batch",
+            decoder_bias_std=1.0,
+        ),
+        train=replace(
+            _SHORT,
+            epochs=40,
+            batch_size=256,
+            learning_rate=4e-3,
+            pct_start=0.1,
+            binarise=True,
+            freeze_normalisation_at=0.9,
+        ),
+    ),
     "ae-20": AutoencodingConfig(
         autoencoder=AutoencoderConfig(latent=20, hidden=(512, 256), decoder_hidden=(256, 512), likelihood="gaussian"),
         train=_LONG,

@@ -1,0 +1,119 @@
+"""The loops that studies of autoencoders are written as: plain torch, a DataLoader, an image at a time.
+
+They are what the suite `autoencoders` compares with. An image becomes a tensor as torchvision's `MNIST` and `ToTensor`
+make one: through a PIL image.
+"""
+
+import time
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+# shapes: (N, 1, 28, 28) images, (N, L) latents
+
+
+class Digits(Dataset[Tensor]):
+    """MNIST as torchvision gives it out."""
+
+    def __init__(self, images: Tensor) -> None:
+        self._images = images[:, 0]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        picture = Image.fromarray(self._images[index].numpy())
+        pixels = torch.from_numpy(np.array(picture, np.uint8, copy=True)).view(28, 28, 1)
+        return pixels.permute(2, 0, 1).contiguous().to(torch.get_default_dtype()).div(255)
+
+
+class PlainVAE(nn.Module):
+    """784-128-2-128-784."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.mu, self.logvar = nn.Linear(784, 128), nn.Linear(128, 2), nn.Linear(128, 2)
+        self.decoder = nn.Sequential(nn.Linear(2, 128), nn.ReLU(), nn.Linear(128, 784), nn.Sigmoid())
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = F.relu(self.hidden(images.flatten(1)))
+        return self.mu(hidden), self.logvar(hidden)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mu, logvar = self.encode(images)
+        z = mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
+        return self.decoder(z).view_as(images), mu, logvar
+
+
+class PlainConvVAE(nn.Module):
+    """Two convolutions of stride 2, 256 hidden units, 32 latents, and the same backwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(1, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.Flatten()
+        )
+        self.hidden, self.mu, self.logvar = nn.Linear(3136, 256), nn.Linear(256, 32), nn.Linear(256, 32)
+        self.decoder = nn.Sequential(
+            nn.Linear(32, 256),
+            nn.ReLU(),
+            nn.Linear(256, 3136),
+            nn.ReLU(),
+            nn.Unflatten(1, (64, 7, 7)),
+            nn.ConvTranspose2d(64, 32, 3, 2, 1, 1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 1, 3, 2, 1, 1),
+            nn.Sigmoid(),
+        )
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = F.relu(self.hidden(self.convolutions(images)))
+        return self.mu(hidden), self.logvar(hidden)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mu, logvar = self.encode(images)
+        z = mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
+        return self.decoder(z), mu, logvar
+
+
+class Study:
+    """A model in training.
+
+    Args:
+        model: `PlainVAE` or `PlainConvVAE`.
+        images: (N, 1, 28, 28), uint8.
+    """
+
+    def __init__(self, model: PlainVAE | PlainConvVAE, images: Tensor) -> None:
+        self.model = model
+        self._loader = DataLoader(Digits(images), 128, shuffle=True)
+        self._optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+
+    def epoch(self) -> float:
+        """Train for an epoch; seconds."""
+        self.model.train()
+        began = time.perf_counter()
+        for images in self._loader:
+            self._optimizer.zero_grad()
+            drawn, mu, logvar = self.model(images)
+            _nats(drawn, mu, logvar, images).backward()
+            self._optimizer.step()
+        return time.perf_counter() - began
+
+    @torch.no_grad()
+    def test_nats(self, images: Tensor) -> float:
+        """Cross entropy + KL of (N, 1, 28, 28) uint8 images, a sample each, per image."""
+        self.model.eval()
+        torch.manual_seed(0)
+        pixels = images / 255
+        drawn, mu, logvar = self.model(pixels)
+        return float(_nats(drawn, mu, logvar, pixels)) / len(images)
+
+
+def _nats(drawn: Tensor, mu: Tensor, logvar: Tensor, images: Tensor) -> Tensor:
+    entropy = F.binary_cross_entropy(drawn, images, reduction="sum")
+    return entropy - 0.5 * torch.sum(1 + logvar - mu.square() - logvar.exp())
