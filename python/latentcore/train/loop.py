@@ -75,7 +75,7 @@ def fit(
         >>> history = fit(VAE(VAEConfig()), images, config, folder)  # doctest: +SKIP
     """
     shape = model.config.image_shape
-    source = Images(as_images(images, shape), config.augmentation, config.reconstruct)
+    source = Images(as_images(images, shape), config.augmentation, config.reconstruct, binarise=config.binarise)
     held_out = None if validation is None else Images(as_images(validation, shape, "validation"))
     return minimise(model, objective_of(model), source, config, folder, validation=held_out, resume=resume)
 
