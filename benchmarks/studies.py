@@ -4,7 +4,9 @@ They are what the suite `autoencoders` compares with. An image becomes a tensor 
 make one: through a PIL image.
 """
 
+import sys
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,19 +18,30 @@ from torch.utils.data import DataLoader, Dataset
 # shapes: (N, 1, 28, 28) images, (N, L) latents
 
 
-class Digits(Dataset[Tensor]):
-    """MNIST as torchvision gives it out."""
+class Digits(Dataset[tuple[Tensor, int]]):
+    """MNIST as torchvision's data set and its `ToTensor` give it out: the same steps for each image."""
 
-    def __init__(self, images: Tensor) -> None:
-        self._images = images[:, 0]
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self._images, self._labels = images[:, 0].contiguous(), labels
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def __getitem__(self, index: int) -> Tensor:
-        picture = Image.fromarray(self._images[index].numpy())
-        pixels = torch.from_numpy(np.array(picture, np.uint8, copy=True)).view(28, 28, 1)
-        return pixels.permute(2, 0, 1).contiguous().to(torch.get_default_dtype()).div(255)
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        pixels, label = self._images[index], int(self._labels[index])
+        return _to_tensor(Image.fromarray(pixels.numpy())), label
+
+
+def _to_tensor(picture: Image.Image) -> Tensor:
+    """What torchvision.transforms.functional.to_tensor does with a PIL image, check by check."""
+    torch._C._log_api_usage_once(f"{__name__}.{_to_tensor.__name__}")
+    assert isinstance(picture, Image.Image)
+    kinds: dict[str, Any] = {"I": np.int32, "I;16" if sys.byteorder == "little" else "I;16B": np.int16, "F": np.float32}
+    tensor = torch.from_numpy(np.array(picture, kinds.get(picture.mode, np.uint8), copy=True))
+    tensor = tensor.view(picture.size[1], picture.size[0], len(picture.getbands()))
+    tensor = tensor.permute((2, 0, 1)).contiguous()
+    assert isinstance(tensor, torch.ByteTensor)
+    return tensor.to(dtype=torch.get_default_dtype()).div(255)
 
 
 class PlainVAE(nn.Module):
@@ -86,18 +99,19 @@ class Study:
     Args:
         model: `PlainVAE` or `PlainConvVAE`.
         images: (N, 1, 28, 28), uint8.
+        labels: (N,), which the loader gives out too.
     """
 
-    def __init__(self, model: PlainVAE | PlainConvVAE, images: Tensor) -> None:
+    def __init__(self, model: PlainVAE | PlainConvVAE, images: Tensor, labels: Tensor) -> None:
         self.model = model
-        self._loader = DataLoader(Digits(images), 128, shuffle=True)
+        self._loader = DataLoader(Digits(images, labels), 128, shuffle=True)
         self._optimizer = torch.optim.Adam(model.parameters(), 1e-3)
 
     def epoch(self) -> float:
         """Train for an epoch; seconds."""
         self.model.train()
         began = time.perf_counter()
-        for images in self._loader:
+        for images, _ in self._loader:
             self._optimizer.zero_grad()
             drawn, mu, logvar = self.model(images)
             _nats(drawn, mu, logvar, images).backward()

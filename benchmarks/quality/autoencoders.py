@@ -97,7 +97,7 @@ class _Rows:
 
     def _study_nats(self, seed: int) -> float:
         torch.manual_seed(seed)
-        study = Study(PlainVAE(), self._train.images)
+        study = Study(PlainVAE(), self._train.images, self._train.known_labels())
         for _ in range(STUDY_EPOCHS):
             study.epoch()
         return study.test_nats(self._test.images)
@@ -112,7 +112,7 @@ class _Rows:
         """Epochs of both sides in turns; ours is that of a training of one, without what comes before and after."""
         config = AUTOENCODERS[preset]
         config = replace(config, train=replace(config.train, epochs=1))
-        study = Study(model, self._train.images)
+        study = Study(model, self._train.images, self._train.known_labels())
         theirs: list[float] = []
         ours: list[float] = []
         for turn in range(TURNS + 1):

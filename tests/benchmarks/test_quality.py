@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from benchmarks.quality import __main__ as quality
-from benchmarks.quality import digits148, egamma, latent_rotation
+from benchmarks.quality import autoencoders, digits148, egamma, latent_rotation
 from benchmarks.quality.figures import Figure
 
 from benchmarks import egamma_throughput
@@ -98,3 +98,31 @@ def test_egamma_has_the_promised_figures(tmp_path, monkeypatch):
     assert rows["auc_gap_oracle"]["reached"] == pytest.approx(rows["oracle_auc"]["reached"] - rows["auc"]["reached"])
     assert rows["throughput_ratio"]["at_least"] == 2.3
     assert 0 < rows["reader_peak_mb"]["reached"] < 400
+
+
+def test_autoencoders_have_the_promised_figures(tmp_path, monkeypatch, mnist_folder):
+    presets = autoencoders.AUTOENCODERS
+    quick = {
+        name: dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=1, device="cpu"))
+        for name, config in presets.items()
+    }
+    for name, value in (
+        ("STUDY_EPOCHS", 1),
+        ("TURNS", 1),
+        ("SAMPLES", 5),
+        ("AUTOENCODERS", quick),
+        ("UPRIGHT_DIGITS", short(autoencoders.UPRIGHT_DIGITS)),
+    ):
+        monkeypatch.setattr(autoencoders, name, value)
+    file = tmp_path / "out.json"
+    monkeypatch.setattr(sys, "argv", ["quality", "autoencoders", "--json", str(file), "--data", str(mnist_folder)])
+    assert quality.main() == 0
+    rows = {row["figure"]: row for row in json.loads(file.read_text())["rows"]}
+    assert list(rows) == [
+        "epoch_ratio_mlp", "epoch_ratio_conv", "conv_vae_nats", "best_vae_nats", "vae2d_nats_difference",
+        "vae2d_elbo_binarised", "cvae_accuracy",
+    ]  # fmt: skip
+    assert rows["best_vae_nats"]["training"]["parameters"][0] < 3_000_000
+    assert rows["vae2d_elbo_binarised"]["training"]["parameters"][0] < 2_000_000
+    assert 100 < rows["conv_vae_nats"]["reached"] < 600
+    assert 0 <= rows["cvae_accuracy"]["reached"] <= 1

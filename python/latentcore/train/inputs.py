@@ -103,7 +103,7 @@ def as_events(images: Any, shape: tuple[int, int, int]) -> Tensor:
 
 def to_unit(images: Tensor) -> Tensor:
     """uint8 images as floats in [0, 1]; float images as they are."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
+    return images / 255 if images.dtype == torch.uint8 else images
 
 
 def _tensor(value: Any, name: str) -> Tensor:

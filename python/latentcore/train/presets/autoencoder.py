@@ -45,7 +45,9 @@ AUTOENCODERS: dict[str, AutoencodingConfig] = {
         train=replace(_LONG, beta=4.0, beta_warmup=0.2),
     ),
     "cvae": AutoencodingConfig(
-        vae=VAEConfig(latent=10, classes=10, hidden=(512, 256), decoder_hidden=(256, 512)), train=_LONG
+        vae=VAEConfig(latent=10, classes=10, hidden=(512, 256), decoder_hidden=(256, 512)),
+        # samples are of the class that is asked for where the latents keep to their prior
+        train=replace(_LONG, beta=2.0),
     ),
     "denoising": AutoencodingConfig(
         autoencoder=AutoencoderConfig(latent=32, hidden=(512, 256), decoder_hidden=(256, 512), noise=0.5), train=_LONG
