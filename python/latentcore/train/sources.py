@@ -1,7 +1,6 @@
 """Where the batches of a training come from: examples on the device, gathered and transformed there."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -55,14 +54,10 @@ class Source(Protocol):
         """What the objective takes, for rows (B,) and draws (K, B), or None where the strength is 0."""
 
 
-class Resident(ABC):
+class Resident(Sized):
     """Base of sources that have all their examples on the device."""
 
     unit = "images"
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Number of examples."""
 
     def order(self, random: np.random.Generator, steps: int, batch_size: int) -> Tensor:
         """Rows without replacement."""
