@@ -52,4 +52,5 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
       "warp_backward(Tensor grad, Tensor images, Tensor matrix, str interpolation, float fill, bool for_images, "
       "bool for_matrix) -> (Tensor grad_images, Tensor grad_matrix)");
   m.def("lzf_decompress(Tensor packed, Tensor(a!) out) -> bool whole");
+  m.def("flush_denormals(int threads, bool on) -> ()");
 }

@@ -93,6 +93,13 @@ def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
     return operator in _KERNELS.get(tensor.device.type, ())
 
 
+def flush_denormals(on: bool) -> None:
+    """Treat denormal numbers as zero, or not, in all of torch's threads; torch's own word rules the calling one."""
+    torch.set_flush_denormal(on)
+    if cpu_library.loaded:
+        torch.ops.latentcore.flush_denormals(torch.get_num_threads(), on)
+
+
 def simd_level() -> str:
     """The SIMD level of the CPU kernels in use, or "none" where they are not loaded."""
     if not cpu_library.loaded:

@@ -68,6 +68,8 @@ class TrainConfig(_config.Configuration):
         accumulate: Parts of a batch that are computed one after the other, whose gradients add up: memory is that of a
             part.
         learning_rate: Of AdamW; with the schedule "one-cycle" its peak.
+        betas: Of AdamW: decay per step of its averages of gradient and square, in [0, 1); "one-cycle" moves the
+            first one.
         schedule: "constant"; "cosine": down to nothing along half a cosine; "one-cycle": cosine up to the peak, then
             down to nothing, momentum against it.
         pct_start: Fraction of the steps of "one-cycle" that lead up to the peak.
@@ -97,6 +99,7 @@ class TrainConfig(_config.Configuration):
     batch_size: int = 128
     accumulate: int = 1
     learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
     schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
     pct_start: float = 0.2
     weight_decay: float = 0.0
@@ -125,5 +128,6 @@ class TrainConfig(_config.Configuration):
             _config.in_range(self, name, 0)
         for name in ("pct_start", "beta_warmup", "freeze_normalisation_at"):
             _config.in_range(self, name, 0, 1)
-        _config.in_range(self, "ema", 0, 1 - 1e-9)
+        for name in ("betas", "ema"):
+            _config.in_range(self, name, 0, 1 - 1e-9)
         _config.in_range(self, "seed", 0, 2**31 - 1)

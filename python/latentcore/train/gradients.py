@@ -1,6 +1,7 @@
 """The gradients of a training step; on CUDA recorded once and replayed."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from lightning_fabric import Fabric
@@ -18,8 +19,8 @@ class Gradients:
 
     Args:
         fabric: Where and how precisely to compute.
-        model: The model, as `fabric` has set it up.
-        plain: The same model, as it was before.
+        model: The model, as a step calls it.
+        plain: The same model, without a wrapper.
         objective: What is minimised.
         plan: The steps, whose source is on the device.
 
@@ -75,7 +76,8 @@ class Gradients:
         parts = self._plan.config.accumulate
         draws = None if now.draws is None else now.draws.chunk(parts, dim=1)[part]
         batch = self._plan.source.batch(now.rows.chunk(parts)[part], draws)
-        with self._fabric.no_backward_sync(self._model, enabled=part < parts - 1):  # type: ignore[arg-type]
+        others_wait = self._plan.processes > 1 and part < parts - 1
+        with self._fabric.no_backward_sync(self._model) if others_wait else nullcontext():  # type: ignore[arg-type]
             terms = self._objective(self._model, batch, beta=now.betas, seed=now.seeds[part])
             self._fabric.backward(terms[0] / parts)
         self.totals += flattened(terms) / parts

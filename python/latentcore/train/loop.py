@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
+from latentcore import _native
 from latentcore._tensors import load_tensors
 from latentcore.models.base import EncoderDecoder
 from latentcore.models.files import load_state
@@ -25,7 +26,7 @@ from latentcore.train.inputs import as_images
 from latentcore.train.journal import Journal
 from latentcore.train.objectives import Objective, flattened, objective_of
 from latentcore.train.plan import Plan
-from latentcore.train.processes import alone
+from latentcore.train.processes import alone, set_up
 from latentcore.train.sources import Images, Source
 
 # shapes: (N, C, H, W) images
@@ -90,6 +91,7 @@ def minimise(
     validation: Source | None = None,
     resume: bool = False,
     fabric: Fabric | None = None,
+    watch: Callable[[int], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train any model on any source, as `fit` trains autoencoders.
 
@@ -103,6 +105,8 @@ def minimise(
         resume: Go on from `checkpoints/last.pth`, where there is one, be it within an epoch.
         fabric: Where and how to compute, for example `latentcore.train.processes.together`; None: this process alone,
             as the configuration says.
+        watch: Called by the first process after each epoch with the number of epochs that are done, while `model` is in
+            evaluation mode and has the weights that are kept.
 
     Returns:
         The rows of `metrics.csv`: per epoch the objective's figures, seconds, and examples per second.
@@ -128,6 +132,8 @@ def minimise(
             loop.save()
             if fabric.is_global_zero:
                 journal.write(state.history)
+                if watch is not None:
+                    loop.show_to(watch)
     fabric.barrier()
     load_state(model, load_tensors(model_path(folder)), str(model_path(folder)))
     model.eval()
@@ -143,8 +149,8 @@ class _Loop:
         model.to(fabric.device).to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
         rate, decay = plan.config.learning_rate, plan.config.weight_decay
-        self.optimizer = AdamW(learned, lr=rate, weight_decay=decay, fused=True)
-        self.model = fabric.setup(model)
+        self.optimizer = AdamW(learned, lr=rate, betas=plan.config.betas, weight_decay=decay, fused=True)
+        self.model = set_up(fabric, model, plan.config)
         self.gradients = Gradients(fabric, self.model, model, objective, plan)
         averages = Averages(model, plan.config.ema) if plan.config.ema else None
         self.state = State(model, self.optimizer, _schedule(self.optimizer, plan), self.gradients.totals, averages)
@@ -194,6 +200,12 @@ class _Loop:
         """Write a checkpoint; the other processes have the same to say."""
         if self.fabric.is_global_zero:
             self.state.save(self.folder, self.plan)
+
+    def show_to(self, watch: Callable[[int], None]) -> None:
+        """Let somebody look at the weights that are kept."""
+        self.state.model.eval()
+        with self.state.kept():
+            watch(len(self.state.history))
 
     def _step(self) -> None:
         self.gradients()
@@ -267,8 +279,8 @@ def _stopped(state: State, config: TrainConfig) -> bool:
 def flushed_denormals() -> Iterator[None]:
     """Treat denormal numbers as zero inside: optimiser states decay into them, and CPUs are slow on them."""
     before = bool(torch.tensor(2.0**-1060, dtype=torch.float64) * 1.0 == 0)
-    torch.set_flush_denormal(True)
+    _native.flush_denormals(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(before)
+        _native.flush_denormals(before)
