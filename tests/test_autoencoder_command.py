@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from latentcore.cli import main
 from latentcore.data import ImageSet, mnist, save_images
@@ -75,6 +76,28 @@ def test_files_of_images_of_any_size(tmp_path, capsys):
     assert "arithmetic.png" not in capsys.readouterr().out  # nothing says what the images are
 
 
+def test_latents_by_tsne(trained, mnist_folder):
+    assert call("evaluate", trained / "ae-20", "--data", mnist_folder, "--tsne") == 0
+    with Image.open(trained / "ae-20" / "pictures" / "tsne.png") as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 10  # a colour for each digit
+
+
+@pytest.mark.parametrize(("name", "more"), [("ae-20", ()), ("vae-2d", ("--steps", 2)), ("cvae", ("--label", 3))])
+def test_the_way_from_an_image_to_another(trained, tmp_path, capsys, name, more):
+    digits = mnist.embedded("test").images
+    for word, digit in (("from", digits[0, 0]), ("to", digits[1, 0])):
+        Image.fromarray(digit.numpy()).save(tmp_path / f"{word}.png")
+    words = ("interpolate", trained / name, tmp_path / "from.png", tmp_path / "to.png", *more)
+    for out in ("way.png", "way.gif"):
+        assert call(*words, "--out", tmp_path / out) == 0
+        assert "from.png to to.png" in capsys.readouterr().out
+    with Image.open(tmp_path / "way.gif") as film:
+        assert film.n_frames == (2 if more == ("--steps", 2) else 20)
+    inverted = tmp_path / "inverted.gif"
+    assert call(*words, "--invert", "--out", inverted) == 0
+    assert inverted.read_bytes() != (tmp_path / "way.gif").read_bytes()
+
+
 def test_a_run_goes_on(trained, mnist_folder, capsys):
     assert call("train", "autoencoder", "--data", mnist_folder, "--resume", trained / "cvae") == 0
     assert "iw_nll" in capsys.readouterr().out
@@ -88,6 +111,13 @@ def test_a_run_goes_on(trained, mnist_folder, capsys):
         (("train", "autoencoder", "--preset", "cvae", "--data", "BARE"), "labels"),
         (("compare", "RUN", "RUN"), "RUN: expected folders of different names"),
         (("compare", "RUN", "--data", "BARE"), "image"),
+        (("interpolate", "RUN", "PICTURE", "PICTURE", "--out", "way.jpg"), "--out: expected a file named .png or .gif"),
+        (
+            ("interpolate", "RUN", "PICTURE", "PICTURE", "--steps", 1, "--out", "way.png"),
+            "--steps: expected at least 2",
+        ),
+        (("interpolate", "RUN", "PICTURE", "PICTURE", "--out", "way.png"), "expected 28 x 28 pixels, got 9 x 9"),
+        (("interpolate", "RUN", "PICTURE", "PICTURE", "--fit", "--label", 3, "--out", "way.png"), "labels"),
         (("evaluate", "RUN", "--files", "x.h5"), "--files: expected it beside"),
     ],
 )
@@ -96,8 +126,11 @@ def test_mistakes_are_one_line(trained, mnist_folder, tmp_path, monkeypatch, cap
     monkeypatch.setenv("LATENTCORE_DATA", str(mnist_folder))
     digits = mnist.embedded("test")
     save_images(tmp_path / "bare.npz", ImageSet(digits.images[:40, :, :20, :20].contiguous()))
-    places = {"RUN": str(trained / "vae-2d"), "BARE": str(tmp_path / "bare.npz")}
-    filled = [str(word).replace("RUN", places["RUN"]).replace("BARE", places["BARE"]) for word in words]
+    Image.new("L", (9, 9)).save(tmp_path / "small.png")
+    places = {"RUN": trained / "vae-2d", "BARE": tmp_path / "bare.npz", "PICTURE": tmp_path / "small.png"}
+    filled = [str(word) for word in words]
+    for name, place in places.items():
+        filled = [word.replace(name, str(place)) for word in filled]
     assert call(*filled) == 1
     error = capsys.readouterr().err
     assert message in error

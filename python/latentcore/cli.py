@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         print(": ".join(["interrupted", *map(str, interruption.args)]), file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -92,6 +92,7 @@ def damage(folder):
     np.savez(folder / "objects.npz", data=np.array([Hostile()], dtype=object))
     np.savez(folder / "keys.npz", pictures=IMAGES)
     np.savez(folder / "shape.npz", data=IMAGES[0])
+    np.savez(folder / "last.npz", data=IMAGES[..., :3][:, :, :, None].repeat(3, 3))
     np.savez(folder / "none.npz", data=IMAGES[:0])
     np.savez(folder / "labels.npz", data=IMAGES, labels=LABELS[:3])
     np.savez(folder / "float_labels.npz", data=IMAGES, labels=LABELS / 2)
@@ -113,6 +114,7 @@ def damage(folder):
         ("objects.npz", "pickled objects, which are never read"),
         ("keys.npz", "expected an array named data or images or x"),
         ("shape.npz", r"images: expected shape \(N, H, W\) or \(N, C, H, W\), got \(5, 4\)"),
+        ("last.npz", r"images: expected channels before rows and columns, \(N, C, H, W\), got \(6, 5, 3, 3\)"),
         ("none.npz", "images: expected at least one image"),
         ("labels.npz", r"labels: expected shape \(6,\), got \(3,\)"),
         ("float_labels.npz", "labels: expected whole numbers, got float64"),

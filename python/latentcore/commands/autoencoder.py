@@ -60,19 +60,19 @@ def _wanted(images: ImageSet, config: AutoencodingConfig) -> Any:
     return images.known_labels() if config.network.classes else None
 
 
-def report(run: AutoencoderRun, test: ImageSet) -> None:
+def report(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False) -> None:
     """Evaluate a run on test images, and draw its pictures."""
-    pictures = evaluation.write_pictures(run, test)
+    pictures = evaluation.write_pictures(run, test, tsne=tsne)
     finish(run, evaluation.figures(run, test))
     print(f"pictures     {', '.join(path.name for path in pictures)}")
 
 
-def report_on(run: AutoencoderRun, data: Path | None, test: Sequence[Path] | None) -> None:
+def report_on(run: AutoencoderRun, data: Path | None, test: Sequence[Path] | None, *, tsne: bool) -> None:
     """Evaluate a run on the test images that the options lead to."""
     if test and len(test) != 1:
         raise ValueError(f"--test: expected one file of images, got {len(test)}")
     _, images = load_split(data_folder(data), test[0] if test else None)
-    report(run, images)
+    report(run, images, tsne=tsne)
 
 
 def compare(*, runs: Sequence[Path], data: Path | None, test: Path | None, out: Path) -> None:

@@ -18,6 +18,7 @@ def evaluate(
     files: Sequence[Path] | None,
     test: Sequence[Path] | None,
     data: Path | None,
+    tsne: bool,
 ) -> None:
     """Evaluate a run on test images, or on its test events; `system`, where it is given, must be the run's."""
     opened = load_run(run)
@@ -30,6 +31,8 @@ def evaluate(
         raise ValueError(f"--files: expected it beside a run of the system 'egamma', got one of {found!r}")
     if test and found not in ("egamma", "autoencoder"):
         raise ValueError(f"--test: expected it beside a run of egamma or autoencoder, got one of {found!r}")
+    if tsne and found != "autoencoder":
+        raise ValueError(f"--tsne: expected it beside a run of the system 'autoencoder', got one of {found!r}")
     if isinstance(opened, EgammaRun):
         from latentcore.commands import egamma
 
@@ -49,4 +52,4 @@ def evaluate(
     else:
         from latentcore.commands import autoencoder
 
-        autoencoder.report_on(opened, data, test)
+        autoencoder.report_on(opened, data, test, tsne=tsne)

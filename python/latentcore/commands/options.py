@@ -43,10 +43,16 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     _add_images(compare)
     compare.add_argument("--out", type=_folder, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
+    report = _add(commands, "report", "one page that shows runs, with a latent explorer", ("report", "report"))
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    report.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page to write (%(default)s)"
+    )
     config = _add(commands, "config", "a preset of `train autoencoder` as a file to change", ("autoencoder", "config"))
     config.add_argument("preset", choices=_AUTOENCODERS, metavar="PRESET", help=", ".join(_AUTOENCODERS))
     config.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON file to write")
     _add_transform(commands)
+    _add_interpolate(commands)
     _add_sweep(commands.add_parser("sweep", help="train many variants of a system, as one table"))
     _add_data(commands.add_parser("data", help="get and convert data"))
     return top
@@ -131,6 +137,7 @@ def _add_evaluate(commands: Any) -> None:
         metavar="PATH",
         help="MNIST's folder; for autoencoder what it was trained on (LATENTCORE_DATA)",
     )
+    evaluate.add_argument("--tsne", action="store_true", help="for autoencoder: t-SNE of the latents too (minutes)")
 
 
 def _add_predict(commands: Any) -> None:
@@ -149,9 +156,24 @@ def _add_transform(commands: Any) -> None:
     transform.add_argument(
         "--translate", type=float, nargs=2, default=(0.0, 0.0), metavar=("RIGHT", "DOWN"), help="pixels"
     )
-    transform.add_argument("--fit", action="store_true", help="resize and crop the image to the model's size")
-    transform.add_argument("--invert", action="store_true", help="the image is dark on light")
+    _add_reading(transform)
     transform.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write")
+
+
+def _add_interpolate(commands: Any) -> None:
+    interpolate = _add(commands, "interpolate", "the way from an image to another", ("interpolate", "interpolate"))
+    interpolate.add_argument("run", type=Path, metavar="RUN", help="a run with an autoencoder or a VAE")
+    interpolate.add_argument("first", type=Path, metavar="IMAGE", help="where the way begins: PNG, JPEG, WebP or BMP")
+    interpolate.add_argument("last", type=Path, metavar="IMAGE", help="where it ends")
+    interpolate.add_argument("--steps", type=_positive, default=11, metavar="N", help="images, ends included (11)")
+    interpolate.add_argument("--label", type=_whole, metavar="CLASS", help="of both, where the model is told classes")
+    _add_reading(interpolate)
+    interpolate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .png or .gif to write")
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fit", action="store_true", help="resize and crop images to the model's size")
+    parser.add_argument("--invert", action="store_true", help="images are dark on light")
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from latentcore._files import replacing
 
 _IMAGE_KEYS = ("data", "images", "x")
 _LABEL_KEYS = ("labels", "y")
+_MOST_CHANNELS = 4  # where the last dimension is not larger and the second one is, the last one is the channels
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def load_images(path: str | os.PathLike[str], *, labelled: bool = False) -> Imag
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is damaged, holds pickled objects (never executed), lacks a key, or an array does not fit.
+        ValueError: The file is damaged, holds pickled objects (never executed), lacks a key, or an array does not
+            fit; channels come before rows and columns.
 
     Example:
         >>> images = load_images("train.npz").images  # doctest: +SKIP
@@ -161,6 +163,8 @@ def as_bytes(array: Any) -> Tensor:
     array = np.asarray(array)
     if array.ndim not in (3, 4):
         _checks.fail_value("images", "shape (N, H, W) or (N, C, H, W)", array.shape)
+    if array.ndim == 4 and array.shape[1] > _MOST_CHANNELS >= array.shape[3]:
+        _checks.fail_value("images", "channels before rows and columns, (N, C, H, W)", array.shape)
     if array.dtype.kind == "f":
         low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
         if not (low >= 0 and high <= 1):  # NaN fails both

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentcore import metrics, plots
 from latentcore.data import ImageSet
+from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.likelihood import likelihood_figures
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread
 from latentcore.models import VAE
@@ -46,19 +47,21 @@ def figures(run: AutoencoderRun, test: ImageSet) -> dict[str, float]:
     return found
 
 
-def write_pictures(run: AutoencoderRun, test: ImageSet) -> list[Path]:
+def write_pictures(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False) -> list[Path]:
     """Draw a run's pictures into its folder.
 
     `losses.png`; `reconstructions.png`; `latents.png`, on the plane or its first two principal axes, and
     `latents3d.png` where there are more than two; `interpolation.png`, from an image of the first class to one of the
     last; `traversals.png` and `traversals.gif`; of a VAE `samples.png`, and of one with two axes `manifold.png`; with
-    labels `arithmetic.png`.
+    labels `arithmetic.png`; where `tsne`, `tsne.png` of all test images, which takes minutes. `latents.npz` is written
+    beside the pictures.
 
     Returns:
         The files.
     """
     folder, labels = run.folder / "pictures", labels_for(run, test)
     latents = run.encode(test.images, labels)
+    write_latents(run.folder, test.images, latents, test.labels)
     drawn: dict[str, Figure] = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
     some = slice(0, SHOWN)
     names = None if labels is None else labels[some]
@@ -66,6 +69,8 @@ def write_pictures(run: AutoencoderRun, test: ImageSet) -> list[Path]:
         to_unit(test.images[some]), run.reconstruct(test.images[some], names)
     )
     drawn |= _scatters(latents, test.labels)
+    if tsne:
+        drawn["tsne"] = plots.tsne_scatter(plots.tsne(latents), test.labels)
     drawn["interpolation"] = plots.interpolation(walks(run, test, latents))
     axes = _axes(run, latents)
     drawn["traversals"] = plots.traversals(axes)

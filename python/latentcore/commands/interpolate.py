@@ -1,0 +1,45 @@
+"""`latentcore interpolate`."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentcore import plots
+from latentcore.data import read_image
+from latentcore.train.autoencoder import AutoencoderRun
+from latentcore.train.runs import load_run
+
+_ENLARGE = 6  # pixels of a film along a pixel of the model
+
+
+def interpolate(
+    *, run: Path, first: Path, last: Path, steps: int, label: int | None, fit: bool, invert: bool, out: Path
+) -> None:
+    """Draw the way from an image to another in latent space: a picture, or a film that goes there and back.
+
+    The way is straight, in a picture along a great circle too.
+    """
+    opened = load_run(run)
+    if not isinstance(opened, AutoencoderRun):
+        raise ValueError(f"{run}: expected a run with an autoencoder, got one of {opened.config['system']!r}")
+    if steps < 2:
+        raise ValueError(f"--steps: expected at least 2, got {steps}")
+    if out.suffix not in (".gif", ".png"):
+        raise ValueError(f"--out: expected a file named .png or .gif, got {out.name!r}")
+    images = torch.stack([read_image(path, opened.model.config.image_shape, fit=fit) for path in (first, last)])
+    ends = opened.encode(255 - images if invert else images, _labels(label, 2))
+    ways = {
+        how: opened.decode(plots.interpolate(*ends, steps, how), _labels(label, steps))
+        for how in ("linear", "spherical")
+    }
+    if out.suffix == ".gif":
+        there = ways["linear"]
+        plots.save_gif(torch.cat([there, there.flip(0)[1:-1]]), out, enlarge=_ENLARGE)
+    else:
+        plots.save_figure(plots.interpolation(ways, ends=(first.stem, last.stem)), out)
+    print(f"{out}: from {first.name} to {last.name} in {steps} steps")
+
+
+def _labels(label: int | None, count: int) -> Tensor | None:
+    return None if label is None else torch.full((count,), label)
