@@ -1,5 +1,6 @@
 import pytest
 import torch
+from rotations import runs_that_learned_little
 
 SIDE = 12
 
@@ -19,3 +20,9 @@ def images():
 def labels():
     """The classes of `images`."""
     return torch.tensor([1, 4, 8]).repeat(100)
+
+
+@pytest.fixture(scope="session")
+def rotation_runs(tmp_path_factory):
+    """Runs of the system rotation."""
+    return runs_that_learned_little(tmp_path_factory.mktemp("rotations"))
