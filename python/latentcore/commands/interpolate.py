@@ -30,7 +30,7 @@ def interpolate(
     images = torch.stack([read_image(path, opened.model.config.image_shape, fit=fit) for path in (first, last)])
     ends = opened.encode(255 - images if invert else images, _labels(label, 2))
     ways = {
-        how: opened.decode(plots.interpolate(*ends, steps, how), _labels(label, steps))
+        how: opened.decode(plots.interpolate(ends[0], ends[1], steps, how), _labels(label, steps))
         for how in ("linear", "spherical")
     }
     if out.suffix == ".gif":

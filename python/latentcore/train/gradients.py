@@ -1,7 +1,7 @@
 """The gradients of a training step; on CUDA recorded once and replayed."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from lightning_fabric import Fabric
@@ -30,6 +30,7 @@ class Gradients:
 
     def __init__(self, fabric: Fabric, model: nn.Module, plain: nn.Module, objective: Objective, plan: Plan) -> None:
         self._fabric, self._model, self._plain, self._objective, self._plan = fabric, model, plain, objective, plan
+        self._parameters = list(plain.parameters())
         self.totals: Tensor = torch.zeros(objective.size, device=plan.source.device)
         self._step = torch.zeros(1, dtype=torch.int64, device=plan.source.device)
         self._form: tuple[bool, bool] | None = None
@@ -64,7 +65,8 @@ class Gradients:
 
     def _compute(self) -> None:
         now = self._inputs.at(self._step)
-        self._plain.zero_grad()
+        for parameter in self._parameters:  # Module.zero_grad looks for them in every layer, each time
+            parameter.grad = None
         for part in range(self._plan.config.accumulate):
             self._add_gradients_of(now, part)
         if clip := self._plan.config.gradient_clip:
@@ -76,11 +78,22 @@ class Gradients:
         parts = self._plan.config.accumulate
         draws = None if now.draws is None else now.draws.chunk(parts, dim=1)[part]
         batch = self._plan.source.batch(now.rows.chunk(parts)[part], draws)
-        others_wait = self._plan.processes > 1 and part < parts - 1
-        with self._fabric.no_backward_sync(self._model) if others_wait else nullcontext():  # type: ignore[arg-type]
+        with self._talking_after(last=part == parts - 1):
             terms = self._objective(self._model, batch, beta=now.betas, seed=now.seeds[part])
-            self._fabric.backward(terms[0] / parts)
-        self.totals += flattened(terms) / parts
+            self._backward(terms[0] / parts if parts > 1 else terms[0])
+        self.totals.add_(flattened(terms), alpha=1 / parts)
+
+    def _talking_after(self, *, last: bool) -> AbstractContextManager[None]:
+        """Processes exchange their gradients after the last part alone."""
+        if last or self._plan.processes == 1:
+            return nullcontext()
+        return self._fabric.no_backward_sync(self._model)  # type: ignore[arg-type]
+
+    def _backward(self, loss: Tensor) -> None:
+        if self._model is self._plain:
+                loss.backward()
+        else:
+            self._fabric.backward(loss)
 
 
 class Recorded:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from latentcore import _native
@@ -25,6 +25,7 @@ from latentcore.train.gradients import Gradients
 from latentcore.train.inputs import as_images
 from latentcore.train.journal import Journal
 from latentcore.train.objectives import Objective, flattened, objective_of
+from latentcore.train.optimizer import LeanAdamW
 from latentcore.train.plan import Plan
 from latentcore.train.processes import alone, set_up
 from latentcore.train.sources import Images, Source
@@ -149,7 +150,7 @@ class _Loop:
         model.to(fabric.device).to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
         rate, decay = plan.config.learning_rate, plan.config.weight_decay
-        self.optimizer = AdamW(learned, lr=rate, betas=plan.config.betas, weight_decay=decay, fused=True)
+        self.optimizer = LeanAdamW(learned, lr=rate, betas=plan.config.betas, weight_decay=decay, fused=True)
         self.model = set_up(fabric, model, plan.config)
         self.gradients = Gradients(fabric, self.model, model, objective, plan)
         averages = Averages(model, plan.config.ema) if plan.config.ema else None
@@ -260,7 +261,7 @@ class _Watch:
         return True
 
 
-def _schedule(optimizer: AdamW, plan: Plan) -> LRScheduler:
+def _schedule(optimizer: Optimizer, plan: Plan) -> LRScheduler:
     config = plan.config
     if config.schedule == "one-cycle":
         # torch divides by the steps that lead up to the peak less one: a single one is left out

@@ -47,7 +47,7 @@ AUTOENCODERS: dict[str, AutoencodingConfig] = {
     "cvae": AutoencodingConfig(
         vae=VAEConfig(latent=10, classes=10, hidden=(512, 256), decoder_hidden=(256, 512)),
         # samples are of the class that is asked for where the latents keep to their prior
-        train=replace(_LONG, beta=2.0),
+        train=replace(_LONG, epochs=30, beta=3.0),
     ),
     "denoising": AutoencodingConfig(
         autoencoder=AutoencoderConfig(latent=32, hidden=(512, 256), decoder_hidden=(256, 512), noise=0.5), train=_LONG
@@ -55,6 +55,17 @@ AUTOENCODERS: dict[str, AutoencodingConfig] = {
     "conv-vae-32": AutoencodingConfig(
         vae=VAEConfig(latent=32, encoder="conv", channels=(32, 64), hidden=(256,), decoder_hidden=(256,)),
         train=_CONVOLUTIONS,
+    ),
+    "wide-vae-32": AutoencodingConfig(
+        vae=VAEConfig(
+            latent=32,
+            encoder="conv",
+            channels=(64, 128),
+            hidden=(192,),
+            decoder_hidden=(192,),
+            normalisation="batch",
+        ),
+        train=replace(_CONVOLUTIONS, epochs=60, freeze_normalisation_at=0.9),
     ),
     "residual-vae-32": AutoencodingConfig(
         vae=VAEConfig(
