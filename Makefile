@@ -47,6 +47,7 @@ quality: $(VENV)/installed $(VENV)/test  ## the figures of the systems on full M
 	$(BIN)/python -m benchmarks.quality digits148 --json build/digits148.json
 	$(BIN)/python -m benchmarks.quality latent-rotation --json build/latent-rotation.json
 	$(BIN)/python -m benchmarks.quality egamma --json build/egamma.json
+	$(BIN)/python -m benchmarks.quality autoencoders --json build/autoencoders.json
 
 bench: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time the operators against their peers
 	$(PYTEST_BENCH) --benchmark-json=$(BENCH_RESULT)

@@ -57,15 +57,8 @@ AUTOENCODERS: dict[str, AutoencodingConfig] = {
         train=_CONVOLUTIONS,
     ),
     "wide-vae-32": AutoencodingConfig(
-        vae=VAEConfig(
-            latent=32,
-            encoder="conv",
-            channels=(64, 128),
-            hidden=(192,),
-            decoder_hidden=(192,),
-            normalisation="batch",
-        ),
-        train=replace(_CONVOLUTIONS, epochs=60, freeze_normalisation_at=0.9),
+        vae=VAEConfig(latent=32, encoder="conv", channels=(64, 128), hidden=(192,), decoder_hidden=(192,)),
+        train=replace(_CONVOLUTIONS, epochs=55),
     ),
     "residual-vae-32": AutoencodingConfig(
         vae=VAEConfig(
