@@ -47,6 +47,9 @@ def test_demo_prints_figures_and_leaves_pictures(tmp_path, capsys):
     for word in ("F1 score", "SSIM", "PSNR", "seconds", "kernels", "rotations"):
         assert word in printed
     assert {path.name for path in (tmp_path / "run" / "pictures").iterdir()} == PICTURES
+    page = tmp_path / "run" / "report.html"
+    assert printed.splitlines()[-1] == f"report       {page}"
+    assert "Latent explorer" in page.read_text()
     figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert figures["f1"] > 0.8
     assert figures["test_images"] == 150
@@ -126,6 +129,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, mnist
         (["train", "few-label", "--run-dir", ""], 2, "expected a folder, got an empty name"),
         (["evaluate", "nowhere"], 1, "error: [Errno 2] No such file or directory"),
         (["data", "fetch", "cifar"], 2, "invalid choice: 'cifar'"),
+        (["report", "nowhere"], 1, "error: nowhere: expected a run folder, found none"),
         (["nonsense"], 2, "invalid choice: 'nonsense'"),
     ],
 )

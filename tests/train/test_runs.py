@@ -29,7 +29,8 @@ def test_a_new_folder_has_its_parts_and_is_never_overwritten(tmp_path, monkeypat
     assert len(set(folders)) == 3
     for folder in folders:
         assert re.fullmatch(r"runs/vae-\d{8}T\d{6}(-\d+)?", str(folder))
-        assert {entry.name for entry in folder.iterdir()} == {"config.json", "checkpoints", "pictures", "tensorboard"}
+        files = {"config.json", "commands.json", "checkpoints", "pictures", "tensorboard"}
+        assert {entry.name for entry in folder.iterdir()} == files
     assert json.loads((folders[0] / "config.json").read_text()) == {"system": "vae", "vae": {}}
     with pytest.raises(ValueError, match="run_dir: expected a folder without a run"):
         create_run("vae", {}, folders[0])

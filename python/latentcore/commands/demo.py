@@ -11,6 +11,7 @@ from latentcore.commands.tables import number, show
 from latentcore.data import mnist
 from latentcore.evaluate import few_label as evaluate
 from latentcore.ops import rotate
+from latentcore.report.page import write_report
 from latentcore.train.few_label import FewLabelConfig, MixtureConfig, train_few_label
 from latentcore.train.presets import DIGITS148
 from latentcore.train.runs import write_json
@@ -26,7 +27,7 @@ CONFIG = replace(
 
 
 def demo(run_dir: Path | None, seed: int | None, config: FewLabelConfig = CONFIG) -> None:
-    """Train, cluster, classify and rotate the digits that come with the package; print a table and leave pictures."""
+    """Train, cluster, classify and rotate the digits that come with the package; leave a table, pictures and a page."""
     train = mnist.embedded("train").select(_CLASSES)
     test = mnist.embedded("test").select(_CLASSES)
     labelled = train.draw(_LABELS_PER_CLASS, seed=seed or 0)
@@ -56,6 +57,7 @@ def demo(run_dir: Path | None, seed: int | None, config: FewLabelConfig = CONFIG
     )
     print(f"\nrun folder   {run.folder}")
     print(f"pictures     {', '.join(path.name for path in pictures)}")
+    print(f"report       {write_report([run.folder], run.folder / 'report.html')}")
 
 
 def _rotations_per_second(images: torch.Tensor) -> float:

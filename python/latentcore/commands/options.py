@@ -17,6 +17,7 @@ _AUTOENCODERS = (
     "cvae",
     "denoising",
     "conv-vae-32",
+    "wide-vae-32",
     "residual-vae-32",
     "attention",
 )
@@ -87,12 +88,37 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_images(autoencoder)
     _add_seed(autoencoder)
     _add_training(autoencoder)
+    gan = _add(systems, "gan", "a generator of images, and a discriminator that it deceives", ("gan", "train"))
+    _add_choice(gan, "--preset", ("digits",), "digits")
+    gan.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
+    gan.add_argument("--classifier", type=Path, metavar="RUN", help="in whose features samples are compared")
+    _add_beside(gan)
+    _add_images(gan)
+    _add_seed(gan)
+    _add_training(gan)
+    _add_photographs(_add(systems, "photographs", "a VAE of one's own photographs", ("photographs", "train")))
     _add_egamma(_add(systems, "egamma", "a ResNet-15 for electrons and photons in HDF5 files", ("egamma", "train")))
     for system in (few_label, rotation, classifier):
         if system is not few_label:
             _add_seed(system)
         _add_data_folder(system)
         _add_training(system)
+
+
+def _add_photographs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="of photographs, and folders in it")
+    parser.add_argument("--test", type=Path, nargs="+", metavar="FOLDER", help="to judge by (a tenth is kept back)")
+    _add_choice(parser, "--preset", ("photographs", "patches"), "photographs")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
+    parser.add_argument(
+        "--size", type=_positive, metavar="PIXELS", help="along a side, a multiple of 16 (the preset's)"
+    )
+    parser.add_argument("--latent", type=_positive, metavar="N", help="number of latent axes (the preset's)")
+    _add_choice(parser, "--perceptual", ("none", "auto", "vgg16", "ms-ssim"), "the preset's")
+    parser.add_argument("--cache", type=float, metavar="MB", help="memory for decoded photographs (4096)")
+    parser.add_argument("--cache-dir", type=_folder, metavar="DIR", help="a folder for them, read again by later runs")
+    _add_seed(parser)
+    _add_training(parser)
 
 
 def _add_egamma(parser: argparse.ArgumentParser) -> None:
@@ -121,13 +147,18 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "system",
         nargs="?",
-        choices=("few-label", "rotation", "classifier", "autoencoder", "egamma"),
+        choices=("few-label", "rotation", "classifier", "autoencoder", "egamma", "gan", "photographs"),
         metavar="SYSTEM",
-        help="few-label, rotation, classifier, autoencoder or egamma; found from the run where it is left out",
+        help="few-label, rotation, classifier, autoencoder, egamma, gan or photographs; found from the run by default",
     )
     evaluate.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    evaluate.add_argument("--classifier", type=Path, metavar="RUN", help="for rotation: judges whether labels are kept")
-    evaluate.add_argument("--files", type=Path, nargs="+", metavar="FILE", help="for egamma: where they lie now")
+    evaluate.add_argument(
+        "--classifier", type=Path, metavar="RUN", help="for rotation: judges whether labels are kept; for gan: samples"
+    )
+    _add_beside(evaluate)
+    evaluate.add_argument(
+        "--files", type=Path, nargs="+", metavar="FILE", help="for egamma and photographs: where they lie now"
+    )
     evaluate.add_argument(
         "--test", type=Path, nargs="+", metavar="FILE", help="for egamma: where the test's lie now; else test images"
     )
@@ -135,7 +166,7 @@ def _add_evaluate(commands: Any) -> None:
         "--data",
         type=Path,
         metavar="PATH",
-        help="MNIST's folder; for autoencoder what it was trained on (LATENTCORE_DATA)",
+        help="MNIST's folder; for autoencoder and gan what it was trained on (LATENTCORE_DATA)",
     )
     evaluate.add_argument("--tsne", action="store_true", help="for autoencoder: t-SNE of the latents too (minutes)")
 
@@ -252,6 +283,12 @@ def _add_run_dir(parser: argparse.ArgumentParser) -> None:
 
 def _add_data_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of MNIST's IDX files (LATENTCORE_DATA)")
+
+
+def _add_beside(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--beside", type=Path, metavar="RUN", help="for gan: a VAE or a GAN, whose samples stand beside its own"
+    )
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from latentcore.train.provenance import note_command
 from latentcore.train.runs import Run, write_json
 
 
@@ -39,8 +40,9 @@ def _cell(value: object) -> str:
 
 
 def finish(run: Run, found: Mapping[str, float]) -> None:
-    """Add figures to a run's `metrics.json` and print them all."""
+    """Add figures to a run's `metrics.json`, and the command that found them to its `commands.json`; print them all."""
     figures = {**run.metrics, **found}
     write_json(run.folder / "metrics.json", figures)
+    note_command(run.folder)
     show("figures", {name: number(value) for name, value in figures.items()})
     print(f"\nrun folder   {run.folder}")

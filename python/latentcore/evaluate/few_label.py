@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from latentcore import metrics, plots
 from latentcore.data import ImageSet
+from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread
 from latentcore.ops import rotate
 from latentcore.train.few_label import FewLabelRun
@@ -50,21 +51,23 @@ def plain_f1(mixture: Any, run: FewLabelRun, test: ImageSet) -> float:
 def write_pictures(run: FewLabelRun, test: ImageSet) -> list[Path]:
     """Draw a run's pictures into its folder: losses, reconstructions, manifold, latents, rotations.
 
-    Manifold and latents need two latent axes and are left out otherwise.
+    Manifold and latents need two latent axes and are left out otherwise. `latents.npz` is written beside the pictures.
 
     Returns:
         The files.
     """
     drawn = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
     drawn |= {"reconstructions": _reconstructions(run, test), "rotations": _rotations(test)}
+    latents = run.encode(test.images)
     if run.model.config.latent == 2:
         drawn["manifold"] = plots.manifold(run.decode(plots.normal_grid()))
         drawn["latents"] = plots.latent_scatter(
-            run.encode(test.images),
+            latents,
             test.labels,
             means=run.mixture.means_,
             covariances=run.mixture.covariances_,
         )
+    write_latents(run.folder, test.images, latents, test.labels)
     return save_pictures(run.folder / "pictures", drawn)
 
 

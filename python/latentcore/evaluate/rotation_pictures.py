@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentcore import plots
 from latentcore.data import ImageSet, transformed
+from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread, write_table
 from latentcore.evaluate.rotation import ANGLES, Measured, moves, on_canvas
 from latentcore.train.rotation import RotationRun
@@ -25,12 +26,13 @@ def write_pictures(run: RotationRun, test: ImageSet, measured: Measured) -> list
 
     Rotations give `angles.png` (a row per method, a column per angle), `psnr.png` (over the angle), `orbit.png`
     (latents while their images turn) and `turning.gif`; scales and translations `transformed.png`; all `losses.png`
-    and `qualities.csv`.
+    and `qualities.csv`. `latents.npz` is written beside the pictures.
 
     Returns:
         The files.
     """
     folder, images = run.folder / "pictures", on_canvas(run, test.images)
+    write_latents(run.folder, images, run.encode(images), test.labels)
     drawn = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
     others = []
     if measured.moved is not None:

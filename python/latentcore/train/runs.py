@@ -16,12 +16,13 @@ from latentcore._files import replacing
 from latentcore._tensors import load_tensors
 from latentcore.models.files import load_state
 from latentcore.train.checkpoint import model_path
+from latentcore.train.provenance import note_command
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Make a run's folder and write its `config.json`.
+    """Make a run's folder and write its `config.json`, and in `commands.json` what is making it.
 
     Args:
         system: The system's name; the first part of the folder's.
@@ -38,6 +39,7 @@ def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLik
     for name in ("checkpoints", "pictures", "tensorboard"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", {"system": system, **config})
+    note_command(folder)
     return folder
 
 
@@ -149,6 +151,14 @@ def _kind_of(system: str) -> type[Run]:
         from latentcore.train.egamma import EgammaRun
 
         return EgammaRun
+    if system == "gan":
+        from latentcore.train.gan import GANRun
+
+        return GANRun
+    if system == "photographs":
+        from latentcore.train.photographs import PhotographsRun
+
+        return PhotographsRun
     from latentcore.train.autoencoder import AutoencoderRun
 
     return AutoencoderRun

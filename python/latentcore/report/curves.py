@@ -1,0 +1,146 @@
+"""Interactive plots, as plotly's own plain data: curves of trainings, and latents in the plane."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from latentcore.evaluate.latents import Latents
+from latentcore.plots.plane import gaussians
+from latentcore.plots.projections import pca
+from latentcore.plots.style import PALETTE
+from latentcore.report.folder import RunFolder
+
+_NOT_CURVES = ("epoch", "seconds")
+_VALIDATION = "validation_"
+_DASHES = ("solid", "dash", "dot", "dashdot")
+_CIRCLE = np.linspace(0, 2 * np.pi, 73)
+_RADIUS = 2.0  # of an ellipse, in standard deviations
+
+
+def curves(runs: Sequence[RunFolder]) -> list[dict[str, Any]]:
+    """A plot for each column of the runs' histories, all runs in it; what is of the validation is dashed.
+
+    Returns:
+        For each plot ``title``, ``words`` for who cannot see it, and ``figure``.
+    """
+    columns = dict.fromkeys(
+        column.removeprefix(_VALIDATION)
+        for run in runs
+        for row in run.history
+        for column in row
+        if column.removeprefix(_VALIDATION) not in _NOT_CURVES
+    )
+    drawn = [_curve(column, runs) for column in columns]
+    return [plot for plot in drawn if plot is not None]
+
+
+def _curve(column: str, runs: Sequence[RunFolder]) -> dict[str, Any] | None:
+    figure, words, drawn = go.Figure(layout=_layout("epoch", 280)), [], False
+    for place, run in enumerate(runs):
+        for name in (column, _VALIDATION + column):
+            points = [(row.get("epoch"), row[name]) for row in run.history if row.get(name) is not None]
+            if not points:
+                continue
+            numbers, values = zip(*points, strict=True)
+            epochs = [number + 1 if number is not None else None for number in numbers]  # one epoch is done, not none
+            validation = name != column
+            label = f"{run.name}, validation" if validation else run.name
+            line = {"color": PALETTE[place % len(PALETTE)], "dash": _dash(place, validation)}
+            mode = "lines+markers" if len(values) < 40 else "lines"
+            figure.add_scatter(x=epochs, y=values, name=_plain(label), mode=mode, line=line, marker={"size": 5})
+            drawn = drawn or any(values)  # a term that nobody uses is 0 throughout
+            words.append(f"{label}: from {values[0]:.4g} to {values[-1]:.4g} in {len(values)} epochs")
+    if not drawn:
+        return None
+    title = column.replace("_", " ")
+    longest = max(len(run.history) for run in runs)
+    figure.update_layout(showlegend=len(words) > 1, xaxis_dtick=1 if longest <= 10 else None)
+    return {"title": title, "words": f"Curve of {title}. {'; '.join(words)}.", "figure": _data(figure)}
+
+
+def scatter(run: RunFolder) -> dict[str, Any] | None:
+    """Latents in the plane or on their first two principal axes, a trace for each class, with a mixture's ellipses.
+
+    Every point's `customdata` is its place among the small images.
+    """
+    latents = run.latents
+    if latents is None or latents.z.shape[1] < 2 or len(latents.z) < 2:
+        return None
+    points, (right, up) = _points(latents)
+    figure = go.Figure(layout=_layout(right, 460, up))
+    classes = [None] if latents.labels is None else np.unique(latents.labels).tolist()
+    for place, name in enumerate(classes):
+        inside = np.arange(len(points)) if name is None else np.flatnonzero(latents.labels == name)
+        figure.add_scatter(
+            x=points[inside, 0].round(4),
+            y=points[inside, 1].round(4),
+            customdata=inside,
+            name="images" if name is None else str(name),
+            mode="markers",
+            marker={"size": 5, "opacity": 0.7, "color": PALETTE[place % len(PALETTE)]},
+            hovertemplate="%{x:.3f}, %{y:.3f}<extra>%{fullData.name}</extra>",
+        )
+    _add_ellipses(figure, run)
+    figure.update_layout(showlegend=len(classes) > 1, yaxis_scaleanchor="x")
+    kinds = "" if latents.labels is None else f" of {len(classes)} classes"
+    words = f"Latents of {len(points)} test images{kinds}, over {right} and {up}."
+    return {"title": "Latents of test images", "words": words, "figure": _data(figure)}
+
+
+def _points(latents: Latents) -> tuple[np.ndarray[Any, Any], tuple[str, str]]:
+    if latents.z.shape[1] == 2:
+        return latents.z.astype(np.float64), ("latent axis 1", "latent axis 2")
+    points, shares, _ = pca(latents.z, 2)
+    first, second = (f"principal axis {i + 1} ({100 * share:.0f} % of the variance)" for i, share in enumerate(shares))
+    return points, (first, second)
+
+
+def _add_ellipses(figure: go.Figure, run: RunFolder) -> None:
+    """Each component of a mixture in the plane, at two standard deviations, in the colour of its class."""
+    mixture = getattr(run.run, "mixture", None)
+    if mixture is None or np.shape(mixture.means_)[1] != 2 or not hasattr(mixture, "classes_"):
+        return
+    means, covariances = gaussians(mixture.means_, mixture.covariances_, mixture.covariance_type)
+    of_class = np.asarray(mixture.component_label_proba_).argmax(1)
+    circle = _RADIUS * np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE)])
+    colours = _colours(run)
+    for mean, covariance, place in zip(means, covariances, of_class, strict=True):
+        x, y = mean[:, None] + np.linalg.cholesky(covariance) @ circle
+        line = {"color": colours.get(int(mixture.classes_[place]), "#7F7F7F"), "width": 1.5}
+        figure.add_scatter(x=x.round(4), y=y.round(4), mode="lines", line=line, showlegend=False, hoverinfo="skip")
+
+
+def _colours(run: RunFolder) -> dict[int, str]:
+    assert run.latents is not None
+    names = [] if run.latents.labels is None else np.unique(run.latents.labels).tolist()
+    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(names)}
+
+
+def _dash(place: int, validation: bool) -> str:
+    return "dash" if validation else _DASHES[place // len(PALETTE) % len(_DASHES)]
+
+
+def _layout(right: str, height: int, up: str = "") -> go.Layout:
+    """Without colours of its own: the page's script gives those of the light or the dark theme."""
+    return go.Layout(
+        template="none",
+        height=height,
+        margin={"l": 52, "r": 12, "t": 12, "b": 44},
+        xaxis={"title": {"text": right}, "zeroline": False, "automargin": True},
+        yaxis={"title": {"text": up}, "zeroline": False, "automargin": True},
+        legend={"orientation": "h", "y": -0.28 if height < 400 else -0.16, "yanchor": "top"},
+        hovermode="closest",
+    )
+
+
+def _plain(text: str) -> str:
+    """A name as plotly shows it, which takes some tags for markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _data(figure: go.Figure) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(figure.to_json())
+    return plain

@@ -1,0 +1,170 @@
+"""What the page's explorer needs of a run: its decoder, where its latents lie, its mixture, and what turns them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latentcore.evaluate.latents import Latents
+from latentcore.mixture import GaussianMixture
+from latentcore.models import BlockRotation
+from latentcore.models.equivariant import Coupling
+from latentcore.models.latent import LatentMLP, StepwiseMLP
+from latentcore.plots.projections import pca
+from latentcore.report.network import UnsupportedError, floats, layers_of
+from latentcore.train.rotation import RotationRun
+
+# shapes: (N, L) latents, K components, (P, L) axes of the plane
+
+_REACH = 3.0  # of the plane, in standard deviations of the prior, where no latents are known
+_BEYOND = 1.3  # the same of more than two axes, in typical lengths of a normal vector
+_MARGIN = 0.06  # of the plane around the latents, of their extent
+_TURNED = 10  # digits to choose from
+
+
+def explorer(run: Any, latents: Latents | None) -> dict[str, Any]:
+    """A run's explorer as plain data.
+
+    Args:
+        run: What `load_run` opened.
+        latents: Some of its latents.
+
+    Returns:
+        ``decoder``, a list of layers; ``image``, (C, H, W); ``latent`` and ``classes``, their numbers; ``plane``, that
+        is moved over, or None; ``mixture`` or None; ``turn``, the operator and the digits that it turns, or None.
+
+    Raises:
+        UnsupportedError: The run has no decoder that a page can evaluate, or the latents are not its own.
+    """
+    decoder = _decoder(run)
+    config = run.model.config
+    if latents is not None and latents.z.shape[1] != config.latent:
+        raise UnsupportedError("the latents in latents.npz are not this model's")
+    found = {
+        "decoder": layers_of(decoder),
+        "image": list(config.image_shape),
+        "latent": config.latent,
+        "classes": getattr(config, "classes", 0),
+        "plane": _plane(config.latent, latents),
+        "mixture": _mixture(run),
+        "turn": None,
+    }
+    if isinstance(run, RotationRun) and run.rotates:
+        found["turn"] = _turn(run, latents)
+    return found
+
+
+def _decoder(run: Any) -> nn.Sequential:
+    """The layers from latents to the logits of pixels."""
+    model = getattr(run, "model", None)
+    for name in ("decoder", "generator"):
+        layers = getattr(model, name, None)
+        if isinstance(layers, nn.Sequential):
+            return layers
+    raise UnsupportedError("the run has no decoder")
+
+
+def _plane(latent: int, latents: Latents | None) -> dict[str, Any] | None:
+    """The latent plane itself; of more axes the plane of the two along which the latents vary most."""
+    if latent < 2:
+        return None
+    if latents is None or len(latents.z) < 2:
+        return _prior_plane(latent)
+    centre, axes = np.zeros(latent), np.eye(2, latent)
+    points = latents.z.astype(np.float64)
+    if latent > 2:
+        centre = points.mean(0)
+        points, _, axes = pca(points, 2)
+    # a few far away would make the plane of the others small
+    low, high = np.quantile(points, 0.005, axis=0), np.quantile(points, 0.995, axis=0)
+    margin = np.maximum(_MARGIN * (high - low), 1e-3)
+    return {
+        "centre": floats(centre),
+        "axes": floats(axes),
+        "low": (low - margin).tolist(),
+        "high": (high + margin).tolist(),
+        "start": points[0].tolist(),  # an image of the data, not the void between them
+        "points": floats(points),
+        "labels": None if latents.labels is None else latents.labels.tolist(),
+    }
+
+
+def _prior_plane(latent: int) -> dict[str, Any]:
+    """A plane through the origin of a normal prior; of more than two axes a random one, which is none of the axes."""
+    axes, reach, start = np.eye(2), _REACH, 0.0
+    if latent > 2:
+        axes = np.linalg.qr(np.random.default_rng(0).normal(size=(latent, 2)))[0].T
+        start = latent**0.5  # nearly all of a normal prior lies so far from its origin
+        reach = max(_REACH, _BEYOND * start)
+    sides = {"low": [-reach] * 2, "high": [reach] * 2, "start": [0.0, start]}
+    return {"centre": floats(np.zeros(latent)), "axes": floats(axes), **sides}
+
+
+def _mixture(run: Any) -> dict[str, Any] | None:
+    """The mixture of a run that has one, with the classes that its components stand for."""
+    mixture = getattr(run, "mixture", None)
+    if not isinstance(mixture, GaussianMixture) or not hasattr(mixture, "classes_"):
+        return None
+    return {
+        "classes": [int(name) for name in mixture.classes_],
+        "weights": floats(mixture.weights_),
+        "means": floats(mixture.means_),
+        "factors": floats(full_factors(mixture)),
+        "table": floats(mixture.component_label_proba_),
+    }
+
+
+def full_factors(mixture: GaussianMixture) -> np.ndarray[Any, Any]:
+    """Its `precisions_cholesky_` as a matrix for each component, (K, D, D), whatever its covariances are."""
+    factors, (K, D) = np.asarray(mixture.precisions_cholesky_, np.float64), np.shape(mixture.means_)
+    if mixture.covariance_type == "full":
+        return factors
+    if mixture.covariance_type == "tied":
+        return np.broadcast_to(factors, (K, D, D))
+    diagonal = factors if mixture.covariance_type == "diag" else factors[:, None]
+    return np.eye(D) * np.broadcast_to(diagonal, (K, D))[:, None]
+
+
+def _turn(run: RotationRun, latents: Latents | None) -> dict[str, Any] | str:
+    """The operator and some upright digits; where the page cannot turn them, a sentence why."""
+    if latents is None:
+        return "There are no latents of test images to turn."
+    try:
+        operator = _operator(run.operator)
+    except UnsupportedError as error:
+        return f"The page cannot turn latents: {error}."
+    places = _one_of_each(latents)
+    names = places if latents.labels is None else latents.labels[places].tolist()
+    return {**operator, "places": places, "names": names, "z": floats(latents.z[places])}
+
+
+def _operator(module: nn.Module) -> dict[str, Any]:
+    if isinstance(module, BlockRotation):
+        chart = [_coupling(layer) for layer in module.chart]
+        with torch.no_grad():
+            basis: Tensor = module.orthogonal()
+        return {
+            "kind": "equivariant",
+            "basis": floats(basis),
+            "frequencies": floats(module.frequencies),
+            "chart": chart,
+        }
+    if isinstance(module, LatentMLP):
+        return {"kind": "mlp", "network": layers_of(module.network)}
+    if isinstance(module, StepwiseMLP):
+        return {"kind": "step", "step": module.step, "turn": module.turn, "network": layers_of(module.network)}
+    raise UnsupportedError(f"it does not evaluate the operator {type(module).__name__}")
+
+
+def _coupling(layer: nn.Module) -> dict[str, Any]:
+    assert isinstance(layer, Coupling)  # ModuleList forgets the kind of its members
+    return {"cut": layer.cut, "flipped": layer.flipped, "network": layers_of(layer.network)}
+
+
+def _one_of_each(latents: Latents) -> list[int]:
+    """The first image of each class, as far as there is room; without labels the first ones."""
+    if latents.labels is None:
+        return list(range(min(_TURNED, len(latents.z))))
+    firsts: list[int] = np.unique(latents.labels, return_index=True)[1].tolist()
+    return firsts[:_TURNED]

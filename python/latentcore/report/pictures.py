@@ -1,0 +1,143 @@
+"""Pictures as they stand in a page: encoded, no larger than need be, with words for who cannot see them."""
+
+import base64
+import io
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from latentcore.evaluate.latents import Latents
+
+# shapes: (N, C, H, W) images
+
+_PLAIN = 120_000  # bytes up to which a file stands in the page as it is
+_WIDEST = 1400  # pixels of a picture that is encoded anew
+_MOST_PIXELS = 100_000_000  # of a picture that is read at all, all frames together
+_TYPES = {"PNG": "image/png", "GIF": "image/gif", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+
+_WORDS = {
+    "losses": "Curves of the terms of the loss over the epochs",
+    "reconstructions": "Test images above what the model decodes from their latents",
+    "rotations": "Test images, truly rotated in steps of 30 degrees",
+    "manifold": "What the model decodes over the latent plane, from the 5 % to the 95 % quantile of the prior",
+    "latents": "Latents of test images in the plane, coloured by class",
+    "latents3d": "Latents of test images on their first three principal axes, coloured by class",
+    "interpolation": "What the model decodes on the way from one image's latents to another's",
+    "traversals": "What the model decodes along single latent axes",
+    "samples": "Images decoded from samples of the prior",
+    "tsne": "t-SNE of the latents of test images, coloured by class",
+    "nearest": "Samples above the training images that are nearest to them",
+    "beside": "Samples, test images, and another run's samples",
+    "walk": "What is drawn along a way through the latents",
+    "epochs": "The same latents, drawn after every epoch",
+    "arithmetic": "Mean latents of three classes added and subtracted, decoded",
+    "angles": "Digits turned by twelve angles: in pixels, reconstructed, and in latent space",
+    "psnr": "PSNR of turned digits over the angle, by method",
+    "orbit": "Ways of latents while their images turn, on principal axes",
+    "turning": "Digits turn in latent space",
+    "transformed": "Scaled and moved digits: in pixels, reconstructed, and in latent space",
+    "roc": "ROC curves: electron efficiency over photon efficiency",
+    "scores": "Histograms of the network's electron probability, by class",
+    "calibration": "Share of electrons over the network's electron probability",
+    "occupancy": "Area under the ROC curve by the number of cells with energy",
+}
+
+
+class Picture(NamedTuple):
+    """A picture: its file's name, its words, its content as a data URI, and its size in pixels."""
+
+    name: str
+    words: str
+    uri: str
+    width: int
+    height: int
+
+
+class Sprite(NamedTuple):
+    """Small images side by side in one: a data URI, how many stand in a row, and the size (width, height) of each."""
+
+    uri: str
+    columns: int
+    size: tuple[int, int]
+
+
+def picture(path: Path) -> Picture:
+    """A file of a run's pictures, made ready for a page.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no picture, or one of too many pixels.
+    """
+    content = path.read_bytes()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _encoded(path, content)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, SyntaxError, EOFError) as error:
+        raise ValueError(f"{path}: expected a picture, got one that cannot be read: {error}") from None
+
+
+def _encoded(path: Path, content: bytes) -> Picture:
+    with Image.open(io.BytesIO(content), formats=list(_TYPES)) as image:
+        frames, size = getattr(image, "n_frames", 1), image.size
+        if size[0] * size[1] * frames > _MOST_PIXELS:
+            raise ValueError(f"{path}: expected at most {_MOST_PIXELS:,} pixels, got {size} in {frames} frames")
+        image.load()
+        kind = _TYPES[str(image.format)]
+        if len(content) > _PLAIN:
+            again = _webp(image)
+            if len(again) < len(content):
+                content, kind = again, "image/webp"
+    return Picture(path.name, words_for(path), data_uri(content, kind), *size)
+
+
+def words_for(path: Path) -> str:
+    """What can be seen in a picture, as far as its name tells."""
+    return _WORDS.get(path.stem, path.stem.replace("_", " ").replace("-", " ").capitalize())
+
+
+def _webp(image: Image.Image) -> bytes:
+    """The picture in fewer bytes, no wider than a page shows it; a film stays one."""
+    frames = [_narrowed(frame) for frame in ImageSequence.Iterator(image)]
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"quality": 80, "method": 4}
+    if len(frames) > 1:
+        options |= {
+            "save_all": True,
+            "append_images": frames[1:],
+            "duration": image.info.get("duration", 80),
+            "loop": 0,
+        }
+    frames[0].save(buffer, "WEBP", **options)
+    return buffer.getvalue()
+
+
+def _narrowed(frame: Image.Image) -> Image.Image:
+    plain = frame.convert("RGBA" if "transparency" in frame.info or frame.mode == "RGBA" else "RGB")
+    if plain.width <= _WIDEST:
+        return plain
+    return plain.resize((_WIDEST, max(1, round(plain.height * _WIDEST / plain.width))), Image.Resampling.LANCZOS)
+
+
+def sprite(latents: Latents) -> Sprite:
+    """The small images of latents as one picture."""
+    images = latents.images
+    count, channels, height, width = images.shape
+    columns = max(1, round((count * height / width) ** 0.5))
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, channels, height, width), np.uint8)
+    sheet[:count] = images
+    tiles = sheet.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    whole = tiles.reshape(rows * height, columns * width, channels)
+    buffer = io.BytesIO()
+    drawn = Image.fromarray(whole[:, :, 0] if channels == 1 else whole)
+    drawn.save(buffer, "WEBP", quality=75, method=4)
+    return Sprite(data_uri(buffer.getvalue(), "image/webp"), columns, (width, height))
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """The content itself as an address."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

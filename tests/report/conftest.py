@@ -1,0 +1,66 @@
+import dataclasses
+import shutil
+
+import pytest
+
+from latentcore.data import mnist
+from latentcore.evaluate import autoencoder as autoencoder_evaluation
+from latentcore.evaluate import few_label as few_label_evaluation
+from latentcore.evaluate.latents import write_latents
+from latentcore.models import AutoencoderConfig, LatentConfig, VAEConfig
+from latentcore.train import TrainConfig
+from latentcore.train.autoencoder import AutoencodingConfig, train_autoencoder
+from latentcore.train.few_label import FewLabelConfig, MixtureConfig, train_few_label
+from latentcore.train.pairs import PairsConfig
+from latentcore.train.rotation import RotationConfig, train_rotation
+from latentcore.train.runs import write_json
+
+TRAIN = TrainConfig(epochs=2, batch_size=64, learning_rate=3e-3, device="cpu")
+PLAIN = {"hidden": (128,), "decoder_hidden": (128,)}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Run folders of several systems, small ones, by name; nobody changes them."""
+    folder = tmp_path_factory.mktemp("runs")
+    train, test = mnist.embedded("train"), mnist.embedded("test")
+    runs = {}
+
+    some, few = train.select([1, 4, 8]), test.select([1, 4, 8])
+    labelled = some.draw(5, seed=0)
+    config = FewLabelConfig(
+        vae=VAEConfig(**PLAIN), train=dataclasses.replace(TRAIN, epochs=12), mixture=MixtureConfig(components=6)
+    )
+    run = train_few_label(some.images, labelled.images, labelled.labels, config, folder / "few-label")
+    few_label_evaluation.write_pictures(run, few)
+    write_json(run.folder / "metrics.json", {**run.metrics, **few_label_evaluation.figures(run, few)})
+    runs["few-label"] = run
+
+    config = AutoencodingConfig(autoencoder=AutoencoderConfig(**PLAIN), train=TRAIN)
+    run = train_autoencoder(train.images, config, folder / "ae-2d")
+    # as many images as a page shows
+    autoencoder_evaluation.write_pictures(run, train)
+    runs["ae-2d"] = run
+
+    config = RotationConfig(
+        vae=VAEConfig(latent=6, encoder="conv", hidden=(32,), decoder_hidden=(32,), channels=(4, 8), activation="silu"),
+        operator=LatentConfig(model="equivariant", couplings=1, hidden=(16,)),
+        pairs=PairsConfig(upright=0.5),
+        train=TRAIN,
+    )
+    two = train.select([1, 2])
+    run = train_rotation(two.images[:128], config, folder / "rotation", labels=two.labels[:128])
+    shown = test.select([1, 2])
+    write_latents(run.folder, shown.images, run.encode(shown.images), shown.labels)
+    runs["rotation"] = run
+    return runs
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """A function that copies a run's folder, for a test to change."""
+
+    def copy(name, to=None):
+        return shutil.copytree(made[name].folder, tmp_path / (to or name))
+
+    return copy
