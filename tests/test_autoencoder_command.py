@@ -1,13 +1,17 @@
 """Autoencoders from the command line."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from latentcore.cli import main
 from latentcore.data import ImageSet, mnist, save_images
+from latentcore.evaluate.autoencoder import drawable, ways
+from latentcore.train import load_run
 
 
 def call(*arguments):
@@ -76,6 +80,82 @@ def test_files_of_images_of_any_size(tmp_path, capsys):
     assert "arithmetic.png" not in capsys.readouterr().out  # nothing says what the images are
 
 
+def test_a_folder_of_cifar(tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6))):
+        records = np.column_stack([np.arange(12) % 10, random.integers(0, 256, (12, 3072))]).astype(np.uint8)
+        (tmp_path / f"{name}.bin").write_bytes(records.tobytes())
+    network = {"image_shape": [3, 32, 32], "classes": 10, "encoder": "conv", "channels": [4, 8], "hidden": [8]}
+    (tmp_path / "told.json").write_text(json.dumps({"vae": network}))
+    words = ("--config", tmp_path / "told.json", "--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "autoencoder", "--data", tmp_path, *words) == 0
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test_images"] == 12
+    assert load_run(tmp_path / "run").sample(2, torch.tensor([0, 9])).shape == (2, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "latent", "missing"),
+    [
+        ((1, 4, 6), 1, {"latents.png"}),  # no plane, no great circle, no window of the structural similarity
+        ((2, 8, 8), 2, set()),  # neither grey nor coloured
+        ((4, 8, 8), 5, {"latents.png", "latents3d.png"}),  # of a single test image
+    ],
+)
+def test_small_and_odd_data(tmp_path, shape, latent, missing):
+    random = np.random.default_rng(0)
+    count = 6 if latent == 5 else 40
+    labels = {} if latent == 5 else {"labels": np.arange(count) % 4}
+    np.savez(tmp_path / "odd.npz", images=random.integers(0, 256, (count, *shape), dtype=np.uint8), **labels)
+    network = {"image_shape": shape, "latent": latent, "hidden": [8], "decoder_hidden": [8]}
+    (tmp_path / "odd.json").write_text(json.dumps({"vae": network}))
+    words = ("--config", tmp_path / "odd.json", "--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "autoencoder", "--data", tmp_path / "odd.npz", *words) == 0
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert ("ssim" in figures) == (min(shape[1:]) >= 7)
+    names = {path.name for path in (tmp_path / "run" / "pictures").iterdir()}
+    assert names >= (PICTURES | {"samples.png"}) - missing
+    assert not names & missing
+    assert call("compare", tmp_path / "run", "--data", tmp_path / "odd.npz", "--out", tmp_path / "out") == 0
+    if shape[0] == 1:
+        Image.fromarray(random.integers(0, 256, shape[1:], dtype=np.uint8)).save(tmp_path / "a.png")
+        ends = (tmp_path / "a.png", tmp_path / "a.png")
+        assert call("interpolate", tmp_path / "run", *ends, "--out", tmp_path / "way.png") == 0
+    if latent == 1:  # in whose latent space there are no great circles
+        there, back = torch.tensor([-1.0]), torch.tensor([1.0])
+        assert ways(load_run(tmp_path / "run"), there, back, 3).keys() == {"linear"}
+    if latent == 2:  # four test images
+        assert call("evaluate", tmp_path / "run", "--data", tmp_path / "odd.npz", "--tsne") == 0
+        assert (tmp_path / "run" / "pictures" / "tsne.png").exists()
+    if latent == 5:
+        assert call("evaluate", tmp_path / "run", "--data", tmp_path / "odd.npz", "--tsne") == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [(None, "one of 10 classes for each image, got none"), (12, "whole numbers in [0, 10)")]
+)
+def test_labels_of_test_images_are_missed_before_the_training(tmp_path, capsys, labels, message):
+    pixels = np.zeros((20, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "train.npz", images=pixels, labels=np.arange(20) % 10)
+    np.savez(tmp_path / "test.npz", images=pixels, **({} if labels is None else {"labels": np.arange(20) % labels}))
+    words = ("--preset", "cvae", "--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "autoencoder", "--data", tmp_path / "train.npz", "--test", tmp_path / "test.npz", *words) == 1
+    assert f"labels of the test images: expected {message}" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_rows_is_named(trained, mnist_folder, tmp_path, capsys):
+    shutil.copytree(trained / "ae-20", tmp_path / "cut")
+    (tmp_path / "cut" / "metrics.csv").write_text("epoch,loss\n")
+    assert call("compare", tmp_path / "cut", "--data", mnist_folder, "--out", tmp_path / "out") == 1
+    assert "metrics.csv: expected a row for each epoch, got none" in capsys.readouterr().err
+
+
+def test_pictures_of_other_channels_are_their_mean():
+    images = torch.tensor([[0, 51], [102, 255]], dtype=torch.uint8).view(1, 2, 1, 2)
+    torch.testing.assert_close(drawable(images), torch.tensor([[[[0.2, 0.6]]]]))
+    assert drawable(images.expand(3, 2, 1, 2)[:, :1]).dtype == torch.uint8
+
+
 def test_latents_by_tsne(trained, mnist_folder):
     assert call("evaluate", trained / "ae-20", "--data", mnist_folder, "--tsne") == 0
     with Image.open(trained / "ae-20" / "pictures" / "tsne.png") as picture:
@@ -110,7 +190,10 @@ def test_a_run_goes_on(trained, mnist_folder, capsys):
         (("train", "autoencoder", "--resume", "RUN", "--epochs", 3), "--resume: expected no --epochs"),
         (("train", "autoencoder", "--preset", "cvae", "--data", "BARE"), "labels"),
         (("compare", "RUN", "RUN"), "RUN: expected folders of different names"),
-        (("compare", "RUN", "--data", "BARE"), "image"),
+        (("compare", "RUN", "--data", "BARE"), "runs: expected at least one, all of the test images' size (1, 20, 20)"),
+        (("compare", "CVAE", "--data", "BARE28"), "cvae: labels: expected one of 10 classes"),
+        (("train", "autoencoder", "--data", "FEW"), "expected at least 6 images, or a test file, got 5"),
+        (("train", "autoencoder", "--data", "PICKLED"), "the pickled Python one, never read"),
         (("interpolate", "RUN", "PICTURE", "PICTURE", "--out", "way.jpg"), "--out: expected a file named .png or .gif"),
         (
             ("interpolate", "RUN", "PICTURE", "PICTURE", "--steps", 1, "--out", "way.png"),
@@ -126,8 +209,14 @@ def test_mistakes_are_one_line(trained, mnist_folder, tmp_path, monkeypatch, cap
     monkeypatch.setenv("LATENTCORE_DATA", str(mnist_folder))
     digits = mnist.embedded("test")
     save_images(tmp_path / "bare.npz", ImageSet(digits.images[:40, :, :20, :20].contiguous()))
+    save_images(tmp_path / "bare28.npz", ImageSet(digits.images[:40]))
+    save_images(tmp_path / "few.npz", ImageSet(digits.images[:5]))
     Image.new("L", (9, 9)).save(tmp_path / "small.png")
-    places = {"RUN": trained / "vae-2d", "BARE": tmp_path / "bare.npz", "PICTURE": tmp_path / "small.png"}
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "data_batch_1").write_bytes(b"\x80")
+    places = {"RUN": trained / "vae-2d", "CVAE": trained / "cvae", "PICTURE": tmp_path / "small.png"}
+    places |= {"BARE28": tmp_path / "bare28.npz", "BARE": tmp_path / "bare.npz"}
+    places |= {"FEW": tmp_path / "few.npz", "PICKLED": tmp_path / "pickled"}
     filled = [str(word) for word in words]
     for name, place in places.items():
         filled = [word.replace(name, str(place)) for word in filled]

@@ -33,7 +33,9 @@ def test_it_learns_and_its_run_says_the_same_again(tmp_path, images, config):
     assert drawn.shape == (300, 1, 12, 12)
     assert torch.equal(drawn, again.reconstruct(images, labels))
     assert run.sample(4, None if labels is None else labels[:4]).shape == (4, 1, 12, 12)
-    assert {"seconds", "parameters", "images_per_second", "loss", "reconstruction", "kl"} <= run.metrics.keys()
+    assert run.metrics.keys() == {"seconds", "parameters", "images_per_second", "loss"}
+    assert run.metrics["loss"] == pytest.approx(losses[-1])
+    assert run.decode(torch.empty(0, 3), None if labels is None else labels[:0]).shape == (0, 1, 12, 12)
 
 
 def test_labels_are_wanted_or_not(tmp_path, images):
@@ -90,6 +92,38 @@ def test_pixels_are_drawn_black_or_white(images):
     assert not torch.equal(seen, again)
     means = torch.stack([source.batch(rows, None)[0] for _ in range(400)]).mean(0)
     torch.testing.assert_close(means, images[:, None] / 255, atol=0.15, rtol=0)
+
+
+def test_a_run_in_float64_takes_images_as_any_other(tmp_path, images):
+    train = dataclasses.replace(TRAIN, epochs=1, precision="64-true")
+    run = train_autoencoder(images, dataclasses.replace(VARIATIONAL, train=train), tmp_path / "run")
+    assert run.reconstruct(images).dtype == torch.float32
+    assert torch.equal(run.encode(images), load_run(tmp_path / "run").encode(images))
+
+
+def test_validation_images_are_validated_as_they_are(tmp_path, images, monkeypatch):
+    seen, draw = [], Images.batch
+
+    def remember(self, rows, draws):
+        found = draw(self, rows, draws)
+        seen.append(found[0])
+        return found
+
+    held_out = images[:40, None]
+    monkeypatch.setattr(Images, "batch", remember)
+    train = dataclasses.replace(TRAIN, epochs=2, batch_size=40, binarise=True)
+    config = dataclasses.replace(TOLD, train=train)
+    labels = torch.arange(3).repeat(100)
+    train_autoencoder(
+        images[40:], config, tmp_path / "run", labels=labels[40:], validation=held_out, validation_labels=labels[:40]
+    )
+    validated = [batch for batch in seen if len(batch.unique()) > 2]
+    assert len(validated) == 2
+    assert all(torch.equal(batch, held_out / 255) for batch in validated)
+    with pytest.raises(ValueError, match="validation_labels: expected one of 3 classes for each image, got none"):
+        train_autoencoder(images, config, tmp_path / "other", labels=labels, validation=held_out)
+    with pytest.raises(ValueError, match="validation_labels: expected none: there is no validation"):
+        train_autoencoder(images, config, tmp_path / "other", labels=labels, validation_labels=labels)
 
 
 def test_one_network_is_given():

@@ -13,6 +13,7 @@ from latentcore.data.sets import load_split
 from latentcore.evaluate import autoencoder as evaluation
 from latentcore.evaluate import compare as comparison
 from latentcore.train.autoencoder import AutoencoderRun, AutoencodingConfig, resume_autoencoder, train_autoencoder
+from latentcore.train.inputs import as_classes
 from latentcore.train.presets import AUTOENCODERS
 from latentcore.train.runs import load_run, write_json
 from latentcore.train.systems import configuration_of
@@ -34,9 +35,11 @@ def train(
     if resume is not None:
         check_alone({"preset": preset, "config": config, "seed": seed, "epochs": epochs, "run_dir": run_dir})
         chosen = configuration_of(resume / "config.json", AutoencodingConfig)
+        _check_told(held_out, chosen)
         run = resume_autoencoder(resume, images.images, labels=_wanted(images, chosen))
     else:
         chosen = _configured(preset, config, images, seed, epochs)
+        _check_told(held_out, chosen)
         run = train_autoencoder(images.images, chosen, run_dir, labels=_wanted(images, chosen))
     report(run, held_out)
 
@@ -58,6 +61,12 @@ def _configured(
 
 def _wanted(images: ImageSet, config: AutoencodingConfig) -> Any:
     return images.known_labels() if config.network.classes else None
+
+
+def _check_told(test: ImageSet, config: AutoencodingConfig) -> None:
+    """The test images can be evaluated; otherwise that would come out after the training."""
+    if config.network.classes:
+        as_classes(test.labels, len(test), config.network.classes, "labels of the test images")
 
 
 def report(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False) -> None:

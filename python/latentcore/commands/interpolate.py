@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latentcore import plots
 from latentcore.data import read_image
+from latentcore.evaluate.autoencoder import ways
 from latentcore.train.autoencoder import AutoencoderRun
 from latentcore.train.runs import load_run
 
@@ -18,7 +19,7 @@ def interpolate(
 ) -> None:
     """Draw the way from an image to another in latent space: a picture, or a film that goes there and back.
 
-    The way is straight, in a picture along a great circle too.
+    The way is straight; in a picture along a great circle too, where the model has more than one latent axis.
     """
     opened = load_run(run)
     if not isinstance(opened, AutoencoderRun):
@@ -29,15 +30,12 @@ def interpolate(
         raise ValueError(f"--out: expected a file named .png or .gif, got {out.name!r}")
     images = torch.stack([read_image(path, opened.model.config.image_shape, fit=fit) for path in (first, last)])
     ends = opened.encode(255 - images if invert else images, _labels(label, 2))
-    ways = {
-        how: opened.decode(plots.interpolate(ends[0], ends[1], steps, how), _labels(label, steps))
-        for how in ("linear", "spherical")
-    }
+    drawn = ways(opened, ends[0], ends[1], steps, _labels(label, steps))
     if out.suffix == ".gif":
-        there = ways["linear"]
+        there = drawn["linear"]
         plots.save_gif(torch.cat([there, there.flip(0)[1:-1]]), out, enlarge=_ENLARGE)
     else:
-        plots.save_figure(plots.interpolation(ways, ends=(first.stem, last.stem)), out)
+        plots.save_figure(plots.interpolation(drawn, ends=(first.stem, last.stem)), out)
     print(f"{out}: from {first.name} to {last.name} in {steps} steps")
 
 

@@ -1,6 +1,7 @@
 """Images for training and test, from whatever a path leads to."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,12 +27,13 @@ def load_split(
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: A file is damaged, the images are of different sizes, or there are too few.
+        ValueError: A file is damaged or is of CIFAR's pickled version, the images are of different sizes, or there are
+            too few.
     """
     if Path(train).is_dir():
         if test is not None:
             _checks.fail_value("test", "none beside a folder, which has test images of its own", str(test))
-        load = load_cifar10 if any(Path(train).glob("*batch*.bin")) else mnist.load
+        load = load_cifar10 if any(Path(train).glob("*_batch*")) else mnist.load
         return load(train, "train"), load(train, "test")
     images = load_images(train)
     if test is None:
@@ -45,10 +47,22 @@ def load_split(
 def _divided(images: ImageSet, seed: int, name: str) -> tuple[ImageSet, ImageSet]:
     count = round(_TEST_SHARE * len(images))
     if count == 0:
-        _checks.fail_value(name, "at least 5 images, or a test file", len(images))
+        _checks.fail_value(name, "at least 6 images, or a test file", len(images))
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     first, second = (
         ImageSet(images.images[rows], None if images.labels is None else images.labels[rows])
         for rows in (order[count:].sort().values, order[:count].sort().values)
     )
     return first, second
+
+
+def divide_files(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Training and test files: every tenth is for test, so that each folder of a sorted list gives its share.
+
+    Raises:
+        ValueError: There are fewer than 20.
+    """
+    if len(files) < 20:
+        where = str(files[0].parent) if files else "files"
+        _checks.fail_value(where, "at least 20 photographs, of which a tenth is kept back", len(files))
+    return [path for i, path in enumerate(files) if i % 10 != 5], list(files[5::10])

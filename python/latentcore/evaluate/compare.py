@@ -9,11 +9,11 @@ from torch import Tensor
 
 from latentcore import _checks, plots
 from latentcore.data import ImageSet
-from latentcore.evaluate.autoencoder import SHOWN, figures, labels_for, prior_samples, walks
+from latentcore.evaluate.autoencoder import SHOWN, drawable, figures, labels_for, prior_samples, walks
 from latentcore.evaluate.pictures import save_pictures, spread, write_table
 from latentcore.models import VAE
 from latentcore.train.autoencoder import AutoencoderRun
-from latentcore.train.inputs import to_unit
+from latentcore.train.inputs import as_classes, to_unit
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -22,7 +22,12 @@ _NOT_LOSSES = ("epoch", "seconds", "images_per_second")
 
 
 def table(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> list[dict[str, float | str]]:
-    """A row of figures for each run: what it took, and what `evaluate.autoencoder.figures` finds on test images."""
+    """A row of figures for each run: what it took, and what `evaluate.autoencoder.figures` finds on test images.
+
+    Raises:
+        ValueError: A run is of images of another size, or labels are missing where a model is told them.
+    """
+    _check(runs, test)
     rows: list[dict[str, float | str]] = []
     for name, run in runs.items():
         own: dict[str, float | str] = {key: run.metrics[key] for key in ("parameters", "seconds") if key in run.metrics}
@@ -38,7 +43,7 @@ def write_comparison(
 
     Args:
         runs: By the names that the pictures show.
-        test: Images of the runs' size.
+        test: Images of the runs' size, with labels where a model is told them.
         folder: Where to write; it is made where it is missing.
         rows: What `table` found.
 
@@ -46,11 +51,10 @@ def write_comparison(
         The files.
 
     Raises:
-        ValueError: The runs are of different image sizes, or there is none.
+        ValueError: There is no run, or one is of images of another size; labels are missing where a model is told
+            them; or a run's `metrics.csv` is damaged.
     """
-    shapes = {name: run.model.config.image_shape for name, run in runs.items()}
-    if len(set(shapes.values())) != 1:
-        _checks.fail_value("runs", "at least one, all of the same image size", shapes)
+    _check(runs, test)
     folder.mkdir(parents=True, exist_ok=True)
     latents = {name: run.encode(test.images, labels_for(run, test)) for name, run in runs.items()}
     drawn = {
@@ -58,7 +62,7 @@ def write_comparison(
         "reconstructions": plots.comparison(_drawn(runs, test)),
         "interpolations": plots.interpolation(_walked(runs, test, latents)),
     }
-    flat = {name: z for name, z in latents.items() if z.shape[1] >= 2}
+    flat = {name: z for name, z in latents.items() if min(z.shape) >= 2}
     if flat:
         shown = spread(torch.arange(len(test)), _SCATTERED)
         names = None if test.labels is None else test.labels[shown]
@@ -69,10 +73,21 @@ def write_comparison(
     return [*save_pictures(folder, drawn), write_table(folder / "figures.csv", rows)]
 
 
+def _check(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> None:
+    """Nothing is measured of some runs that will fail with others."""
+    shapes = {name: run.model.config.image_shape for name, run in runs.items()}
+    if set(shapes.values()) != {tuple(test.images.shape[1:])}:
+        expected = f"at least one, all of the test images' size {tuple(test.images.shape[1:])}"
+        _checks.fail_value("runs", expected, shapes)
+    for name, run in runs.items():
+        if run.model.config.classes:
+            as_classes(test.labels, len(test), run.model.config.classes, f"{name}: labels")
+
+
 def _drawn(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> dict[str, Tensor]:
     some = ImageSet(test.images[:SHOWN], None if test.labels is None else test.labels[:SHOWN])
-    rows = {name: run.reconstruct(some.images, labels_for(run, some)) for name, run in runs.items()}
-    return {"original": to_unit(some.images), **rows}
+    rows = {name: drawable(run.reconstruct(some.images, labels_for(run, some))) for name, run in runs.items()}
+    return {"original": to_unit(drawable(some.images)), **rows}
 
 
 def _walked(runs: Mapping[str, AutoencoderRun], test: ImageSet, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -81,6 +96,9 @@ def _walked(runs: Mapping[str, AutoencoderRun], test: ImageSet, latents: Mapping
 
 
 def _history(folder: Path) -> dict[str, list[float]]:
-    with (folder / "metrics.csv").open(newline="") as file:
+    path = folder / "metrics.csv"
+    with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
+    if not rows:
+        _checks.fail_value(str(path), "a row for each epoch", "none")
     return {name: [float(row[name]) for row in rows] for name in rows[0] if name not in _NOT_LOSSES}

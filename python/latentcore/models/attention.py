@@ -22,9 +22,9 @@ class PatchAttention(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int], patch: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
-        channels, height, rows = image_shape
+        channels, height, columns = image_shape
         self.patches = nn.Conv2d(channels, width, patch, stride=patch)
-        self.places = nn.Parameter(0.02 * torch.randn((height // patch) * (rows // patch), width))
+        self.places = nn.Parameter(0.02 * torch.randn((height // patch) * (columns // patch), width))
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )

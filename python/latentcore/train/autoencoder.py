@@ -76,7 +76,7 @@ class AutoencoderRun(Run):
 
     def __init__(self, folder: Path, config: dict[str, Any], model: VAE | Autoencoder) -> None:
         super().__init__(folder, config)
-        self.model = model.eval()
+        self.model = model.eval().float()  # also where it was trained in float64
 
     @classmethod
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
@@ -114,7 +114,7 @@ class AutoencoderRun(Run):
 
     def _split_labels(self, labels: Any, count: int) -> list[Tensor | None]:
         known = as_classes(labels, count, self.model.config.classes)
-        return [None] * -(-count // _BATCH) if known is None else list(known.split(_BATCH))
+        return [None] * max(1, -(-count // _BATCH)) if known is None else list(known.split(_BATCH))
 
 
 def train_autoencoder(
@@ -134,7 +134,7 @@ def train_autoencoder(
         config: The configuration; `latentcore.train.presets` has measured ones.
         run_dir: The run's folder; ``None`` makes one under ``runs/``.
         labels: Of a model of classes: whole numbers in [0, classes). (N,).
-        validation: Images by which the best weights are chosen; ``None`` keeps the last ones.
+        validation: Images by which the best weights are chosen, as they are; ``None`` keeps the last ones.
         validation_labels: Of those, as `labels`.
         source: Where the images come from, as plain data; kept in `config.json`.
 
@@ -156,8 +156,8 @@ def train_autoencoder(
         >>> run.sample(3).shape
         torch.Size([3, 1, 28, 28])
     """
-    data = _source(config, images, labels, "images")
-    held_out = None if validation is None else _source(config, validation, validation_labels, "validation")
+    data = _source(config, images, labels)
+    held_out = _held_out(config, validation, validation_labels)
     folder = begin("autoencoder", config, _word(data), run_dir, source)
     return _train(folder, config, data, held_out)
 
@@ -178,9 +178,9 @@ def resume_autoencoder(
     """
     folder = Path(folder)
     config = configured(folder, "autoencoder", AutoencodingConfig)
-    data = _source(config, images, labels, "images")
+    data = _source(config, images, labels)
     check_same_data(folder, "images", _word(data))
-    held_out = None if validation is None else _source(config, validation, validation_labels, "validation")
+    held_out = _held_out(config, validation, validation_labels)
     return _train(folder, config, data, held_out)
 
 
@@ -204,16 +204,27 @@ def _train(folder: Path, config: AutoencodingConfig, data: Images, validation: I
         "seconds": time.perf_counter() - began,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "images_per_second": rate(history),
-        **{name: history[-1][name] for name in ("loss", "reconstruction", "kl")},
+        "loss": history[-1]["loss"],  # its terms have the names of what evaluation finds on test images
     }
     write_json(folder / "metrics.json", figures)
     return AutoencoderRun.open(folder, read_json(folder / "config.json"))
 
 
-def _source(config: AutoencodingConfig, images: Any, labels: Any, name: str) -> Images:
-    pictures = as_images(images, config.network.image_shape, name)
+def _source(config: AutoencodingConfig, images: Any, labels: Any) -> Images:
+    pictures = as_images(images, config.network.image_shape)
     known = as_classes(labels, len(pictures), config.network.classes)
     return Images(pictures, config.train.augmentation, config.train.reconstruct, known, config.train.binarise)
+
+
+def _held_out(config: AutoencodingConfig, images: Any, labels: Any) -> Images | None:
+    """Images as they are, so that the losses of all epochs compare."""
+    if images is None:
+        if labels is not None:
+            _checks.fail_value("validation_labels", "none: there is no validation", type(labels).__name__)
+        return None
+    pictures = as_images(images, config.network.image_shape, "validation")
+    known = as_classes(labels, len(pictures), config.network.classes, "validation_labels")
+    return Images(pictures, labels=known)
 
 
 def _word(data: Images) -> str:

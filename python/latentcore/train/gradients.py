@@ -91,7 +91,7 @@ class Gradients:
 
     def _backward(self, loss: Tensor) -> None:
         if self._model is self._plain:
-                loss.backward()
+            loss.backward()
         else:
             self._fabric.backward(loss)
 

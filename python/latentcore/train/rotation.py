@@ -86,7 +86,7 @@ class RotationRun(AutoencoderRun):
 
     def __init__(self, folder: Path, config: dict[str, Any], model: TransformingVAE, settings: RotationConfig) -> None:
         super().__init__(folder, config, model.vae)
-        self.operator = model.operator.eval()
+        self.operator = model.operator.float().eval()
         self.settings = settings
 
     @classmethod

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from latentcore.models import AutoencoderConfig, VAEConfig
 from latentcore.train.autoencoder import AutoencodingConfig
-from latentcore.train.config import TrainConfig
+from latentcore.train.config import Augmentation, TrainConfig
 
 # the studies train 784-128-2 and their like for ten epochs of Adam; a cycle of the rate gets further in as many
 _SHORT = TrainConfig(epochs=10, batch_size=128, learning_rate=5e-3, schedule="one-cycle")
@@ -58,7 +58,13 @@ AUTOENCODERS: dict[str, AutoencodingConfig] = {
     ),
     "wide-vae-32": AutoencodingConfig(
         vae=VAEConfig(latent=32, encoder="conv", channels=(64, 128), hidden=(192,), decoder_hidden=(192,)),
-        train=replace(_CONVOLUTIONS, epochs=55),
+        # so many weights would learn the training images by heart
+        train=replace(
+            _CONVOLUTIONS,
+            epochs=45,
+            augmentation=Augmentation(degrees=5.0, translate=1.0, scale=0.05, shear=5.0, full_until=0.5, zero_from=0.8),
+            reconstruct="augmented",
+        ),
     ),
     "residual-vae-32": AutoencodingConfig(
         vae=VAEConfig(
