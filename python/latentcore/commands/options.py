@@ -5,6 +5,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from latentcore.commands.arguments import (
+    add_beside,
+    add_choice,
+    add_command,
+    add_data_folder,
+    add_images,
+    add_labels,
+    add_reading,
+    add_rotation,
+    add_run_dir,
+    add_seed,
+    add_training,
+    folder_name,
+    number_list,
+    positive,
+    whole,
+    word_list,
+)
+
 _MODELS = ("equivariant", "mlp", "step", "recurrent", "transformer")
 _AUTOENCODERS = (
     "ae-2d",
@@ -31,25 +50,27 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=version("latentcore"))
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, "info", "versions, native libraries, SIMD level, threads and devices", ("info", "info"))
-    demo = _add(
+    add_command(commands, "info", "versions, native libraries, SIMD level, threads and devices", ("info", "info"))
+    demo = add_command(
         commands, "demo", "train, cluster, classify and rotate the digits that come with the package", ("demo", "demo")
     )
-    _add_run_dir(demo)
-    _add_seed(demo)
+    add_run_dir(demo)
+    add_seed(demo)
     _add_train(commands.add_parser("train", help="train a system"))
     _add_evaluate(commands)
     _add_predict(commands)
-    compare = _add(commands, "compare", "autoencoders and VAEs side by side", ("autoencoder", "compare"))
+    compare = add_command(commands, "compare", "autoencoders and VAEs side by side", ("autoencoder", "compare"))
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    _add_images(compare)
-    compare.add_argument("--out", type=_folder, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
-    report = _add(commands, "report", "one page that shows runs, with a latent explorer", ("report", "report"))
+    add_images(compare)
+    compare.add_argument("--out", type=folder_name, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
+    report = add_command(commands, "report", "one page that shows runs, with a latent explorer", ("report", "report"))
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     report.add_argument(
         "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page to write (%(default)s)"
     )
-    config = _add(commands, "config", "a preset of `train autoencoder` as a file to change", ("autoencoder", "config"))
+    config = add_command(
+        commands, "config", "a preset of `train autoencoder` as a file to change", ("autoencoder", "config")
+    )
     config.add_argument("preset", choices=_AUTOENCODERS, metavar="PRESET", help=", ".join(_AUTOENCODERS))
     config.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON file to write")
     _add_transform(commands)
@@ -61,89 +82,89 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     systems = parser.add_subparsers(required=True, metavar="SYSTEM")
-    few_label = _add(
+    few_label = add_command(
         systems, "few-label", "a VAE, a mixture in its latent plane, a few labels to read it", ("few_label", "train")
     )
-    _add_labels(few_label)
+    add_labels(few_label)
     few_label.add_argument("--preset", choices=("digits148", "plain"), help="configuration (digits148)")
-    rotation = _add(
+    rotation = add_command(
         systems, "rotation", "a VAE, and what a rotation of an image does to its latents", ("rotation", "train")
     )
-    _add_rotation(rotation)
-    _add_choice(rotation, "--model", _MODELS, "the preset's")
-    rotation.add_argument("--latent", type=_positive, metavar="N", help="number of latent axes (the preset's)")
+    add_rotation(rotation)
+    add_choice(rotation, "--model", _MODELS, "the preset's")
+    rotation.add_argument("--latent", type=positive, metavar="N", help="number of latent axes (the preset's)")
     rotation.add_argument(
         "--activation", choices=_ACTIVATIONS, metavar="NAME", help=f"{', '.join(_ACTIVATIONS)} (the preset's)"
     )
     rotation.add_argument("--loss", metavar="WEIGHTS", help="for example image=1,latent=0.1,cosine=0 (the preset's)")
     rotation.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
     rotation.add_argument("--classifier", type=Path, metavar="RUN", help="says whether digits stay what they are")
-    classifier = _add(systems, "classifier", "a ResNet-15 for digits at any angle", ("classifier", "train"))
+    classifier = add_command(systems, "classifier", "a ResNet-15 for digits at any angle", ("classifier", "train"))
     classifier.add_argument("--upright", action="store_const", const=True, help="digits as they are, not turned")
-    autoencoder = _add(systems, "autoencoder", "an autoencoder or a VAE of one of many kinds", ("autoencoder", "train"))
-    _add_choice(autoencoder, "--preset", _AUTOENCODERS, "vae-2d")
+    autoencoder = add_command(
+        systems, "autoencoder", "an autoencoder or a VAE of one of many kinds", ("autoencoder", "train")
+    )
+    add_choice(autoencoder, "--preset", _AUTOENCODERS, "vae-2d")
     autoencoder.add_argument(
         "--config", type=Path, metavar="FILE", help="of `latentcore config`, or a run's config.json"
     )
-    _add_images(autoencoder)
-    _add_seed(autoencoder)
-    _add_training(autoencoder)
-    gan = _add(systems, "gan", "a generator of images, and a discriminator that it deceives", ("gan", "train"))
-    _add_choice(gan, "--preset", ("digits",), "digits")
+    add_images(autoencoder)
+    add_seed(autoencoder)
+    add_training(autoencoder)
+    gan = add_command(systems, "gan", "a generator of images, and a discriminator that it deceives", ("gan", "train"))
+    add_choice(gan, "--preset", ("digits",), "digits")
     gan.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
     gan.add_argument("--classifier", type=Path, metavar="RUN", help="in whose features samples are compared")
-    _add_beside(gan)
-    _add_images(gan)
-    _add_seed(gan)
-    _add_training(gan)
-    _add_photographs(_add(systems, "photographs", "a VAE of one's own photographs", ("photographs", "train")))
-    _add_egamma(_add(systems, "egamma", "a ResNet-15 for electrons and photons in HDF5 files", ("egamma", "train")))
+    add_beside(gan)
+    add_images(gan)
+    add_seed(gan)
+    add_training(gan)
+    _add_photographs(add_command(systems, "photographs", "a VAE of one's own photographs", ("photographs", "train")))
+    _add_egamma(
+        add_command(systems, "egamma", "a ResNet-15 for electrons and photons in HDF5 files", ("egamma", "train"))
+    )
     for system in (few_label, rotation, classifier):
         if system is not few_label:
-            _add_seed(system)
-        _add_data_folder(system)
-        _add_training(system)
+            add_seed(system)
+        add_data_folder(system)
+        add_training(system)
 
 
 def _add_photographs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="of photographs, and folders in it")
     parser.add_argument("--test", type=Path, nargs="+", metavar="FOLDER", help="to judge by (a tenth is kept back)")
-    _add_choice(parser, "--preset", ("photographs", "patches"), "photographs")
+    add_choice(parser, "--preset", ("photographs", "patches"), "photographs")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
-    parser.add_argument(
-        "--size", type=_positive, metavar="PIXELS", help="along a side, a multiple of 16 (the preset's)"
-    )
-    parser.add_argument("--latent", type=_positive, metavar="N", help="number of latent axes (the preset's)")
-    _add_choice(parser, "--perceptual", ("none", "auto", "vgg16", "ms-ssim"), "the preset's")
+    parser.add_argument("--size", type=positive, metavar="PIXELS", help="along a side, a multiple of 16 (the preset's)")
+    parser.add_argument("--latent", type=positive, metavar="N", help="number of latent axes (the preset's)")
+    add_choice(parser, "--perceptual", ("none", "auto", "vgg16", "ms-ssim"), "the preset's")
     parser.add_argument("--cache", type=float, metavar="MB", help="memory for decoded photographs (4096)")
-    parser.add_argument("--cache-dir", type=_folder, metavar="DIR", help="a folder for them, read again by later runs")
-    _add_seed(parser)
-    _add_training(parser)
+    parser.add_argument(
+        "--cache-dir", type=folder_name, metavar="DIR", help="a folder for them, read again by later runs"
+    )
+    add_seed(parser)
+    add_training(parser)
 
 
 def _add_egamma(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help="with the data sets X and y")
     parser.add_argument("--test", type=Path, nargs="+", metavar="FILE", help="other events, to judge by")
-    _add_choice(parser, "--preset", ("egamma", "small"), "egamma")
+    add_choice(parser, "--preset", ("egamma", "small"), "egamma")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
-    _add_choice(parser, "--storage", ("auto", "resident", "streamed"), "auto: resident where events fit the memory")
+    add_choice(parser, "--storage", ("auto", "resident", "streamed"), "auto: resident where events fit the memory")
     parser.add_argument("--validation", type=float, metavar="SHARE", help="of the events, to choose by (0.1)")
     parser.add_argument("--test-share", type=float, metavar="SHARE", help="to judge by without test files (0.1)")
     parser.add_argument("--width", type=float, metavar="FACTOR", help="of the network's channels (the preset's)")
-    parser.add_argument("--batch-size", type=_positive, metavar="N", help="events per step (the preset's)")
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="events per step (the preset's)")
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="at its peak (the preset's)")
-    _add_seed(parser)
-    _add_training(parser)
-
-
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=_positive, help="of the last phase of the training (the preset's)")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run")
-    _add_run_dir(parser)
+    add_seed(parser)
+    add_training(parser)
 
 
 def _add_evaluate(commands: Any) -> None:
-    evaluate = _add(commands, "evaluate", "figures and pictures of a run on its test data", ("evaluate", "evaluate"))
+    evaluate = add_command(
+        commands, "evaluate", "figures and pictures of a run on its test data", ("evaluate", "evaluate")
+    )
     evaluate.add_argument(
         "system",
         nargs="?",
@@ -155,7 +176,7 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "--classifier", type=Path, metavar="RUN", help="for rotation: judges whether labels are kept; for gan: samples"
     )
-    _add_beside(evaluate)
+    add_beside(evaluate)
     evaluate.add_argument(
         "--files", type=Path, nargs="+", metavar="FILE", help="for egamma and photographs: where they lie now"
     )
@@ -172,14 +193,16 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _add_predict(commands: Any) -> None:
-    predict = _add(commands, "predict", "what a run says of the events of HDF5 files", ("egamma", "predict"))
+    predict = add_command(commands, "predict", "what a run says of the events of HDF5 files", ("egamma", "predict"))
     predict.add_argument("run", type=Path, metavar="RUN", help="a run of `latentcore train egamma`")
     predict.add_argument("files", type=Path, nargs="+", metavar="FILE", help="with the data set X")
     predict.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .h5, .hdf5 or .csv to write")
 
 
 def _add_transform(commands: Any) -> None:
-    transform = _add(commands, "transform", "turn, scale or move an image in latent space", ("rotation", "transform"))
+    transform = add_command(
+        commands, "transform", "turn, scale or move an image in latent space", ("rotation", "transform")
+    )
     transform.add_argument("run", type=Path, metavar="RUN", help="a run of `latentcore train rotation`")
     transform.add_argument("image", type=Path, metavar="IMAGE", help="PNG, JPEG, WebP or BMP: light on dark, as MNIST")
     transform.add_argument("--angle", type=float, default=0.0, help="degrees, counter-clockwise")
@@ -187,154 +210,64 @@ def _add_transform(commands: Any) -> None:
     transform.add_argument(
         "--translate", type=float, nargs=2, default=(0.0, 0.0), metavar=("RIGHT", "DOWN"), help="pixels"
     )
-    _add_reading(transform)
+    add_reading(transform)
     transform.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write")
 
 
 def _add_interpolate(commands: Any) -> None:
-    interpolate = _add(commands, "interpolate", "the way from an image to another", ("interpolate", "interpolate"))
+    interpolate = add_command(
+        commands, "interpolate", "the way from an image to another", ("interpolate", "interpolate")
+    )
     interpolate.add_argument("run", type=Path, metavar="RUN", help="a run with an autoencoder or a VAE")
     interpolate.add_argument("first", type=Path, metavar="IMAGE", help="where the way begins: PNG, JPEG, WebP or BMP")
     interpolate.add_argument("last", type=Path, metavar="IMAGE", help="where it ends")
-    interpolate.add_argument("--steps", type=_positive, default=11, metavar="N", help="images, ends included (11)")
-    interpolate.add_argument("--label", type=_whole, metavar="CLASS", help="of both, where the model is told classes")
-    _add_reading(interpolate)
+    interpolate.add_argument("--steps", type=positive, default=11, metavar="N", help="images, ends included (11)")
+    interpolate.add_argument("--label", type=whole, metavar="CLASS", help="of both, where the model is told classes")
+    add_reading(interpolate)
     interpolate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .png or .gif to write")
-
-
-def _add_reading(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fit", action="store_true", help="resize and crop images to the model's size")
-    parser.add_argument("--invert", action="store_true", help="images are dark on light")
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
     systems = parser.add_subparsers(required=True, metavar="SYSTEM")
-    rotation = _add(systems, "rotation", "latent sizes, activations, losses and models", ("rotation_sweep", "sweep"))
-    _add_rotation(rotation)
-    _add_seed(rotation)
-    _add_data_folder(rotation)
-    rotation.add_argument("--latents", type=_numbers, default=(32,), metavar="2,8,32", help="latent sizes (32)")
-    rotation.add_argument("--activations", type=_words, default=("relu",), metavar="relu,silu", help="(relu)")
-    rotation.add_argument("--models", type=_words, default=_MODELS, metavar="equivariant,mlp", help="(all)")
+    rotation = add_command(
+        systems, "rotation", "latent sizes, activations, losses and models", ("rotation_sweep", "sweep")
+    )
+    add_rotation(rotation)
+    add_seed(rotation)
+    add_data_folder(rotation)
+    rotation.add_argument("--latents", type=number_list, default=(32,), metavar="2,8,32", help="latent sizes (32)")
+    rotation.add_argument("--activations", type=word_list, default=("relu",), metavar="relu,silu", help="(relu)")
+    rotation.add_argument("--models", type=word_list, default=_MODELS, metavar="equivariant,mlp", help="(all)")
     rotation.add_argument(
         "--losses", nargs="+", default=("image",), metavar="WEIGHTS", help="image latent=1,cosine=1 (image)"
     )
-    rotation.add_argument("--epochs", type=_positive, help="of the last phase of each run (the preset's)")
+    rotation.add_argument("--epochs", type=positive, help="of the last phase of each run (the preset's)")
     rotation.add_argument(
-        "--out", type=_folder, required=True, metavar="DIR", help="the folder; goes on where it stopped"
+        "--out", type=folder_name, required=True, metavar="DIR", help="the folder; goes on where it stopped"
     )
-
-
-def _add_rotation(parser: argparse.ArgumentParser) -> None:
-    presets = ("rotation", "frozen", "study", "held-out", "never-turned", "scale-translate")
-    _add_choice(parser, "--preset", presets, "rotation")
-    parser.add_argument("--digits", type=_classes, metavar="1,2", help="digits (all; of the study 1,2)")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    fetch = _add(actions, "fetch", "get a data set", ("data", "fetch"))
+    fetch = add_command(actions, "fetch", "get a data set", ("data", "fetch"))
     fetch.add_argument("name", choices=("mnist",), help="the data set")
     fetch.add_argument("--out", type=Path, default=Path("mnist"), help="the folder to write (%(default)s)")
     fetch.add_argument(
         "--from", dest="source", type=Path, metavar="FOLDER", help="a folder that has the files, plain or gzipped"
     )
-    export = _add(actions, "export", "write the NumPy files of the few-label protocol", ("data", "export"))
-    _add_data_folder(export)
+    export = add_command(actions, "export", "write the NumPy files of the few-label protocol", ("data", "export"))
+    add_data_folder(export)
     export.add_argument("--out", type=Path, required=True, help="the folder to write")
-    _add_labels(export)
+    add_labels(export)
     _add_events(actions)
 
 
 def _add_events(actions: Any) -> None:
-    simulate = _add(actions, "simulate", "write simulated electrons and photons to HDF5", ("egamma", "simulate"))
-    simulate.add_argument("--events", type=_positive, required=True, metavar="N", help="half of them electrons")
+    simulate = add_command(actions, "simulate", "write simulated electrons and photons to HDF5", ("egamma", "simulate"))
+    simulate.add_argument("--events", type=positive, required=True, metavar="N", help="half of them electrons")
     simulate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
     simulate.add_argument("--fluctuation", type=float, metavar="F", help="noise that hides the class: 0 to 0.4 or so")
-    _add_seed(simulate)
-    inspect = _add(actions, "inspect", "what an HDF5 file of electrons and photons holds", ("egamma", "inspect"))
+    add_seed(simulate)
+    inspect = add_command(actions, "inspect", "what an HDF5 file of electrons and photons holds", ("egamma", "inspect"))
     inspect.add_argument("file", type=Path, metavar="FILE", help="with the data sets X and y")
     inspect.add_argument("--picture", type=Path, metavar="FILE", help="of the mean images (beside the file, .png)")
-
-
-def _add(commands: Any, name: str, words: str, handler: tuple[str, str]) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=words)
-    command.set_defaults(handler=handler)
-    return command
-
-
-def _add_choice(parser: argparse.ArgumentParser, option: str, choices: tuple[str, ...], default: str) -> None:
-    parser.add_argument(option, choices=choices, metavar="NAME", help=f"{', '.join(choices)} ({default})")
-
-
-def _add_labels(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--classes", type=_classes, metavar="1,4,8", help="digits (1,4,8)")
-    parser.add_argument("--labels-per-class", type=_positive, metavar="N", help="labels (5)")
-    _add_seed(parser)
-
-
-def _add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=_seed, help="of weights and of all that is drawn (0)")
-
-
-def _add_run_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run-dir", type=_folder, metavar="DIR", help="the run's folder (runs/<system>-<time>)")
-
-
-def _add_data_folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of MNIST's IDX files (LATENTCORE_DATA)")
-
-
-def _add_beside(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--beside", type=Path, metavar="RUN", help="for gan: a VAE or a GAN, whose samples stand beside its own"
-    )
-
-
-def _add_images(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", type=Path, metavar="PATH", help="MNIST's or CIFAR-10's folder, or a file of images (LATENTCORE_DATA)"
-    )
-    parser.add_argument("--test", type=Path, metavar="FILE", help="test images, where --data is a file")
-
-
-def _classes(text: str) -> tuple[int, ...]:
-    classes = _numbers(text)
-    if len(set(classes)) != len(classes):
-        raise argparse.ArgumentTypeError(f"expected different digits, got {text}")
-    return classes
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(_whole(part) for part in text.split(","))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
-
-
-def _folder(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("expected a folder, got an empty name")
-    return Path(text)
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-
-
-def _positive(text: str) -> int:
-    value = _whole(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 up, got {text}")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = _whole(text)
-    if not 0 <= value < 2**31:
-        raise argparse.ArgumentTypeError(f"expected a number in [0, 2^31), got {text}")
-    return value
