@@ -6,6 +6,8 @@ from pathlib import Path
 from latentcore.train.classifier import ClassifierRun
 from latentcore.train.egamma import EgammaRun
 from latentcore.train.few_label import FewLabelRun
+from latentcore.train.gan import GANRun
+from latentcore.train.photographs import PhotographsRun
 from latentcore.train.rotation import RotationRun
 from latentcore.train.runs import load_run
 
@@ -15,6 +17,7 @@ def evaluate(
     system: str | None,
     run: Path,
     classifier: Path | None,
+    beside: Path | None,
     files: Sequence[Path] | None,
     test: Sequence[Path] | None,
     data: Path | None,
@@ -25,12 +28,15 @@ def evaluate(
     found = opened.config["system"]
     if system not in (None, found):
         raise ValueError(f"{run}: expected a run of the system {system!r}, got one of {found!r}")
-    if classifier is not None and not isinstance(opened, RotationRun):
-        raise ValueError(f"--classifier: expected it beside a run of the system 'rotation', got one of {found!r}")
-    if files and not isinstance(opened, EgammaRun):
-        raise ValueError(f"--files: expected it beside a run of the system 'egamma', got one of {found!r}")
-    if test and found not in ("egamma", "autoencoder"):
-        raise ValueError(f"--test: expected it beside a run of egamma or autoencoder, got one of {found!r}")
+    if classifier is not None and not isinstance(opened, RotationRun | GANRun):
+        raise ValueError(f"--classifier: expected it beside a run of rotation or gan, got one of {found!r}")
+    if beside is not None and not isinstance(opened, GANRun):
+        raise ValueError(f"--beside: expected it beside a run of the system 'gan', got one of {found!r}")
+    if files and not isinstance(opened, EgammaRun | PhotographsRun):
+        raise ValueError(f"--files: expected it beside a run of egamma or photographs, got one of {found!r}")
+    if test and found not in ("egamma", "autoencoder", "gan", "photographs"):
+        words = "egamma, autoencoder, gan or photographs"
+        raise ValueError(f"--test: expected it beside a run of {words}, got one of {found!r}")
     if tsne and found != "autoencoder":
         raise ValueError(f"--tsne: expected it beside a run of the system 'autoencoder', got one of {found!r}")
     if isinstance(opened, EgammaRun):
@@ -49,6 +55,14 @@ def evaluate(
         from latentcore.commands import classifier as classifiers
 
         classifiers.report(opened, data)
+    elif isinstance(opened, GANRun):
+        from latentcore.commands import gan
+
+        gan.report_on(opened, data, test, classifier, beside)
+    elif isinstance(opened, PhotographsRun):
+        from latentcore.commands import photographs
+
+        photographs.report_on(opened, files, test)
     else:
         from latentcore.commands import autoencoder
 

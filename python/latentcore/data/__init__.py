@@ -2,11 +2,13 @@
 
 from latentcore.data.arrays import ImageSet, load_images, save_images
 from latentcore.data.cifar import load_cifar10, load_cifar100
-from latentcore.data.images import load_folder, read_image
+from latentcore.data.folders import ImageFolder, load_folder
+from latentcore.data.images import read_image
 from latentcore.data.rotated import RotatedDigits
 from latentcore.data.transformations import TransformedImages, transformed
 
 __all__ = [
+    "ImageFolder",
     "ImageSet",
     "RotatedDigits",
     "TransformedImages",

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from latentcore import _checks
 from latentcore.data._ranges import check_finite, degrees_of, range_of
 from latentcore.data.arrays import ImageSet, as_bytes
-from latentcore.data.images import load_folder
+from latentcore.data.folders import load_folder
 from latentcore.ops.warp import affine, rotate
 
 # shapes: N images, A fixed angles, B items of a batch, C channels, H rows, W columns

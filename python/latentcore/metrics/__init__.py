@@ -2,7 +2,8 @@
 
 from latentcore.metrics.calibration import Reliability, calibration_error, reliability
 from latentcore.metrics.classification import ClassificationReport, classification_report
-from latentcore.metrics.image import mse, psnr, ssim
+from latentcore.metrics.frechet import frechet_distance
+from latentcore.metrics.image import ms_ssim, mse, psnr, ssim
 from latentcore.metrics.ranking import (
     GroupedAUC,
     auc_by,
@@ -20,6 +21,8 @@ __all__ = [
     "background_rejection",
     "calibration_error",
     "classification_report",
+    "frechet_distance",
+    "ms_ssim",
     "mse",
     "psnr",
     "reliability",

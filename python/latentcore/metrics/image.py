@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from latentcore import _checks
 
 _WINDOW = 7
+# of the scales, the finest first: as viewers weigh them
+_SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_LEAST = 1e-6  # below it a power has no useful slope
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:
@@ -43,19 +46,61 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
         Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment", IEEE Trans. Image Processing 13(4), 2004.
     """
     _check(a, b)
-    if min(a.shape[-2:]) < _WINDOW:
-        _checks.fail_value("a", f"sides of at least {_WINDOW} pixels", tuple(a.shape))
-    dtype = _result_dtype(a)
+    _check_side(a)
+    return _similarities(a.double(), b.double())[0].to(_result_dtype(a))
+
+
+def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
+    r"""Structural similarity of each image on several scales. (N,) in [0, 1]; differentiable.
+
+    .. math::
+
+        \prod_{j < M} \overline{c_j}^{w_j} \cdot \mathrm{SSIM}_M^{w_M}
+
+    with the contrast and structure term :math:`c_j` of each scale, a mean over the image, and the whole similarity on
+    the coarsest; windows are those of `ssim`. A scale has half the pixels of the one before along each side; there are
+    as many as have room for a window, at most five, and their weights w are the paper's, divided by their sum.
+
+    Raises:
+        ValueError: The images are smaller than the window, or differ in shape.
+
+    Example:
+        >>> import torch
+        >>> image = torch.rand(1, 3, 64, 64)
+        >>> ms_ssim(image, image)
+        tensor([1.])
+
+    Reference:
+        Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment", Asilomar 2003.
+    """
+    _check(a, b)
+    _check_side(a)
+    dtype, scales = _result_dtype(a), 1
+    while scales < len(_SCALES) and min(a.shape[-2:]) >> scales >= _WINDOW:
+        scales += 1
+    weights = [weight / sum(_SCALES[:scales]) for weight in _SCALES[:scales]]
     a, b = a.double(), b.double()  # differences of squares lose digits
+    product = a.new_ones(len(a))
+    for scale, weight in enumerate(weights):
+        whole, contrast = _similarities(a, b)
+        term = whole if scale == scales - 1 else contrast
+        product = product * term.clamp_min(_LEAST) ** weight
+        if scale < scales - 1:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+    return product.to(dtype)
+
+
+def _similarities(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM, and its part that compares contrast and structure, of images in float64. (N,) each."""
     sample = _WINDOW**2 / (_WINDOW**2 - 1)
     mean_a, mean_b = _windows(a), _windows(b)
     variance_a = sample * (_windows(a * a) - mean_a * mean_a)
     variance_b = sample * (_windows(b * b) - mean_b * mean_b)
     covariance = sample * (_windows(a * b) - mean_a * mean_b)
     c1, c2 = 0.01**2, 0.03**2
-    numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    denominator = (mean_a.square() + mean_b.square() + c1) * (variance_a + variance_b + c2)
-    return (numerator / denominator).flatten(1).mean(1).to(dtype)
+    contrast = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
+    return (luminance * contrast).flatten(1).mean(1), contrast.flatten(1).mean(1)
 
 
 def _result_dtype(images: Tensor) -> torch.dtype:
@@ -64,6 +109,11 @@ def _result_dtype(images: Tensor) -> torch.dtype:
 
 def _windows(images: Tensor) -> Tensor:
     return F.avg_pool2d(images, _WINDOW, stride=1)
+
+
+def _check_side(a: Tensor) -> None:
+    if min(a.shape[-2:]) < _WINDOW:
+        _checks.fail_value("a", f"sides of at least {_WINDOW} pixels", tuple(a.shape))
 
 
 def _check(a: Tensor, b: Tensor) -> None:

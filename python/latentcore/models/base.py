@@ -19,6 +19,8 @@ class EncoderDecoder(nn.Module):
         config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
     """
 
+    encoder: nn.Module
+    decoder: nn.Module
     outputs_per_latent: ClassVar[int]  # numbers that the encoder gives for each latent axis
     # what the tensors of a state dict do not tell of plain networks; it is saved beside them
     _words: ClassVar[tuple[str, ...]] = ("image_shape", "activation", "likelihood")
@@ -26,11 +28,19 @@ class EncoderDecoder(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = build_encoder(config, self.outputs_per_latent * config.latent)
-        self.decoder = build_decoder(config)
+        self.encoder = self.new_encoder()
+        self.decoder = self.new_decoder()
         if config.classes:
             # added to the image: for the first layer the same as further inputs that tell the class
             self.class_images = nn.Embedding(config.classes, math.prod(config.image_shape))
+
+    def new_encoder(self) -> nn.Module:
+        """What takes images (N, C, H, W) to (N, outputs_per_latent * L)."""
+        return build_encoder(self.config, self.outputs_per_latent * self.config.latent)
+
+    def new_decoder(self) -> nn.Module:
+        """What takes latents (N, L + classes) to logits (N, C, H, W)."""
+        return build_decoder(self.config)
 
     def run_encoder(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """The encoder's outputs (N, outputs_per_latent * L) for images (N, C, H, W), float in [0, 1]."""

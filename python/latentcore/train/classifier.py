@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -62,10 +62,17 @@ class ClassifierRun(Run):
         """Class probabilities (N, K) of images as `classify` takes them."""
         return self._logits(images).softmax(1)
 
-    @torch.no_grad()
+    def features(self, images: Any) -> Tensor:
+        """What the network's last layer reads, (N, F), of images as `classify` takes them."""
+        return self._in_batches(self.model.features, images)
+
     def _logits(self, images: Any) -> Tensor:
+        return self._in_batches(self.model, images)
+
+    @torch.no_grad()
+    def _in_batches(self, ask: Callable[[Tensor], Tensor], images: Any) -> Tensor:
         batches = as_images(images, self.model.config.image_shape).split(_BATCH)
-        return torch.cat([self.model(to_unit(batch.cpu())) for batch in batches])
+        return torch.cat([ask(to_unit(batch.cpu())) for batch in batches])
 
 
 def train_classifier(

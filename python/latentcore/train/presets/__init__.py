@@ -7,6 +7,8 @@ from latentcore.train.presets.autoencoder import AUTOENCODERS
 from latentcore.train.presets.classifier import ROTATED_DIGITS, UPRIGHT_DIGITS
 from latentcore.train.presets.egamma import EGAMMA, SMALL
 from latentcore.train.presets.few_label import DIGITS148, PLAIN
+from latentcore.train.presets.gan import GANS
+from latentcore.train.presets.photographs import PHOTOGRAPHS
 from latentcore.train.presets.rotation import FROZEN, HELD_OUT, NEVER_TURNED, ROTATION, SCALE_TRANSLATE, STUDY
 from latentcore.train.rotation import RotationConfig
 
@@ -30,8 +32,10 @@ __all__ = [
     "EGAMMAS",
     "FEW_LABEL",
     "FROZEN",
+    "GANS",
     "HELD_OUT",
     "NEVER_TURNED",
+    "PHOTOGRAPHS",
     "PLAIN",
     "ROTATED_DIGITS",
     "ROTATION",

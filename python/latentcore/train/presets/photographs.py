@@ -1,0 +1,31 @@
+"""Configurations of VAEs of photographs."""
+
+from dataclasses import replace
+
+from latentcore.models import SharpConfig
+from latentcore.train.config import Augmentation, TrainConfig
+from latentcore.train.photographs import PhotographsConfig
+
+# beta is the variance of the pixels' noise: the likelihood is the squared error, halved
+_TRAIN = TrainConfig(
+    epochs=50,
+    batch_size=64,
+    learning_rate=2e-3,
+    schedule="one-cycle",
+    pct_start=0.1,
+    gradient_clip=1.0,
+    beta=0.01,
+    # turned images have black corners, of which the last epochs are free
+    augmentation=Augmentation(degrees=5.0, mirror="x", full_until=0.6),
+    reconstruct="augmented",
+    precision="auto",
+    channels_last=True,
+)
+
+PHOTOGRAPHS: dict[str, PhotographsConfig] = {
+    "photographs": PhotographsConfig(vae=SharpConfig(latent=64), train=_TRAIN),
+    # pieces of pictures, which have no upright corners to lose: many of them, mirrored only
+    "patches": PhotographsConfig(
+        vae=SharpConfig(latent=64), train=replace(_TRAIN, epochs=12, augmentation=Augmentation(mirror="x"))
+    ),
+}

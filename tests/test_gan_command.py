@@ -1,0 +1,96 @@
+"""GANs from the command line."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+from latentcore import _config
+from latentcore.cli import main
+from latentcore.data import mnist
+from latentcore.evaluate import gan as evaluation
+from latentcore.models import GANConfig, ResNetConfig, VAEConfig
+from latentcore.train import TrainConfig
+from latentcore.train.autoencoder import AutoencodingConfig, train_autoencoder
+from latentcore.train.classifier import ClassifierConfig, train_classifier
+from latentcore.train.gan import GANTraining
+from latentcore.train.runs import write_json
+
+
+def call(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, mnist_folder):
+    """A GAN, a VAE and a classifier, trained for a moment; small networks."""
+    folder = tmp_path_factory.mktemp("runs")
+    digits, short = mnist.load(mnist_folder, "train"), TrainConfig(epochs=1)
+    judge = ClassifierConfig(resnet=ResNetConfig(width=1 / 64), train=short)
+    train_classifier(digits.images, digits.labels, judge, folder / "judge")
+    vae = AutoencodingConfig(vae=VAEConfig(hidden=(16,), decoder_hidden=(16,)), train=short)
+    train_autoencoder(digits.images, vae, folder / "vae")
+    gan = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16))
+    write_json(folder / "gan.json", _config.to_plain(gan))
+    words = ("--config", folder / "gan.json", "--epochs", 2, "--run-dir", folder / "gan")
+    assert call("train", "gan", "--data", mnist_folder, *words) == 0
+    return folder
+
+
+def figures_in(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_run_has_pictures(runs):
+    names = {"losses.png", "samples.png", "beside.png", "nearest.png", "walk.png", "walk.gif", "epochs.gif", "epochs"}
+    assert {path.name for path in (runs / "gan" / "pictures").iterdir()} == names
+    assert "frechet" not in figures_in(runs / "gan")  # nobody judged
+
+
+def test_samples_are_judged_beside_those_of_a_vae(runs, mnist_folder, capsys, monkeypatch):
+    monkeypatch.setattr(evaluation, "figures", partial(evaluation.figures, samples=200))
+    words = ("--classifier", runs / "judge", "--beside", runs / "vae", "--data", mnist_folder)
+    assert call("evaluate", "gan", runs / "gan", *words) == 0
+    found = figures_in(runs / "gan")
+    assert {"frechet_real", "coverage_error", "frechet_beside", "share_9", "parameters"} <= found.keys()
+    assert found["frechet_ratio"] == pytest.approx(found["frechet"] / found["frechet_beside"])
+    assert "frechet_ratio" in capsys.readouterr().out
+
+
+def test_a_run_goes_on(runs, mnist_folder, capsys):
+    assert call("train", "gan", "--data", mnist_folder, "--resume", runs / "gan") == 0
+    assert "discriminator" in capsys.readouterr().out
+
+
+def test_images_of_any_size(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 3, 8, 12), dtype=np.uint8)
+    np.savez(tmp_path / "colour.npz", images=images)
+    words = ("--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "gan", "--data", tmp_path / "colour.npz", *words) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["gan"]["image_shape"] == [3, 8, 12]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "gan", "--preset", "digits", "--config", "RUNS/gan.json"), "--config: expected no --preset"),
+        (("train", "gan", "--resume", "RUNS/gan", "--epochs", 3), "--resume: expected no --epochs"),
+        (("train", "gan", "--classifier", "RUNS/vae"), "expected a run of `latentcore train classifier`"),
+        (("train", "gan", "--beside", "RUNS/judge"), "expected a run of a GAN, or of a VAE without classes"),
+        (("train", "gan", "--classifier", "RUNS/judge", "--data", "ODD"), "expected images of (1, 10, 10)"),
+        (("train", "gan", "--data", "ODD"), "GANConfig.image_shape: expected height and width that are multiples of 4"),
+        (("evaluate", "RUNS/gan", "--data", "ODD"), "expected images of (1, 28, 28), got (1, 10, 10)"),
+        (("evaluate", "RUNS/vae", "--beside", "RUNS/gan"), "--beside: expected it beside"),
+    ],
+)
+def test_mistakes_are_one_line(runs, mnist_folder, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LATENTCORE_DATA", str(mnist_folder))
+    np.save(tmp_path / "odd.npy", np.zeros((40, 10, 10), dtype=np.uint8))
+    filled = [str(word).replace("RUNS", str(runs)).replace("ODD", "odd.npy") for word in words]
+    assert call(*filled) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,116 @@
+"""VAEs of photographs from the command line."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentcore.cli import main
+from latentcore.models import SharpConfig
+from latentcore.train import TrainConfig
+from latentcore.train.photographs import PhotographsConfig
+from latentcore.train.runs import write_json
+
+
+def call(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder of 40 photographs and two files that are none; a small configuration; a run."""
+    place, random = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for number in range(40):
+        path = place / "own" / f"{number % 3}" / f"{number:02}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(random.integers(0, 256, (3, 4, 3), dtype=np.uint8))
+        coarse.resize((40, 30), Image.Resampling.BILINEAR).save(path)
+    (place / "own/text.jpg").write_text("no photograph")
+    (place / "own/loop").symlink_to(place / "own", target_is_directory=True)
+    config = PhotographsConfig(
+        vae=SharpConfig(image_shape=(3, 16, 16), latent=4, channels=(4, 8), refinements=1),
+        train=TrainConfig(epochs=2, batch_size=16, beta=0.01, augmentation=TrainConfig().augmentation),
+    )
+    write_json(place / "small.json", config.to_dict())
+    words = ("--config", place / "small.json", "--run-dir", place / "run", "--cache-dir", place / "cache")
+    assert call("train", "photographs", place / "own", *words) == 0
+    return place
+
+
+def test_a_run_has_figures_pictures_and_a_list_of_what_was_left_out(place):
+    figures = json.loads((place / "run/metrics.json").read_text())
+    assert {"mse", "pca_mse", "mse_ratio_pca", "psnr", "ssim", "ms_ssim", "loss", "kl"} <= figures.keys()
+    assert figures["test_images"] == 4
+    pictures = {path.name for path in (place / "run/pictures").iterdir()}
+    assert {"reconstructions.png", "anomalies.png", "anomalies.csv", "epochs", "latents.png"} <= pictures
+    assert len(list((place / "run/pictures/epochs").iterdir())) == 2
+    lines = (place / "run/left_out.txt").read_text().splitlines()
+    assert [line.split(": ")[0] for line in sorted(lines)] == [str(place / "own" / n) for n in ("loop", "text.jpg")]
+    assert len(list((place / "cache").iterdir())) == 4  # an array and a list, to learn from and to judge by
+
+
+def test_evaluate_finds_the_same_again(place, capsys):
+    before = json.loads((place / "run/metrics.json").read_text())
+    assert call("evaluate", "photographs", place / "run") == 0
+    assert "mse_ratio_pca" in capsys.readouterr().out
+    assert json.loads((place / "run/metrics.json").read_text()) == before
+
+
+def test_other_photographs_are_scored(place, tmp_path, capsys):
+    shutil.copytree(place / "run", tmp_path / "run")
+    assert call("evaluate", tmp_path / "run", "--test", place / "own/0") == 0
+    assert "14 photographs to judge by" in capsys.readouterr().out
+    table = (tmp_path / "run/pictures/anomalies.csv").read_text().splitlines()
+    assert len(table) == 15
+    assert str(place / "own/0") in table[1]
+
+
+def test_a_run_goes_on_without_being_told_its_folders(place, capsys):
+    assert call("train", "photographs", "--resume", place / "run") == 0
+    assert "mse_ratio_pca" in capsys.readouterr().out
+
+
+def test_a_way_between_two_photographs(place, tmp_path):
+    ends = (place / "own/0/00.jpg", place / "own/1/01.jpg")
+    assert call("interpolate", place / "run", *ends, "--fit", "--out", tmp_path / "way.png") == 0
+    assert (tmp_path / "way.png").stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "photographs"), "FOLDER: expected at least one folder of photographs, got none"),
+        (("train", "photographs", "nowhere"), "nowhere"),
+        (
+            ("train", "photographs", "few"),
+            "few: expected at least 20 photographs, of which a tenth is kept back, got 1",
+        ),
+        (
+            ("train", "photographs", "OWN", "--preset", "patches", "--config", "CONFIG"),
+            "--config: expected no --preset",
+        ),
+        (("train", "photographs", "OWN", "--size", "20"), "image_shape: expected height and width that are multiples"),
+        (("train", "photographs", "OWN", "--cache", "0.01"), "cache: expected at least 0.455 megabytes for 37 images"),
+        (("train", "photographs", "OWN", "--perceptual", "vgg16"), "PerceptualConfig.kind: expected torchvision"),
+        (("train", "photographs", "--resume", "RUN", "--latent", 3), "--resume: expected no --latent"),
+        (("train", "photographs", "OWN/0", "OWN/1", "--resume", "RUN"), "photographs: expected the data with which"),
+        (("evaluate", "RUN", "--test", "few"), "expected at least 2 photographs to judge by, got 1"),
+        (("evaluate", "gan", "RUN"), "expected a run of the system 'gan', got one of 'photographs'"),
+    ],
+)
+def test_mistakes_are_one_line(place, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    (tmp_path / "few").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "few/one.png")
+    places = {"OWN": "own", "RUN": "run", "CONFIG": "small.json"}
+    filled = [str(word) for word in words]
+    for name, path in places.items():
+        filled = [word.replace(name, str(place / path)) for word in filled]
+    assert call(*filled) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
