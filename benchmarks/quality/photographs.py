@@ -5,7 +5,7 @@ immunohistochemistry, motorcycle, retina and rocket of scikit-image's wheel, chi
 right quarter of each is held out; patches of 64x64 pixels are cut from either part, at its whole size, a half, a third
 and a quarter, so that no pixel of a test patch is in a training patch at any scale. `photos_mse_ratio_pca` is the mean
 squared error of decode(encode(x)) over the test patches, over that of scikit-learn's PCA (randomised) with as many
-components as latents, fitted on the same training patches.
+components as latents, fitted on 12,000 of the same training patches from all over (more hardly change its error).
 """
 
 from collections.abc import Iterator

@@ -168,9 +168,9 @@ def load_folder(folder: str | os.PathLike[str], shape: tuple[int, int, int]) -> 
         >>> from pathlib import Path
         >>> from PIL import Image
         >>> from latentcore.data import load_folder
-        >>> Path("birds/small").mkdir(parents=True)
-        >>> Image.new("RGB", (40, 30)).save("birds/small/wren.jpg")
-        >>> load_folder("birds", (3, 28, 28)).images.shape
+        >>> Path("finches/young").mkdir(parents=True)
+        >>> Image.new("RGB", (40, 30)).save("finches/young/one.jpg")
+        >>> load_folder("finches", (3, 28, 28)).images.shape
         torch.Size([1, 3, 28, 28])
     """
     check_shape(shape)
