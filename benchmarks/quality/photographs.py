@@ -26,7 +26,7 @@ from latentcore.train.photographs import train_photographs
 from latentcore.train.presets import PHOTOGRAPHS
 
 SIDE, HEIGHT, SCALES, HELD_OUT = 64, 500, (1, 2, 3, 4), 0.25
-TRAIN_STRIDE, TEST_STRIDE = 12, 16  # of pixels of the photograph, at every scale
+TRAIN_STRIDE, TEST_STRIDE = 8, 16  # of pixels of the photograph, at every scale
 _NAMES = (
     "astronaut.png",
     "chelsea.png",
