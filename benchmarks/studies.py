@@ -1,7 +1,7 @@
 """The loops that studies of autoencoders are written as: plain torch, a DataLoader, an image at a time.
 
 They are what the suite `autoencoders` compares with. An image becomes a tensor as torchvision's `MNIST` and `ToTensor`
-make one: through a PIL image.
+make one (0.29): through a PIL image.
 """
 
 import sys
@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -19,29 +20,52 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Digits(Dataset[tuple[Tensor, int]]):
-    """MNIST as torchvision's data set and its `ToTensor` give it out: the same steps for each image."""
+    """MNIST as torchvision's data set gives it out: the same steps for each image."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         self._images, self._labels = images[:, 0].contiguous(), labels
+        self._transform = ToTensor()
 
     def __len__(self) -> int:
         return len(self._images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         pixels, label = self._images[index], int(self._labels[index])
-        return _to_tensor(Image.fromarray(pixels.numpy())), label
+        return self._transform(_picture(pixels.numpy())), label
 
 
-def _to_tensor(picture: Image.Image) -> Tensor:
-    """What torchvision.transforms.functional.to_tensor does with a PIL image, check by check."""
-    torch._C._log_api_usage_once(f"{__name__}.{_to_tensor.__name__}")
-    assert isinstance(picture, Image.Image)
-    kinds: dict[str, Any] = {"I": np.int32, "I;16" if sys.byteorder == "little" else "I;16B": np.int16, "F": np.float32}
-    tensor = torch.from_numpy(np.array(picture, kinds.get(picture.mode, np.uint8), copy=True))
-    tensor = tensor.view(picture.size[1], picture.size[0], len(picture.getbands()))
-    tensor = tensor.permute((2, 0, 1)).contiguous()
-    assert isinstance(tensor, torch.ByteTensor)
-    return tensor.to(dtype=torch.get_default_dtype()).div(255)
+def _picture(pixels: np.ndarray) -> Image.Image:
+    """torchvision.utils._Image_fromarray, which looks at Pillow's version each time."""
+    version = tuple(int(part) for part in PIL.__version__.split("."))
+    return Image.fromarray(pixels) if version >= (11, 3) else Image.fromarray(pixels, mode="L")
+
+
+class ToTensor:
+    """torchvision.transforms.ToTensor for PIL images, check by check."""
+
+    def __call__(self, picture: Image.Image) -> Tensor:
+        if not torch.jit.is_scripting() and not torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+            torch._C._log_api_usage_once(f"{self.__module__}.{type(self).__name__}")
+        assert _is_picture(picture)
+        dtype = torch.get_default_dtype()
+        little = sys.byteorder == "little"
+        kinds: dict[str, Any] = {"I": np.int32, "I;16" if little else "I;16B": np.int16, "F": np.float32}
+        tensor = torch.from_numpy(np.array(picture, kinds.get(picture.mode, np.uint8), copy=True))
+        assert picture.mode != "1"
+        tensor = tensor.view(picture.size[1], picture.size[0], _channels(picture))
+        tensor = tensor.permute((2, 0, 1)).contiguous()
+        assert isinstance(tensor, torch.ByteTensor)
+        return tensor.to(dtype=dtype).div(255)
+
+
+def _is_picture(picture: Image.Image) -> bool:
+    return isinstance(picture, Image.Image)
+
+
+def _channels(picture: Image.Image) -> int:
+    assert _is_picture(picture)
+    assert hasattr(picture, "getbands")
+    return len(picture.getbands())
 
 
 class PlainVAE(nn.Module):

@@ -69,6 +69,17 @@ def test_runs_side_by_side(trained, mnist_folder, tmp_path, capsys):
     assert len((tmp_path / "out" / "figures.csv").read_text().splitlines()) == 4
 
 
+def test_a_file_of_test_images_needs_no_others(trained, tmp_path, monkeypatch):
+    monkeypatch.delenv("LATENTCORE_DATA", raising=False)
+    file, run = tmp_path / "test.npz", tmp_path / "run"
+    np.savez(file, images=np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8))
+    shutil.copytree(trained / "ae-20", run)
+    assert call("evaluate", run, "--test", file) == 0
+    assert json.loads((run / "metrics.json").read_text())["test_images"] == 12
+    assert call("compare", run, "--test", file, "--out", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "figures.csv").exists()
+
+
 def test_files_of_images_of_any_size(tmp_path, capsys):
     random = np.random.default_rng(0)
     np.savez(tmp_path / "colour.npz", images=random.integers(0, 256, (60, 3, 8, 12), dtype=np.uint8))

@@ -71,7 +71,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="PATH", help="MNIST's or CIFAR-10's folder, or a file of images (LATENTCORE_DATA)"
     )
-    parser.add_argument("--test", type=Path, metavar="FILE", help="test images, where --data is a file")
+    parser.add_argument("--test", type=Path, metavar="FILE", help="file of test images, where --data is no folder")
 
 
 def class_list(text: str) -> tuple[int, ...]:

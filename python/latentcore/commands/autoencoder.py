@@ -8,7 +8,7 @@ from typing import Any
 from latentcore import _config
 from latentcore.commands.inputs import check_alone, data_folder
 from latentcore.commands.tables import finish, show_rows
-from latentcore.data import ImageSet
+from latentcore.data import ImageSet, load_images
 from latentcore.data.sets import load_split
 from latentcore.evaluate import autoencoder as evaluation
 from latentcore.evaluate import compare as comparison
@@ -80,8 +80,12 @@ def report_on(run: AutoencoderRun, data: Path | None, test: Sequence[Path] | Non
     """Evaluate a run on the test images that the options lead to."""
     if test and len(test) != 1:
         raise ValueError(f"--test: expected one file of images, got {len(test)}")
-    _, images = load_split(data_folder(data), test[0] if test else None)
-    report(run, images, tsne=tsne)
+    report(run, _test_images(data, test[0] if test else None), tsne=tsne)
+
+
+def _test_images(data: Path | None, test: Path | None) -> ImageSet:
+    """A file of test images needs no others."""
+    return load_images(test) if data is None and test is not None else load_split(data_folder(data), test)[1]
 
 
 def compare(*, runs: Sequence[Path], data: Path | None, test: Path | None, out: Path) -> None:
@@ -92,7 +96,7 @@ def compare(*, runs: Sequence[Path], data: Path | None, test: Path | None, out: 
     for name, run in opened.items():
         if not isinstance(run, AutoencoderRun):
             raise ValueError(f"{name}: expected a run with an autoencoder, got one of {run.config['system']!r}")
-    _, images = load_split(data_folder(data), test)
+    images = _test_images(data, test)
     rows = comparison.table(opened, images)
     files = comparison.write_comparison(opened, images, out, rows)
     columns = [column for column in rows[0] if column != "run"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from latentcore import ops
 from latentcore.models.base import EncoderDecoder
@@ -71,7 +72,7 @@ class VAE(EncoderDecoder):
             ValueError: ``images`` has not the configured shape, or labels are missing or not wanted.
         """
         mu, logvar = self.run_encoder(images, labels).chunk(2, dim=1)
-        return mu, logvar.clamp(*LOGVAR_RANGE)
+        return mu, F.hardtanh(logvar, *LOGVAR_RANGE)  # a clamp whose derivative is one operator
 
     def forward(self, images: Tensor, labels: Tensor | None = None, *, seed: int | Tensor | None = None) -> VAEOutput:
         """Encode, sample and decode a batch; `seed` is that of `latentcore.ops.reparameterize_kl`."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _len_torch_dispatch_stack
 
 from latentcore import _checks, _native, reference
 from latentcore.ops._registration import register, register_backward
@@ -195,13 +196,13 @@ def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:
 def _is_plain(value: float | Tensor) -> bool:
     """Whether a number can be looked at and is a constant.
 
-    A tensor of a subclass stands for one whose value is not known (under a compiler), and looking at a value on another
-    device would wait for it.
+    A tensor of a subclass stands for one whose value is not known (under a compiler), as do all while calls are written
+    down, and looking at a value on another device would wait for it.
     """
     if not isinstance(value, Tensor):
         return True
     known = type(value) is Tensor and value.device.type == "cpu" and not torch.compiler.is_compiling()
-    return known and not value.requires_grad
+    return known and not value.requires_grad and not _len_torch_dispatch_stack()
 
 
 _operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward)

@@ -1,6 +1,5 @@
-"""The gradients of a training step; on CUDA recorded once and replayed."""
+"""The gradients of a training step, which is recorded once and replayed."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -9,13 +8,17 @@ from torch import Tensor, nn
 
 from latentcore.train.objectives import Objective, flattened
 from latentcore.train.plan import Inputs, Plan
+from latentcore.train.recorded import CudaGraph, Work, program_of
+from latentcore.train.sources import Resident
+
+_MANY = 500  # steps, on which the tenth of a second that recording takes is well spent
 
 
 class Gradients:
     """Puts the gradients of one step after the other into the parameters of a model.
 
     All that differs between two steps is read from the device at a place that every step moves on. So a step is the
-    same work each time, and on CUDA it becomes a graph, whose replay costs the host as much as one kernel.
+    same work each time: it is recorded, on CUDA as a graph, on the CPU as a list of operators, and replayed.
 
     Args:
         fabric: Where and how precisely to compute.
@@ -33,53 +36,68 @@ class Gradients:
         self._parameters = list(plain.parameters())
         self.totals: Tensor = torch.zeros(objective.size, device=plan.source.device)
         self._step = torch.zeros(1, dtype=torch.int64, device=plan.source.device)
-        self._form: tuple[bool, bool] | None = None
+        self._form: tuple[bool, bool, float | None] | None = None
         self._inputs: Inputs
-        self._recorded: Recorded | None = None
+        self._work: Work
 
     def begin(self, epoch: int, step: int = 0) -> None:
         """Go to a step of an epoch, with whose first one totals begin at zero."""
         frozen = self._plan.progress(epoch) >= self._plan.config.freeze_normalisation_at
         inputs = self._plan.inputs(epoch)
         _set_modes(self._plain, frozen=frozen)
-        form = (frozen, inputs.draws is None)
+        # a number, where it is one, makes the loss and its gradient in one pass
+        self._beta = float(inputs.betas[0]) if bool((inputs.betas == inputs.betas[0]).all()) else None
+        form = (frozen, inputs.draws is None, self._beta)
         if form == self._form:  # a recorded step reads where it has read before
             self._inputs.take_over(inputs)
-        else:
-            self._form, self._inputs = form, inputs
-            # processes talk to each other within a step, which is not recorded
-            alone = self._plan.processes == 1
-            self._recorded = Recorded() if self.totals.is_cuda and alone else None
         self._plan.source.begin(epoch, step, self._plan.batch_size)
         if step == 0:
             self.totals.zero_()
         self._step.fill_(step)
+        if form != self._form:
+            self._form, self._inputs = form, inputs
+            self._work = self._recorded(self._plan.steps * (self._plan.config.epochs - epoch) - step)
 
     def __call__(self) -> None:
         """Do the next step's forward and backward pass."""
         self._plan.source.advance()
-        if self._recorded is None:
-            self._compute()
-        else:
-            self._recorded(self._compute)
+        self._forget()
+        for parameter, gradient in zip(self._parameters, self._work(), strict=True):
+            parameter.grad = gradient
 
-    def _compute(self) -> None:
-        now = self._inputs.at(self._step)
+    def _recorded(self, steps: int) -> Work:
+        """What computes the gradients of each of so many steps."""
+        if self._plan.processes > 1:  # which talk to each other within a step
+            return self._compute
+        if self.totals.is_cuda:
+            return CudaGraph(self._compute)
+        steady = isinstance(self._plan.source, Resident) and self._beta is not None
+        if steps < _MANY or not steady or self._model is not self._plain:
+            return self._compute
+        self._forget()
+        return program_of(self._compute, [*self._plain.buffers(), self.totals, self._step])
+
+    def _forget(self) -> None:
         for parameter in self._parameters:  # Module.zero_grad looks for them in every layer, each time
             parameter.grad = None
+
+    def _compute(self) -> list[Tensor | None]:
+        now = self._inputs.at(self._step)
         for part in range(self._plan.config.accumulate):
             self._add_gradients_of(now, part)
         if clip := self._plan.config.gradient_clip:
             # in place and without a look at the numbers, for which every step would wait; the loss is checked instead
             nn.utils.clip_grad_norm_(self._plain.parameters(), clip)
         self._step += 1
+        return [parameter.grad for parameter in self._parameters]
 
     def _add_gradients_of(self, now: Inputs, part: int) -> None:
         parts = self._plan.config.accumulate
         draws = None if now.draws is None else now.draws.chunk(parts, dim=1)[part]
         batch = self._plan.source.batch(now.rows.chunk(parts)[part], draws)
         with self._talking_after(last=part == parts - 1):
-            terms = self._objective(self._model, batch, beta=now.betas, seed=now.seeds[part])
+            beta = now.betas if self._beta is None else self._beta
+            terms = self._objective(self._model, batch, beta=beta, seed=now.seeds[part])
             self._backward(terms[0] / parts if parts > 1 else terms[0])
         self.totals.add_(flattened(terms), alpha=1 / parts)
 
@@ -94,29 +112,6 @@ class Gradients:
             loss.backward()
         else:
             self._fabric.backward(loss)
-
-
-class Recorded:
-    """A piece of work that is the same in every call, as a CUDA graph from the fourth call on."""
-
-    WARM_UP = 3  # calls in which libraries take up their memory, as torch asks for
-
-    def __init__(self) -> None:
-        self._calls, self._graph, self._stream = 0, torch.cuda.CUDAGraph(), torch.cuda.Stream()
-
-    def __call__(self, work: Callable[[], None]) -> None:
-        """Do the work, on the current stream as far as others can see."""
-        self._calls += 1
-        if self._calls <= self.WARM_UP:
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
-                work()
-            torch.cuda.current_stream().wait_stream(self._stream)
-            return
-        if self._calls == self.WARM_UP + 1:
-            with torch.cuda.graph(self._graph):
-                work()
-        self._graph.replay()
 
 
 def _set_modes(model: nn.Module, *, frozen: bool) -> None:

@@ -98,7 +98,8 @@ def minimise(
 
     Args:
         model: Its parameters that require a gradient are trained.
-        objective: The terms of the loss for a batch of the source.
+        objective: The terms of the loss for a batch of the source. A step of a long training is recorded and replayed:
+            model and objective do the same work each time, and keep nothing but tensors that they write in place.
         source: What is learned from; it is moved to the device.
         config: How to train; what it says of augmentation is the source's business.
         folder: Run folder, as `create_run` makes it.

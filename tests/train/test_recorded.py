@@ -1,0 +1,93 @@
+"""Work that is gone through once and replayed."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from latentcore.train.recorded import Program, program_of
+
+
+def step_of(network, images, targets, total):
+    """A step of a training, as work: the gradients, and a sum that is written in place."""
+    parameters = list(network.parameters())
+
+    def work():
+        for parameter in parameters:
+            parameter.grad = None
+        loss = F.mse_loss(network(images), targets)
+        loss.backward()
+        total.add_(loss.detach())
+        return [parameter.grad for parameter in parameters]
+
+    return work
+
+
+def network_of():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 3)
+    )
+
+
+def steps_of(*, replayed):
+    """Gradients, sums and statistics of ten steps on images that change, with weights that move."""
+    network, total = network_of(), torch.zeros(())
+    images, targets = torch.zeros(5, 1, 8, 8), torch.zeros(5, 3)
+    work = step_of(network, images, targets, total)
+    if replayed:
+        work = Program(work, [*network.buffers(), total])
+    torch.manual_seed(1)
+    found = []
+    for _ in range(10):
+        images.copy_(torch.rand(images.shape))
+        targets.copy_(torch.rand(targets.shape))
+        gradients = work()
+        found += [*(gradient.clone() for gradient in gradients), total.clone(), *network.buffers()]
+        with torch.no_grad():
+            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    return found
+
+
+def test_a_program_makes_the_same_numbers():
+    for eager, replayed in zip(steps_of(replayed=False), steps_of(replayed=True), strict=True):
+        assert torch.equal(eager, replayed)
+
+
+def test_recording_leaves_no_trace():
+    network, total = network_of(), torch.zeros(())
+    images = torch.rand(5, 1, 8, 8)
+    before = [buffer.clone() for buffer in network.buffers()]
+    drawn = torch.get_rng_state()
+    Program(step_of(network, images, torch.zeros(5, 3), total), [*network.buffers(), total])
+    assert total == 0
+    assert torch.equal(torch.get_rng_state(), drawn)
+    for buffer, kept in zip(network.buffers(), before, strict=True):
+        assert torch.equal(buffer, kept)
+
+
+def test_work_that_looks_at_a_value_is_left_as_it_is():
+    total, weight = torch.zeros(()), nn.Parameter(torch.ones(()))
+
+    def work():
+        total.add_(weight.detach())
+        return [weight * 2 if float(total) > 1 else weight * 3]
+
+    with pytest.raises(RuntimeError, match="get value out of"):
+        Program(work, [total])
+    assert program_of(work, [total]) is work
+    assert total == 0
+
+
+def test_a_program_may_return_nothing_for_what_was_not_used():
+    used, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+
+    def work():
+        used.grad = None
+        (used**2).sum().backward()
+        return [used.grad, unused.grad]
+
+    first, second = Program(work, [])()
+    assert torch.equal(first, torch.full((2,), 2.0))
+    assert second is None
