@@ -48,6 +48,7 @@ quality: $(VENV)/installed $(VENV)/test  ## the figures of the systems on full M
 	$(BIN)/python -m benchmarks.quality latent-rotation --json build/latent-rotation.json
 	$(BIN)/python -m benchmarks.quality egamma --json build/egamma.json
 	$(BIN)/python -m benchmarks.quality autoencoders --json build/autoencoders.json
+	$(BIN)/python -m benchmarks.quality generative --json build/generative.json
 
 bench: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time the operators against their peers
 	$(PYTEST_BENCH) --benchmark-json=$(BENCH_RESULT)

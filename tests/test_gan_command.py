@@ -80,6 +80,10 @@ def test_images_of_any_size(tmp_path):
         (("train", "gan", "--beside", "RUNS/judge"), "expected a run of a GAN, or of a VAE without classes"),
         (("train", "gan", "--classifier", "RUNS/judge", "--data", "ODD"), "expected images of (1, 10, 10)"),
         (("train", "gan", "--data", "ODD"), "GANConfig.image_shape: expected height and width that are multiples of 4"),
+        (
+            ("train", "gan", "--data", "many.npy", "--test", "one.npy", "--classifier", "RUNS/judge"),
+            "--test: expected at least 2 images to compare samples with, got 1",
+        ),
         (("evaluate", "RUNS/gan", "--data", "ODD"), "expected images of (1, 28, 28), got (1, 10, 10)"),
         (("evaluate", "RUNS/vae", "--beside", "RUNS/gan"), "--beside: expected it beside"),
     ],
@@ -87,7 +91,8 @@ def test_images_of_any_size(tmp_path):
 def test_mistakes_are_one_line(runs, mnist_folder, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LATENTCORE_DATA", str(mnist_folder))
-    np.save(tmp_path / "odd.npy", np.zeros((40, 10, 10), dtype=np.uint8))
+    for name, shape in (("odd", (40, 10, 10)), ("many", (40, 28, 28)), ("one", (1, 28, 28))):
+        np.save(tmp_path / f"{name}.npy", np.zeros(shape, dtype=np.uint8))
     filled = [str(word).replace("RUNS", str(runs)).replace("ODD", "odd.npy") for word in words]
     assert call(*filled) == 1
     error = capsys.readouterr().err

@@ -1,6 +1,7 @@
 """VAEs of photographs from the command line."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -78,6 +79,48 @@ def test_a_way_between_two_photographs(place, tmp_path):
     assert (tmp_path / "way.png").stat().st_size > 100
 
 
+def test_names_that_are_no_text_are_escaped(place, tmp_path, capsys):
+    names = (b"no text \xff.jpg", b"two\nlines $\\q$ \x1b[31m.jpg")
+    (tmp_path / "in").mkdir()
+    for number, path in enumerate(sorted((place / "own/0").iterdir()) * 2):
+        shutil.copy(path, tmp_path / f"in/{number:02}.jpg")
+    for name in names:
+        shutil.copy(place / "own/0/00.jpg", os.fsencode(tmp_path / "in") + b"/" + name)
+        with open(os.fsencode(tmp_path / "in") + b"/bad " + name, "wb") as file:  # noqa: PTH123  # a path of bytes
+            file.write(b"no photograph")
+    words = ("--config", place / "small.json", "--epochs", 1, "--latent", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "photographs", tmp_path / "in", *words) == 0
+    assert call("evaluate", tmp_path / "run", "--test", tmp_path / "in") == 0
+    said = capsys.readouterr().out + (tmp_path / "run/left_out.txt").read_text()
+    said += (tmp_path / "run/pictures/anomalies.csv").read_text()
+    assert "no text \\udcff.jpg" in said
+    assert "two\\nlines $\\q$ \\x1b[31m.jpg" in said
+    assert "\x1b" not in said
+    assert len((tmp_path / "run/left_out.txt").read_text().splitlines()) == 2
+    ends = [os.fsdecode(os.fsencode(tmp_path / "in") + b"/" + name) for name in names]
+    assert call("interpolate", tmp_path / "run", *ends, "--fit", "--out", tmp_path / "way.png") == 0
+
+
+def test_photographs_to_judge_by_are_not_learned_from(place, tmp_path, capsys):
+    words = ("--config", place / "small.json", "--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "photographs", place / "own", "--test", place / "own/0", *words) == 0
+    said = capsys.readouterr().out
+    assert "26 photographs to learn from" in said
+    assert "14 photographs to judge by" in said
+    # where they lie now is all that is needed
+    assert call("evaluate", tmp_path / "run") == 0
+
+
+@pytest.mark.parametrize("source", ["folders", {"folders": 3}, {"folders": ["a"], "test": [1]}])
+def test_a_damaged_source_is_one_message(place, tmp_path, capsys, source):
+    shutil.copytree(place / "run", tmp_path / "run")
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    write_json(tmp_path / "run/config.json", config | {"source": source})
+    for words in (("train", "photographs", "--resume"), ("evaluate",)):
+        assert call(*words, tmp_path / "run") == 1
+        assert "config.json: source: expected lists of folders" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -92,10 +135,15 @@ def test_a_way_between_two_photographs(place, tmp_path):
             "--config: expected no --preset",
         ),
         (("train", "photographs", "OWN", "--size", "20"), "image_shape: expected height and width that are multiples"),
-        (("train", "photographs", "OWN", "--cache", "0.01"), "cache: expected at least 0.455 megabytes for 37 images"),
+        (("train", "photographs", "OWN", "--cache", "0.01"), "cache: expected at least 0.504 megabytes for 41 images"),
         (("train", "photographs", "OWN", "--perceptual", "vgg16"), "PerceptualConfig.kind: expected torchvision"),
         (("train", "photographs", "--resume", "RUN", "--latent", 3), "--resume: expected no --latent"),
         (("train", "photographs", "OWN/0", "OWN/1", "--resume", "RUN"), "photographs: expected the data with which"),
+        (
+            ("train", "photographs", "OWN", "--cache", "nan"),
+            "for 41 images, or a folder for them as cache_dir, got nan",
+        ),
+        (("train", "photographs", "OWN/0", "--test", "OWN"), "--test: expected other photographs than those to learn"),
         (("evaluate", "RUN", "--test", "few"), "expected at least 2 photographs to judge by, got 1"),
         (("evaluate", "gan", "RUN"), "expected a run of the system 'gan', got one of 'photographs'"),
     ],

@@ -6,12 +6,18 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.quality import autoencoders, digits148, egamma, latent_rotation
+from benchmarks.quality import autoencoders, digits148, egamma, generative, latent_rotation
 from benchmarks.quality.figures import report
 from latentcore._files import replacing
 from latentcore.commands.tables import number, show
 
-SUITES = {"autoencoders": autoencoders, "digits148": digits148, "egamma": egamma, "latent-rotation": latent_rotation}
+SUITES = {
+    "autoencoders": autoencoders,
+    "digits148": digits148,
+    "egamma": egamma,
+    "generative": generative,
+    "latent-rotation": latent_rotation,
+}
 
 
 def main() -> int:

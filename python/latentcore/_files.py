@@ -6,6 +6,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def printable(text: str) -> str:
+    r"""A text, such as a file's name, on one line: control characters and bytes that are no UTF-8 are escaped.
+
+    Example:
+        >>> printable("two\nlines")
+        'two\\nlines'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the name, on any error it is removed.

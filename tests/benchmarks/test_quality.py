@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import sys
+from functools import partial
 
 import pytest
+import torch
 from benchmarks.quality import __main__ as quality
-from benchmarks.quality import autoencoders, digits148, egamma, latent_rotation
+from benchmarks.quality import autoencoders, digits148, egamma, generative, latent_rotation, photographs
 from benchmarks.quality.figures import Figure
 
 from benchmarks import egamma_throughput
@@ -126,3 +128,63 @@ def test_autoencoders_have_the_promised_figures(tmp_path, monkeypatch, mnist_fol
     assert rows["vae2d_elbo_binarised"]["training"]["parameters"][0] < 2_000_000
     assert 100 < rows["conv_vae_nats"]["reached"] < 600
     assert 0 <= rows["cvae_accuracy"]["reached"] <= 1
+
+
+def of_one_epoch(presets, name, **changes):
+    """The presets, of which one has a single epoch and the given changes."""
+    config = dataclasses.replace(presets[name], **changes)
+    train = dataclasses.replace(config.train, epochs=1, device="cpu")
+    return {**presets, name: dataclasses.replace(config, train=train)}
+
+
+@pytest.fixture
+def quick_generative(monkeypatch):
+    """Small trainings; the digits that are trained on are counted."""
+    trained = []
+
+    def counted(*arguments):
+        trained.append("gan")
+        return train_gan(*arguments)
+
+    train_gan = generative.train_gan
+    small = dataclasses.replace(generative.GANS["digits"].gan, channels=(4, 8), hidden=16)
+    patches = tuple(torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8) for count in (130, 40))
+    vae = dataclasses.replace(photographs.PHOTOGRAPHS["patches"].vae, channels=(4, 8), latent=4)
+    for module, name, value in (
+        (generative, "train_gan", counted),
+        (generative, "figures", partial(generative.figures, samples=200)),
+        (generative, "GANS", of_one_epoch(generative.GANS, "digits", gan=small)),
+        (generative, "AUTOENCODERS", of_one_epoch(generative.AUTOENCODERS, "conv-vae-32")),
+        (generative, "UPRIGHT_DIGITS", short(generative.UPRIGHT_DIGITS)),
+        (photographs, "PHOTOGRAPHS", of_one_epoch(photographs.PHOTOGRAPHS, "patches", vae=vae)),
+        (photographs, "patches", lambda: patches),
+    ):
+        monkeypatch.setattr(module, name, value)
+    return trained
+
+
+def test_generative_has_the_promised_figures(tmp_path, monkeypatch, mnist_folder, quick_generative):
+    file = tmp_path / "out.json"
+    monkeypatch.setattr(sys, "argv", ["quality", "generative", "--json", str(file), "--data", str(mnist_folder)])
+    assert quality.main() == 0
+    rows = {row["figure"]: row for row in json.loads(file.read_text())["rows"]}
+    assert list(rows) == ["gan_frechet", "gan_coverage_error", "photos_mse_ratio_pca"]
+    assert quick_generative == ["gan"]  # of both rows
+    beside = rows["gan_frechet"]["beside"][0]
+    assert rows["gan_frechet"]["reached"] == pytest.approx(beside["frechet"] / beside["frechet_beside"])
+    assert rows["gan_coverage_error"]["reached"] == beside["coverage_error"]
+    beside = rows["photos_mse_ratio_pca"]["beside"][0]
+    assert rows["photos_mse_ratio_pca"]["reached"] == pytest.approx(beside["mse"] / beside["sklearn_pca_mse"])
+    for row in rows.values():
+        assert row["training"]["seconds"][0] > 0
+        assert row["training"]["parameters"][0] > 0
+
+
+def test_photographs_need_neither_digits_nor_a_gan(tmp_path, monkeypatch, quick_generative):
+    monkeypatch.delenv("LATENTCORE_DATA", raising=False)
+    file = tmp_path / "out.json"
+    arguments = ["quality", "generative", "--rows", "photos_mse_ratio_pca", "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--data", str(tmp_path / "missing")])
+    assert quality.main() == 0
+    assert [row["figure"] for row in json.loads(file.read_text())["rows"]] == ["photos_mse_ratio_pca"]
+    assert quick_generative == []

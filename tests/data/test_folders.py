@@ -1,5 +1,6 @@
 """Folders of photographs: what is found, what is left out, and what is kept for later."""
 
+import contextlib
 import json
 import os
 import struct
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentcore.data import ImageFolder, folders, read_image
+from latentcore.data import ImageFolder, _image_cache, folders, read_image
 from latentcore.data.sets import divide_files
 from latentcore.testing import peak_memory_mb
 
@@ -84,7 +85,27 @@ def test_a_second_run_decodes_nothing(mixed, tmp_path, monkeypatch):
     assert (again.paths, sorted(again.left_out)) == (first.paths, sorted(first.left_out))
 
 
-@pytest.mark.parametrize("change", ["pixels", "shape", "array", "list", "cut", "another count"])
+def zipped(array):
+    np.savez(array.with_suffix(".npz"), np.zeros(3))
+    array.with_suffix(".npz").replace(array)
+
+
+# what other readers of such files would fail on
+DAMAGE = {
+    "array": lambda array, _: array.write_bytes(b"damaged"),
+    "cut": lambda array, _: array.write_bytes(array.read_bytes()[:-1]),
+    "longer": lambda array, _: array.write_bytes(array.read_bytes() + b"1"),
+    "empty": lambda array, _: array.write_bytes(b""),
+    "archive": lambda array, _: zipped(array),
+    "no archive": lambda array, _: array.write_bytes(b"PK\x03\x04"),
+    "large numbers": lambda array, _: array.write_bytes(array.read_bytes().replace(b"(2,", b"(" + b"9" * 30 + b",")),
+    "no header": lambda array, _: array.write_bytes(array.read_bytes()[:10] + b"(" * 200),
+    "list": lambda _, names: names.write_text("["),
+    "deep list": lambda _, names: names.write_text("[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("change", ["pixels", "shape", "another count", *DAMAGE])
 def test_what_has_changed_is_decoded_again(tmp_path, change):
     path = save(tmp_path / "in/a.png")
     save(tmp_path / "in/b.png")
@@ -94,16 +115,73 @@ def test_what_has_changed_is_decoded_again(tmp_path, change):
     if change == "pixels":
         save(path)
         os.utime(path, ns=(1, 1))
-    elif change == "array":
-        array.write_bytes(b"damaged")
-    elif change == "cut":
-        array.write_bytes(array.read_bytes()[:-1])
-    elif change == "list":
-        names.write_text("[")
+    elif change in DAMAGE:
+        DAMAGE[change](array, names)
     elif change == "another count":
         names.write_text(json.dumps({str(path): "bad"}))
     found = ImageFolder(tmp_path / "in", shape, cache_dir=tmp_path / "cache")
     assert torch.equal(found.images, ImageFolder(tmp_path / "in", shape).images)
+
+
+def test_what_the_disk_did_not_give_is_asked_for_again(tmp_path, monkeypatch):
+    for name in "ab":
+        save(tmp_path / f"in/{name}.png")
+    read = folders.read_image
+
+    def fail(path, *words, **options):
+        if path.name == "a.png":
+            raise OSError(5, "Input/output error")
+        return read(path, *words, **options)
+
+    monkeypatch.setattr(folders, "read_image", fail)
+    found = ImageFolder(tmp_path / "in", SHAPE, cache_dir=tmp_path / "cache")
+    assert found.left_out == [f"{tmp_path / 'in/a.png'}: Input/output error"]
+    assert len(found.images) == 1
+    monkeypatch.undo()
+    assert len(ImageFolder(tmp_path / "in", SHAPE, cache_dir=tmp_path / "cache")) == 2
+
+
+def test_a_file_that_goes_while_others_are_decoded(tmp_path, monkeypatch):
+    for name in "ab":
+        save(tmp_path / f"in/{name}.png")
+    listed = folders.find_images
+
+    def list_and_lose(paths):
+        found = listed(paths)
+        (tmp_path / "in/b.png").unlink()
+        return found
+
+    monkeypatch.setattr(folders, "find_images", list_and_lose)
+    found = ImageFolder(tmp_path / "in", SHAPE)
+    assert found.left_out == [f"{tmp_path / 'in/b.png'}: No such file or directory"]
+    assert found.paths == [tmp_path / "in/a.png"]
+
+
+def test_another_process_may_write_the_same_cache(tmp_path, monkeypatch):
+    for name in "ab":
+        save(tmp_path / f"in/{name}.png")
+    write = _image_cache.replacing
+
+    @contextlib.contextmanager
+    def then_another(path):
+        with write(path) as temporary:
+            yield temporary
+        path.unlink()
+        path.write_bytes(b"of another process")
+
+    monkeypatch.setattr(_image_cache, "replacing", then_another)
+    found = ImageFolder(tmp_path / "in", SHAPE, cache_dir=tmp_path / "cache")
+    assert torch.equal(found.images, ImageFolder(tmp_path / "in", SHAPE).images)
+
+
+def test_the_limit_itself_is_enough(tmp_path):
+    save(tmp_path / "a.png")
+    size = 3 * 16 * 16 / 1e6
+    assert len(ImageFolder(tmp_path, SHAPE, cache=size)) == 1
+    with pytest.raises(ValueError, match=r"cache: expected at least 0\.001 megabytes for 1 images"):
+        ImageFolder(tmp_path, SHAPE, cache=size - 1e-6)
+    with pytest.raises(ValueError, match=r"cache: expected at least .* got nan"):
+        ImageFolder(tmp_path, SHAPE, cache=float("nan"))
 
 
 def test_a_pickle_in_the_cache_is_never_read(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentcore.data import load_folder, read_image
+from latentcore.data import images, load_folder, read_image
 
 RANDOM = np.random.default_rng(0)
 COLOURS = RANDOM.integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -204,6 +204,17 @@ def test_wrong_shapes(tmp_path, shape, error, message):
     path = save(COLOURS, tmp_path / "a.png")
     with pytest.raises(error, match=message):
         read_image(path, shape)
+
+
+def test_what_the_disk_does_not_give_is_not_called_damaged(tmp_path, monkeypatch):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def fail(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(images.Image, "open", fail)
+    with pytest.raises(OSError, match=r"Input/output error: '.*a\.png'"):
+        read_image(tmp_path / "a.png", (1, 4, 4))
 
 
 def test_a_missing_file(tmp_path):

@@ -82,6 +82,14 @@ def test_pictures_and_the_table_of_scores(run):
     assert {row["photograph"] for row in rows} == set(names)
 
 
+def test_any_images_that_training_takes_have_figures(run):
+    images = torch.rand(6, 3, 16, 16)
+    found = figures(run, images)
+    for others in (images.double(), images.numpy()):
+        assert figures(run, others) == pytest.approx(found)
+    assert figures(run, images.half())["mse"] == pytest.approx(found["mse"], rel=1e-3)
+
+
 def test_two_photographs_are_enough(run):
     assert {path.name for path in write_pictures(run, ramps(2, 5), ["a", "b"])} == PICTURES - {"latents3d.png"}
 

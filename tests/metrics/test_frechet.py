@@ -49,6 +49,8 @@ def test_constant_features_and_a_far_mean():
     features[:, 2] = 7
     assert frechet_distance(features + 1e6, features + 1e6) == pytest.approx(0, abs=1e-6)
     assert frechet_distance(torch.zeros(3, 2), torch.ones(3, 2)) == 2
+    large = 1e139 * torch.randn(20, 3, dtype=torch.float64)
+    assert frechet_distance(large, large + 1e139) == pytest.approx(3e278)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,12 @@ def test_constant_features_and_a_far_mean():
         (torch.rand(1, 3), torch.rand(5, 3), ValueError, r"a: expected shape \(N, D\), N >= 2"),
         (torch.rand(5), torch.rand(5, 3), ValueError, r"a: expected shape"),
         (torch.rand(5, 3), torch.full((5, 3), torch.nan), ValueError, "b: expected finite numbers"),
+        (
+            torch.full((5, 3), 1e160, dtype=torch.float64),
+            torch.rand(5, 3),
+            ValueError,
+            "a: expected numbers of at most",
+        ),
         (torch.rand(5, 3) + 1j, torch.rand(5, 3), TypeError, "a: expected real numbers"),
     ],
 )

@@ -57,6 +57,14 @@ def test_images_that_are_all_the_same_have_no_axes():
     assert_near(model.eval().decode(model.encode(same)[0]), same, tolerance=1e-4)
 
 
+def test_a_channel_that_is_the_same_everywhere_is_not_scaled():
+    images = torch.randint(0, 256, (300, 3, 8, 8), dtype=torch.uint8)
+    images[:, 1:] = 153  # no sum of binary fractions
+    deviations = principal_axes(images, 3).channel_deviations
+    assert float(deviations[0]) == pytest.approx(float(images[:, 0].double().div(255).std()), rel=1e-3)
+    assert deviations[1:].max() < 1e-6
+
+
 def test_the_untrained_model_is_the_principal_axes():
     train, test = photographs(), photographs(20, seed=1)
     axes = principal_axes(train, 6)

@@ -120,6 +120,11 @@ def test_presets_are_models_and_travel_through_json(name):
     assert config.for_images((3, 8, 12)).gan.image_shape == (3, 8, 12)
 
 
+def test_images_that_cannot_be_drawn_are_refused_at_once():
+    with pytest.raises(ValueError, match=r"GANConfig\.image_shape: expected images of 1 channel or 3"):
+        CONFIG.for_images((2, 8, 8))
+
+
 def test_a_damaged_run_says_so(tmp_path, images):
     train_gan(images, dataclasses.replace(CONFIG, train=dataclasses.replace(TRAIN, epochs=1)), tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())

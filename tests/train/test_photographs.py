@@ -98,8 +98,11 @@ def test_a_folder_is_as_good_as_its_images(tmp_path, photographs):
 def test_what_does_not_fit_is_one_message(tmp_path, photographs):
     with pytest.raises(ValueError, match=r"photographs: expected shape \(N, \(3, 16, 16\)\)"):
         train_photographs(photographs[:, :1], CONFIG, tmp_path / "run")
-    with pytest.raises(ValueError, match="images: expected at least 2, got 1"):
+    with pytest.raises(ValueError, match="photographs: expected at least 2, got 1"):
         train_photographs(photographs[:1], CONFIG, tmp_path / "one")
+    with pytest.raises(ValueError, match=r"SharpConfig\.image_shape: expected images of 1 channel or 3"):
+        PhotographsConfig(vae=SharpConfig((2, 16, 16), 8, channels=(4, 8)))
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match=r"PerceptualConfig\.kind: expected one of"):
         PerceptualConfig("vgg")
     with pytest.raises(ValueError, match="'ms-ssim' for images of other than 3 channels, got 'vgg16'"):

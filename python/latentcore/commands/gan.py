@@ -36,6 +36,8 @@ def train(
     images, held_out = load_split(data_folder(data), test)
     shape = tuple(images.images.shape[1:])
     judge, other = open_classifier(classifier, shape), open_sampler(beside, shape)
+    if judge is not None:
+        _check_enough(held_out)
     if resume is not None:
         check_alone({"preset": preset, "config": config, "seed": seed, "epochs": epochs, "run_dir": run_dir})
         run = resume_gan(resume, images.images)
@@ -100,7 +102,15 @@ def report_on(
     images, held_out = load_split(data_folder(data), test[0] if test else None)
     shape = run.model.config.image_shape
     _check_shape(data_folder(data), tuple(images.images.shape[1:]), shape)
+    if classifier is not None:
+        _check_enough(held_out)
     report(run, images, held_out, open_classifier(classifier, shape), open_sampler(beside, shape))
+
+
+def _check_enough(test: ImageSet) -> None:
+    """There is a distance to the images."""
+    if len(test) < 2:
+        raise ValueError(f"--test: expected at least 2 images to compare samples with, got {len(test)}")
 
 
 def _check_shape(place: Path, found: Sequence[int], expected: Sequence[int]) -> None:

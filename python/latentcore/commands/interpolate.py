@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from latentcore import plots
+from latentcore._files import printable
 from latentcore.data import read_image
 from latentcore.evaluate.autoencoder import ways
 from latentcore.train.autoencoder import AutoencoderRun
@@ -35,8 +36,12 @@ def interpolate(
         there = drawn["linear"]
         plots.save_gif(torch.cat([there, there.flip(0)[1:-1]]), out, enlarge=_ENLARGE)
     else:
-        plots.save_figure(plots.interpolation(drawn, ends=(first.stem, last.stem)), out)
-    print(f"{out}: from {first.name} to {last.name} in {steps} steps")
+        plots.save_figure(plots.interpolation(drawn, ends=(_title(first), _title(last))), out)
+    print(printable(f"{out}: from {first.name} to {last.name} in {steps} steps"))
+
+
+def _title(path: Path) -> str:
+    return printable(path.stem).replace("$", r"\$")  # which would begin a formula
 
 
 def _labels(label: int | None, count: int) -> Tensor | None:

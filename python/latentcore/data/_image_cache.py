@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -30,59 +32,72 @@ class Store:
         word = hashlib.sha256(json.dumps([_VERSION, shape, [_state(path) for path in files]]).encode()).hexdigest()
         self._array, self._list = folder / f"{word[:32]}.npy", folder / f"{word[:32]}.json"
 
-    def images(self, decode: Callable[[], Iterable[Tensor]], lost: dict[str, str]) -> Tensor:
+    def images(
+        self, decode: Callable[[], Iterable[Tensor]], lost: dict[str, str], *, keep: Callable[[], bool]
+    ) -> Tensor:
         """The images (N, C, H, W), mapped into memory; where there are none yet, `decode` gives some at a time.
 
         Args:
             decode: Gives images (B, C, H, W) in their order and puts into `lost` what it leaves out.
             lost: Takes the reason for each path that is left out.
+            keep: Asked after decoding, whether a later run may rely on it.
         """
         if (known := self._left_out()) is not None and (
-            found := self._mapped(len(self._files) - len(known))
+            found := self._known(len(self._files) - len(known))
         ) is not None:
             lost.update(known)
             return found
-        count = self._write(decode())
-        with replacing(self._list) as temporary:  # last, for it says that the array is whole
-            temporary.write_text(json.dumps(lost))
-        written = self._mapped(count)
-        assert written is not None
+        written = self._written(decode())
+        if keep():
+            with replacing(self._list) as temporary:  # last, for it says that the array is whole
+                temporary.write_text(json.dumps(lost))
         return written
 
-    def _write(self, blocks: Iterable[Tensor]) -> int:
+    def _written(self, blocks: Iterable[Tensor]) -> Tensor:
         count = 0
-        with replacing(self._array) as temporary, temporary.open("wb") as file:
-            self._write_header(file, len(self._files))
-            for block in blocks:
-                file.write(block.numpy().data)
-                count += len(block)
-            file.seek(0)
-            self._write_header(file, count)  # NumPy leaves room for any number of rows
-        return count
+        with replacing(self._array) as temporary:
+            with temporary.open("wb") as file:
+                file.write(self._header(len(self._files)))
+                for block in blocks:
+                    file.write(block.numpy().data)
+                    count += len(block)
+                file.seek(0)
+                file.write(self._header(count))  # NumPy leaves room for any number of rows
+            # under the name there may soon be another process's file
+            return self._mapped(temporary, count)
 
-    def _write_header(self, file: object, count: int) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self._shape)}
-        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]  # its stub wants a protocol
+    def _header(self, count: int) -> bytes:
+        header = BytesIO()
+        about = {"descr": "|u1", "fortran_order": False, "shape": (count, *self._shape)}
+        np.lib.format.write_array_header_1_0(header, about)
+        return header.getvalue()
 
     def _left_out(self) -> dict[str, str] | None:
         """What the list says; None where it is missing or damaged."""
         try:
             content = json.loads(self._list.read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         names = {str(path) for path in self._files}
         whole = isinstance(content, dict) and all(isinstance(reason, str) for reason in content.values())
         return content if whole and content.keys() <= names else None
 
-    def _mapped(self, count: int) -> Tensor | None:
-        """The array, where it is whole and has so many images."""
+    def _known(self, count: int) -> Tensor | None:
+        """The array, where it is whole and has so many images; nothing else in the file is believed."""
+        header = self._header(count)
         try:
-            # of pages that were written to, which nobody should, the process would have its own
-            array = np.load(self._array, mmap_mode="c", allow_pickle=False)
-        except (OSError, ValueError):
+            with self._array.open("rb") as file:
+                same = file.read(len(header)) == header
+            size = self._array.stat().st_size
+            whole = same and count > 0 and size == len(header) + count * prod(self._shape)
+            return self._mapped(self._array, count) if whole else None
+        except OSError:
             return None
-        fits = isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.shape == (count, *self._shape)
-        return torch.from_numpy(array) if fits and count else None
+
+    def _mapped(self, path: Path, count: int) -> Tensor:
+        # of pages that were written to, which nobody should, the process would have its own
+        shape = (count, *self._shape)
+        return torch.from_numpy(np.memmap(path, np.uint8, "c", offset=len(self._header(count)), shape=shape))
 
 
 def _state(path: Path) -> list[object]:

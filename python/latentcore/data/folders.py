@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore._files import printable
 from latentcore.data import _image_cache
 from latentcore.data.arrays import ImageSet
 from latentcore.data.images import check_shape, read_image
@@ -50,16 +51,18 @@ class ImageFolder(Sized):
         paths: Folders, which are searched for files named .png, .jpg, .jpeg, .webp or .bmp, in capitals or not; or
             files, whatever their names. One of them, or several.
         shape: (C, H, W): C is 1 for grey or 3 for colours, H and W are in pixels.
-        cache: Megabytes (10^6 bytes) that the images may take in memory, N * C * H * W in all.
+        cache: Megabytes (10^6 bytes) that the images may take in memory, N * C * H * W in all. Beside them each thread
+            has the image that it decodes, at its whole size but for JPEGs.
         cache_dir: A folder for the decoded images. They are then a file that is mapped into memory, of which the system
             keeps the pages that there is room for, whatever `cache` says; later calls for the same files (by their
-            paths, sizes and times) and shape read it and decode nothing.
+            paths, sizes and times) and shape read it and decode nothing, unless the disk failed to give a file.
         threads: That decode; None: one for each core.
 
     Attributes:
         images: (N, C, H, W), uint8; not to be written to.
         paths: Where each of them lies. N.
-        left_out: A line for each file and folder that is left out; it begins with its path.
+        left_out: A line for each file and folder that is left out; it begins with its path, in which control characters
+            and bytes that are no UTF-8 are escaped.
 
     Raises:
         OSError: A path does not exist, a folder cannot be read, or the cache's file cannot be written.
@@ -94,25 +97,22 @@ class ImageFolder(Sized):
         if threads is not None:
             _checks.integer("threads", threads, 1, 1024)
         self._threads = threads or len(os.sched_getaffinity(0))
+        self._unread = False  # whether the disk, not a file's content, is why one is left out
         found = find_images(paths)
-        self.left_out = found.left_out
         lost: dict[str, str] = {}
         if cache_dir is None:
-            self.images = self._in_memory(found.files, lost, cache)
+            check_room(len(found.files), self.shape, cache)
+            self.images = self._in_memory(found.files, lost)
         else:
             store = _image_cache.Store(Path(cache_dir), found.files, self.shape)
-            self.images = store.images(lambda: self._blocks(found.files, lost), lost)
+            self.images = store.images(lambda: self._blocks(found.files, lost), lost, keep=lambda: not self._unread)
         self.paths = [path for path in found.files if str(path) not in lost]
-        self.left_out += lost.values()
+        self.left_out = [printable(line) for line in (*found.left_out, *lost.values())]
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def _in_memory(self, files: list[Path], lost: dict[str, str], cache: float) -> Tensor:
-        needed = math.ceil(len(files) * math.prod(self.shape) / 1e3) / 1e3
-        if needed > cache:
-            words = f"at least {needed:g} megabytes for {len(files):,} images, or a folder for them as cache_dir"
-            _checks.fail_value("cache", words, f"{cache:g}")
+    def _in_memory(self, files: list[Path], lost: dict[str, str]) -> Tensor:
         images = torch.empty((len(files), *self.shape), dtype=torch.uint8)
         count = 0
         for block in self._blocks(files, lost):
@@ -142,8 +142,19 @@ class ImageFolder(Sized):
     def _read_one(self, path: Path) -> Tensor | str:
         try:
             return read_image(path, self.shape, smallest=SMALLEST)
-        except (ValueError, OSError) as error:
-            return f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        except OSError as error:
+            self._unread = True
+            return f"{path}: {error.strerror}"
+        except ValueError as error:
+            return str(error)
+
+
+def check_room(count: int, shape: tuple[int, int, int], cache: float) -> None:
+    """So many images take no more than `cache` megabytes."""
+    needed = count * math.prod(shape)
+    if not needed <= 1e6 * cache:  # NaN fails too
+        words = f"at least {math.ceil(needed / 1e3) / 1e3:g} megabytes for {count:,} images"
+        _checks.fail_value("cache", f"{words}, or a folder for them as cache_dir", f"{cache:g}")
 
 
 def load_folder(folder: str | os.PathLike[str], shape: tuple[int, int, int]) -> ImageSet:

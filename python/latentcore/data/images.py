@@ -43,7 +43,7 @@ def read_image(
         (C, H, W), uint8.
 
     Raises:
-        OSError: The file cannot be opened.
+        OSError: The file cannot be read.
         TypeError: ``shape`` does not hold ints.
         ValueError: The file is no such image, damaged, cut short or too large, or a size does not fit.
 
@@ -69,7 +69,7 @@ def read_image(
     if not fit and image.size != (width, height):
         _checks.fail_value(str(path), f"{width} x {height} pixels", f"{image.width} x {image.height}")
     pixels = np.array(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
-    return torch.from_numpy(pixels).view(height, width, channels).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1)))
 
 
 def check_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -108,6 +108,8 @@ def _decoded(path: Path, image: Image.Image, mode: str) -> Image.Image:
 
 
 def _fail_damaged(path: Path, error: Exception) -> NoReturn:
+    if isinstance(error, OSError) and error.errno is not None:  # the disk's, not Pillow's: the file may be whole
+        raise OSError(error.errno, error.strerror, str(path)) from None
     _checks.fail_value(str(path), _WHOLE, str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 

@@ -108,7 +108,7 @@ def figures(
     if beside is not None:
         other = judge.likeness(beside.sample(samples))
         found |= {"frechet_beside": other.frechet, "coverage_error_beside": other.coverage_error}
-        found["frechet_ratio"] = own.frechet / other.frechet
+        found["frechet_ratio"] = own.frechet / other.frechet if other.frechet else float("inf")
     return found | {f"share_{name}": 100 * float(share) for name, share in enumerate(own.shares)}
 
 

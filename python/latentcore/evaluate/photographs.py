@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from latentcore import metrics, plots
+from latentcore._files import printable
 from latentcore.evaluate._posteriors import batches, evaluating, reconstruction
+from latentcore.evaluate.autoencoder import ways
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread, write_table
 from latentcore.train.inputs import as_images, to_unit
@@ -82,6 +84,7 @@ def figures(run: PhotographsRun, images: Tensor) -> dict[str, float]:
         ``pca_mse`` of the principal axes of the training photographs, as many as latents; ``mse_ratio_pca``, the one
         over the other; ``test_kl``, nats.
     """
+    images = as_images(images, run.model.config.image_shape)
     sums: dict[str, float] = {}
     for part in images.split(_ROWS):
         original, drawn = to_unit(part), run.reconstruct(part)
@@ -116,11 +119,15 @@ def write_pictures(run: PhotographsRun, images: Tensor, names: Sequence[object])
     Returns:
         The files.
     """
+    images = as_images(images, run.model.config.image_shape)
     scores, latents = anomaly_scores(run, images), run.encode(images)
     write_latents(run.folder, images, latents)
     order = scores.score.argsort(descending=True, stable=True)
     rows = [
-        {"photograph": str(names[i]), **{term: float(values[i]) for term, values in scores._asdict().items()}}
+        {
+            "photograph": printable(str(names[i])),
+            **{term: float(values[i]) for term, values in scores._asdict().items()},
+        }
         for i in order.tolist()
     ]
     terms = [term for term in ("loss", "reconstruction", "kl", "perceptual") if term in run.metrics]
@@ -144,11 +151,10 @@ def _compared(run: PhotographsRun, images: Tensor) -> Figure:
 
 
 def _walks(run: PhotographsRun, latents: Tensor) -> dict[str, Tensor]:
-    """Decoded ways between two photographs that differ much, straight and along a great circle."""
+    """Decoded ways between two photographs that differ much."""
     first = int((latents - latents.mean(0)).square().sum(1).argmax())
     last = int((latents - latents[first]).square().sum(1).argmax())
-    ways = ("linear", "spherical")
-    return {how: run.decode(plots.interpolate(latents[first], latents[last], STEPS, how)) for how in ways}
+    return ways(run, latents[first], latents[last], STEPS)
 
 
 def _scatters(latents: Tensor) -> dict[str, Figure]:

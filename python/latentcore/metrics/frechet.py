@@ -10,6 +10,8 @@ from latentcore import _checks
 
 # shapes: N and M samples, D features
 
+_MOST = 1e140  # sums of squares of larger ones overflow, without a word from LAPACK
+
 
 def frechet_distance(a: Any, b: Any) -> float:
     r"""Squared Fréchet distance of the normal distributions that fit two sets of samples.
@@ -35,7 +37,7 @@ def frechet_distance(a: Any, b: Any) -> float:
 
     Raises:
         TypeError: The features are no real numbers.
-        ValueError: A shape does not fit, or a number is not finite.
+        ValueError: A shape does not fit, or a number is not finite or too large to be squared.
 
     Example:
         >>> import torch
@@ -77,4 +79,6 @@ def _features(name: str, value: Any) -> Tensor:
     features = array.double()
     if not bool(features.isfinite().all()):
         _checks.fail_value(name, "finite numbers", "NaN or infinity")
+    if (most := float(features.abs().max())) > _MOST:
+        _checks.fail_value(name, f"numbers of at most {_MOST:g}", f"{most:g}")
     return features

@@ -17,7 +17,7 @@ from latentcore.train.checkpoint import seconds_trained
 from latentcore.train.config import TrainConfig
 from latentcore.train.inputs import as_images, as_latents
 from latentcore.train.loop import minimise
-from latentcore.train.progress import pictures_of_epochs
+from latentcore.train.progress import check_channels, pictures_of_epochs
 from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
 from latentcore.train.sources import Images
 from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
@@ -30,7 +30,7 @@ EPOCH_SIDE = 8  # samples along a side of the picture of an epoch
 
 @dataclass(frozen=True)
 class GANTraining(_config.Configuration):
-    """Configuration of a GAN: its networks, its loss and its training."""
+    """Configuration of a GAN: its networks, its loss and its training; images have 1 channel or 3."""
 
     gan: GANConfig = field(default_factory=GANConfig)
     loss: Adversarial = field(default_factory=Adversarial)
@@ -38,6 +38,7 @@ class GANTraining(_config.Configuration):
 
     def __post_init__(self) -> None:
         _config.check_types(self)
+        check_channels("GANConfig.image_shape", self.gan.image_shape)
 
     def for_images(self, shape: Sequence[int]) -> Self:
         """The same for images of another size, (C, H, W)."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latentcore import _config
+from latentcore import _checks, _config
 from latentcore.data import ImageFolder
 from latentcore.models import SharpConfig, SharpVAE
 from latentcore.train.autoencoder import AutoencoderRun
@@ -22,7 +22,7 @@ from latentcore.train.objectives import NegativeELBO, Objective
 from latentcore.train.perceptual import PerceptualConfig, PerceptualELBO, chosen_kind, difference_of
 from latentcore.train.principal import principal_axes
 from latentcore.train.processes import alone
-from latentcore.train.progress import pictures_of_epochs
+from latentcore.train.progress import check_channels, pictures_of_epochs
 from latentcore.train.runs import load_checkpoint, read_json, write_json
 from latentcore.train.sources import Images
 from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
@@ -35,7 +35,7 @@ _PART = 4096  # images at a time: those of a mapped file are not to be copied at
 
 @dataclass(frozen=True)
 class PhotographsConfig(_config.Configuration):
-    """Configuration of a VAE of photographs: its networks, its loss and its training."""
+    """Configuration of a VAE of photographs: its networks, its loss and its training; they have 1 channel or 3."""
 
     vae: SharpConfig = field(default_factory=SharpConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
@@ -43,6 +43,7 @@ class PhotographsConfig(_config.Configuration):
 
     def __post_init__(self) -> None:
         _config.check_types(self)
+        check_channels("SharpConfig.image_shape", self.vae.image_shape)
 
 
 class PhotographsRun(AutoencoderRun):
@@ -114,6 +115,8 @@ def train_photographs(
         torch.Size([3, 3, 16, 16])
     """
     images = _images(photographs, config, "photographs")
+    if len(images) < 2:
+        _checks.fail_value("photographs", "at least 2", len(images))
     held_out, pictured = _others(config, validation, shown)
     kind = chosen_kind(config.perceptual, config.vae.image_shape[0])
     config = replace(config, perceptual=replace(config.perceptual, kind=kind))

@@ -52,7 +52,8 @@ def principal_axes(images: Tensor, axes: int, *, seed: int = 0) -> PrincipalAxes
     pixels = images[0].numel()
     count = min(axes, len(rows) - 1, pixels)
     width = min(count + _SPARE, len(rows), pixels)
-    mean, squares = _moments(images, rows)
+    exact_mean, squares = _moments(images, rows)
+    mean = exact_mean.float()
     basis = torch.randn(pixels, width, generator=torch.Generator().manual_seed(seed))
     for _ in range(_TURNS):
         basis = torch.linalg.qr(sum(part.T @ (part @ basis) for part in _centred(images, rows, mean))).Q
@@ -66,17 +67,17 @@ def principal_axes(images: Tensor, axes: int, *, seed: int = 0) -> PrincipalAxes
         mean.view(shape),
         components.reshape(count, *shape),
         variances[longest].clamp_min(0).sqrt().float(),
-        (squares.view(shape).mean((1, 2)) - mean.view(shape).mean((1, 2)).square()).clamp_min(0).sqrt(),
+        (squares.view(shape).mean((1, 2)) - exact_mean.view(shape).mean((1, 2)).square()).clamp_min(0).sqrt().float(),
     )
 
 
 def _moments(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of the pixels and of their squares. (P,) each."""
+    """Means of the pixels and of their squares. (P,) each, float64."""
     sums = [torch.zeros(images[0].numel(), dtype=torch.float64) for _ in range(2)]
     for part in _centred(images, rows, torch.zeros(1)):
         sums[0] += part.sum(0, dtype=torch.float64)
-        sums[1] += part.square().sum(0, dtype=torch.float64)
-    return (sums[0] / len(rows)).float(), (sums[1] / len(rows)).float()
+        sums[1] += part.double().square().sum(0)  # float32 would see deviations where all pixels are the same
+    return sums[0] / len(rows), sums[1] / len(rows)
 
 
 def _centred(images: Tensor, rows: Tensor, mean: Tensor) -> Iterator[Tensor]:
