@@ -69,7 +69,7 @@ class _Rows:
             "epoch_ratio_mlp": lambda _: self._ratio("vae-2d", PlainVAE()),
             "epoch_ratio_conv": lambda _: self._ratio("conv-vae-32", PlainConvVAE()),
             "conv_vae_nats": lambda seed: self._nats("conv-vae-32", name, seed),
-            "best_vae_nats": lambda seed: self._nats("wide-vae-32", name, seed),
+            "best_vae_nats": lambda seed: self._nats("residual-vae-32", name, seed),
             "vae2d_nats_difference": lambda seed: self._nats("vae-2d", name, seed) - self._study_nats(seed),
             "vae2d_elbo_binarised": lambda seed: self._nats("vae-2d-deep", name, seed, target="binarised"),
             "cvae_accuracy": self._accuracy,

@@ -2,16 +2,20 @@ import dataclasses
 import shutil
 
 import pytest
+import torch
 
 from latentcore.data import mnist
 from latentcore.evaluate import autoencoder as autoencoder_evaluation
 from latentcore.evaluate import few_label as few_label_evaluation
+from latentcore.evaluate import photographs as photographs_evaluation
 from latentcore.evaluate.latents import write_latents
-from latentcore.models import AutoencoderConfig, LatentConfig, VAEConfig
+from latentcore.models import AutoencoderConfig, GANConfig, LatentConfig, SharpConfig, VAEConfig
 from latentcore.train import TrainConfig
 from latentcore.train.autoencoder import AutoencodingConfig, train_autoencoder
 from latentcore.train.few_label import FewLabelConfig, MixtureConfig, train_few_label
+from latentcore.train.gan import GANTraining, train_gan
 from latentcore.train.pairs import PairsConfig
+from latentcore.train.photographs import PhotographsConfig, train_photographs
 from latentcore.train.rotation import RotationConfig, train_rotation
 from latentcore.train.runs import write_json
 
@@ -53,6 +57,18 @@ def made(tmp_path_factory):
     shown = test.select([1, 2])
     write_latents(run.folder, shown.images, run.encode(shown.images), shown.labels)
     runs["rotation"] = run
+
+    config = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16), train=TRAIN)
+    runs["gan"] = train_gan(train.images[:256], config, folder / "gan")
+
+    photographs = torch.rand(40, 3, 16, 16)
+    config = PhotographsConfig(
+        vae=SharpConfig(image_shape=(3, 16, 16), latent=4, channels=(4, 8), refinements=1),
+        train=dataclasses.replace(TRAIN, epochs=3, batch_size=16, beta=0.01),
+    )
+    run = train_photographs(photographs, config, folder / "photographs")
+    photographs_evaluation.write_pictures(run, photographs, range(40))
+    runs["photographs"] = run
     return runs
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from latentcore.models import VAE, LatentConfig, VAEConfig, build_operator
 from latentcore.models.networks import ACTIVATIONS
+from latentcore.plots.style import PALETTE
 from latentcore.report.explorer import _operator
 from latentcore.report.network import layers_of
 from latentcore.report.page import write_report
@@ -126,7 +127,42 @@ def test_every_plot_is_drawn(browser, pages):
     browser.shot("light")
 
 
-@pytest.mark.parametrize("name", ["few-label", "ae-2d"])
+def test_no_button_of_a_plot_sends_it_anywhere(browser, pages):
+    browser.open(pages["ae-2d"])
+    titles = "return [...document.querySelector('.latents').querySelectorAll('.modebar-btn')].map(b => b.dataset.title)"
+    kept = {"Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"}
+    assert set(browser.run(titles)) == kept
+
+
+def test_colours_are_those_of_the_pictures_as_the_page_can_show_them(browser, pages):
+    browser.open(pages["all"])
+    assert browser.run("return PALETTE") == list(PALETTE)
+    drawn = "return [...document.querySelectorAll('.latents')].at(-1).querySelector('.point').style.fill"
+    light = browser.run(drawn)
+    shades = browser.run("return PALETTE.map(shade)")
+    assert len(set(shades)) == len(PALETTE)
+    browser.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    browser.settled()
+    assert browser.run("return PALETTE.map(shade)") != shades
+    assert browser.run(drawn) != light
+
+
+def test_hostile_and_long_names_change_nothing_of_a_page(browser, copied, tmp_path):
+    name = "${1}{{ 2 }}'\"<img src=x onerror=alert(1)>"
+    long = copied("few-label", "n" * 250)
+    folder = copied("few-label", name)
+    (folder / "metrics.csv").write_text(f"epoch,{name},{'c' * 300}\n0,1,1\n1,2,2\n")
+    (folder / "metrics.json").write_text(json.dumps({name: name, "loss": float("nan"), "w" * 300: "v" * 300}))
+    (folder / "commands.json").write_text(json.dumps([{"command": "x" * 500, "environment": {"e" * 300: "f" * 300}}]))
+    page = write_report([folder, long], tmp_path / "hostile.html")
+    browser.open(page, width=390, height=844, phone=True)
+    assert browser.run("return document.documentElement.scrollWidth") == 390
+    assert name in browser.driver.find_element("css selector", "h1").text
+    assert not browser.run("return document.querySelectorAll('img[src=x]').length")
+    browser.shot("hostile")
+
+
+@pytest.mark.parametrize("name", ["few-label", "ae-2d", "gan"])
 def test_the_explorer_draws_what_torch_decodes(browser, pages, made, name):
     browser.open(pages[name])
     handle = browser.driver.find_element("css selector", ".handle")
@@ -136,7 +172,7 @@ def test_the_explorer_draws_what_torch_decodes(browser, pages, made, name):
         browser.key(key, shift=shift)
         states.append(browser.state("plane"))
     assert all(drawn_alike(made[name], state) for state in states)
-    assert max(state["image"].max() for state in states) > 0.5
+    assert name == "gan" or max(state["image"].max() for state in states) > 0.5
     steps = np.diff([state["at"] for state in states], axis=0)
     assert (np.sign(steps) == [[1, 0], [0, 1], [-1, 0], [0, -1]]).all()
     assert steps[1, 1] > 4 * -steps[3, 1]
@@ -180,6 +216,17 @@ def test_a_finger_drags_the_point_on_a_phone(browser, pages):
     browser.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
     browser.settled()
     assert_at(browser, 0.7, 0.8)
+
+
+def test_a_finger_on_a_plot_moves_the_page(browser, pages):
+    browser.open(pages["few-label"], width=390, height=844, phone=True)
+    x, y, side = place_of(browser, ".latents .nsewdrag")
+    before = browser.run("return scrollY")
+    for kind, up in (("touchStart", 0), ("touchMove", 30), ("touchMove", 80), ("touchMove", 150)):
+        browser.command("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x + side / 2, "y": y + 60 - up}])
+    browser.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    browser.settled()
+    assert browser.run("return scrollY") > before + 60
 
 
 def test_an_angle_turns_a_digit_in_latent_space(browser, pages, made):

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ from latentcore.cli import main
 from latentcore.evaluate.latents import latents_path, read_latents, write_latents
 from latentcore.models import VAE, VAEConfig
 from latentcore.models.residual import Refine
+from latentcore.report import folder as report_folder
 from latentcore.report import page as report_page
 from latentcore.report.explorer import explorer, full_factors
 from latentcore.report.network import UnsupportedError, layers_of
@@ -79,9 +81,67 @@ def test_a_page_shows_all_that_runs_have_side_by_side(made, report):
     assert runs[0]["explorer"]["mixture"]["classes"] == [1, 4, 8]
     assert runs[2]["explorer"]["turn"]["names"] == [1, 2]
     pictures = page.all("img")
-    assert len(pictures) == sum(len(list((run.folder / "pictures").glob("*.[pg][ni][gf]"))) for run in made.values())
+    folders = [made[name].folder / "pictures" for name in ("few-label", "ae-2d", "rotation")]
+    drawn = [path for folder in folders for path in folder.glob("*.[pg][ni][gf]")]
+    # the curves stand in the page
+    assert len(pictures) == len([path for path in drawn if path.name != "losses.png"])
     assert all(len(image["alt"]) > 10 for image in pictures)
     assert page.text.count("pictures: none are there") == 1  # of the rotation
+
+
+def test_what_a_system_is_judged_by_comes_first(made, copied, report):
+    folder = copied("gan")
+    figures = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps({**figures, "coverage_error": 1.5, "frechet": 2.25, "f1": 9}))
+    page = report(made["ae-2d"].folder, folder)
+    rows = [attributes for attributes in page.all("th") if attributes.get("scope") == "row"]
+    assert rows
+    assert "figure ae-2d gan frechet – 2.25 coverage error – 1.5 " in page.text
+    tiles = page.text.split(" gan gan ", 1)[1]
+    assert tiles.startswith("frechet 2.25 coverage error 1.5 loss ")
+
+
+def test_a_damaged_configuration_leaves_the_figures_of_any_system(copied, report):
+    folder = copied("gan")
+    (folder / "config.json").write_text("{")
+    (folder / "metrics.json").write_text('{"seconds": 1, "frechet": 2.25}')
+    text = report(folder).text
+    assert "gan unknown" in text
+    assert "Figures frechet 2.25 seconds 1 " in text
+    assert "checkpoints: not opened" in text
+
+
+def test_lines_of_curves_are_named_once(made, copied, report):
+    assert "validation" not in report(made["ae-2d"].folder).text
+    folder = copied("ae-2d")
+    (folder / "metrics.csv").write_text("epoch,loss,validation_loss,unused\n0,3,4,0\n1,1,2,0\n")
+    page = report(folder, made["gan"].folder)
+    assert "Curves ae-2d gan validation loss" in page.text
+    traces = page.data()[0][0]["data"]
+    assert [(trace["name"], trace["line"]["dash"]) for trace in traces] == [
+        ("ae-2d", "solid"), ("ae-2d, validation", "dash"), ("gan", "solid")
+    ]  # fmt: skip
+    assert traces[1]["y"] == [4, 2]
+    assert traces[1]["x"] == [1, 2]
+    assert "Curve of unused" not in str(page.elements)
+
+
+def test_pictures_of_all_systems_have_words_of_their_own(made, copied, report):
+    words = {image["alt"] for image in report(made["photographs"].folder).all("img")}
+    assert {f"{_PHOTOGRAPHS}, after 1 epoch", f"{_PHOTOGRAPHS}, after 3 epochs"} <= words
+    assert any(word.startswith("The photographs of the highest anomaly scores") for word in words)
+    assert not any("test images" in word or "class" in word for word in words)
+    folder = copied("gan")
+    assert "epochs/0002.png" in report(folder).text
+    for name in ("beside", "nearest", "walk", "samples"):
+        Image.new("L", (5, 5)).save(folder / "pictures" / f"{name}.png")
+    Image.new("L", (5, 5)).save(folder / "pictures" / "epochs.gif")  # has all of them
+    page = report(folder)
+    assert "epochs/0002.png" not in page.text
+    assert all(len(image["alt"].split()) > 4 for image in page.all("img"))
+
+
+_PHOTOGRAPHS = "Photographs, below them what the model decodes from their latents, and samples of the prior"
 
 
 def test_a_page_asks_nobody_for_anything(made, report):
@@ -155,6 +215,48 @@ def test_damaged_files_are_missing_ones(copied, report):
     assert "f1 nan" in page.text
 
 
+def test_a_line_that_was_cut_is_left_out(copied, report):
+    folder = copied("ae-2d")
+    (folder / "metrics.csv").write_text("epoch,loss\n0,300\n1,200\n2,1")  # of 150
+    page = report(folder)
+    assert page.data()[0][0]["data"][0]["y"] == [300, 200]
+    assert "metrics.csv: the last line is cut short and left out." in page.text
+
+
+def test_files_beyond_all_measure_are_not_read(copied, report):
+    folder = copied("ae-2d")
+    for name in ("metrics.csv", "commands.json", "pictures/latents.png"):
+        os.truncate(folder / name, 3_000_000_000)
+    text = report(folder).text
+    for name in ("metrics.csv", "commands.json"):
+        assert f"{name}: cannot be used. {folder / name}: expected a file of at most 16,000,000 bytes" in text
+    assert "pictures/latents.png: cannot be shown" in text
+
+
+def test_what_is_no_plain_file_is_not_waited_for(copied, report):
+    folder = copied("ae-2d")
+    for name in ("config.json", "metrics.csv"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    assert report(folder).text.count("bytes, got something else") == 2
+
+
+def test_numbers_and_words_that_are_hardly_any(copied, tmp_path):
+    folder = copied("ae-2d", "n\udcff" + "n" * 200)
+    (folder / "metrics.json").write_text('{"large": 1' + 400 * "0" + ', "\\ud800": "\\ud800", "loss": 1e999}')
+    page = Page(write_report([folder], tmp_path / "a.html"))
+    assert "large 10,000,000" in page.text
+    assert "loss inf" in page.text
+    assert "n?nnn" in page.text
+
+
+def test_many_pictures_are_some_of_them(copied, report, monkeypatch):
+    monkeypatch.setattr(report_folder, "_MOST_PICTURES", 2)
+    page = report(copied("ae-2d"))
+    assert len(page.all("img")) == 2
+    assert re.search(r"pictures: \d are there, of which the page has 2\.", page.text)
+
+
 @pytest.mark.parametrize("hostile", ["pickle", "cut", "text", "shapes", "bomb"])
 def test_latents_of_another_kind_are_refused(copied, report, hostile):
     folder = copied("few-label")
@@ -189,6 +291,23 @@ def test_what_is_no_run_is_an_error(tmp_path, capsys):
         assert main(["report", str(folder), "--out", str(tmp_path / "a.html")]) == 1
         assert words in capsys.readouterr().err
     assert not (tmp_path / "a.html").exists()
+
+
+def test_one_run_given_twice_is_an_error(made, tmp_path, capsys):
+    folder = made["ae-2d"].folder
+    assert main(["report", str(folder), f"{folder}/../ae-2d", "--out", str(tmp_path / "a.html")]) == 1
+    assert capsys.readouterr().err == f"error: RUN: expected run folders that differ, got {folder}/../ae-2d twice\n"
+
+
+def test_no_file_of_a_run_is_replaced_by_a_page(copied, capsys):
+    folder = copied("ae-2d")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for name in ("config.json", "metrics.csv", "pictures", "."):
+        assert main(["report", str(folder), "--out", str(folder / name)]) == 1
+        assert "expected a file to write that is named .html" in capsys.readouterr().err
+    (folder / "a.html").mkdir()
+    assert main(["report", str(folder), "--out", str(folder / "a.html")]) == 1
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_the_command_says_where_the_page_is(made, tmp_path, capsys):
@@ -232,6 +351,18 @@ def test_without_latents_the_plane_is_one_of_the_prior(latent, reach):
     axes = np.frombuffer(base64.b64decode(plane["axes"]), "<f4").reshape(2, latent)
     assert np.allclose(axes @ axes.T, np.eye(2), atol=1e-6)
     assert explorer(SimpleNamespace(model=VAE(VAEConfig(latent=1, hidden=(8,)))), None)["plane"] is None
+
+
+def test_a_decoder_beyond_the_page_is_left_out_with_a_line(made, report):
+    page = report(made["photographs"].folder)
+    assert "latent explorer: left out, for the page does not evaluate the decoder of a SharpVAE." in page.text
+    assert page.data()[1]["explorer"] is None
+
+
+def test_a_gan_is_walked_through_around_its_prior(made, report):
+    plane = report(made["gan"].folder).data()[1]["explorer"]["plane"]
+    assert plane["rings"] == pytest.approx([8**0.5])
+    assert "as far from it as the ring" in plane["about"]
 
 
 def test_a_run_without_a_decoder_has_no_explorer():
@@ -302,7 +433,21 @@ def test_a_link_among_the_pictures_is_not_followed(copied, report, tmp_path):
     folder = copied("ae-2d")
     Image.new("L", (5, 5)).save(tmp_path / "private.png")
     (folder / "pictures" / "own.png").symlink_to(tmp_path / "private.png")
-    assert "own.png" not in report(folder).text
+    (folder / "metrics.json").unlink()
+    (folder / "metrics.json").symlink_to(tmp_path / "private.json")
+    (tmp_path / "private.json").write_text('{"loss": 12345}')
+    (folder / "commands.json").unlink()
+    (folder / "commands.json").symlink_to("commands.json")  # round in a circle
+    text = report(folder).text
+    assert "own.png" not in text
+    assert "12,345" not in text
+    assert "got a link that leads out of it" in text
+    assert "commands.json: cannot be used" in text
+    shutil.move(folder / "pictures", tmp_path / "elsewhere")
+    (folder / "pictures").symlink_to(tmp_path / "elsewhere")
+    page = report(folder)
+    assert not page.all("img")
+    assert "pictures: a link, which is not followed." in page.text
 
 
 def test_small_images_stand_where_the_page_looks_for_them(tmp_path):

@@ -36,7 +36,6 @@ _AUTOENCODERS = (
     "cvae",
     "denoising",
     "conv-vae-32",
-    "wide-vae-32",
     "residual-vae-32",
     "attention",
 )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,9 +15,26 @@ from latentcore.report.folder import RunFolder
 
 _NOT_CURVES = ("epoch", "seconds")
 _VALIDATION = "validation_"
-_DASHES = ("solid", "dash", "dot", "dashdot")
+_DASHES = ("solid", "dot")  # of runs, where there are more than colours; dashed is the validation
 _CIRCLE = np.linspace(0, 2 * np.pi, 73)
 _RADIUS = 2.0  # of an ellipse, in standard deviations
+
+
+class Line(NamedTuple):
+    """An entry of the legend of all curves: its name, the place of its colour in the palette, its dashes."""
+
+    name: str
+    colour: int
+    dash: str
+
+
+def legend(runs: Sequence[RunFolder]) -> list[Line]:
+    """What the lines of the curves are; nothing where there is but one kind."""
+    lines = [Line(run.name, _colour(place), _dash(place)) for place, run in enumerate(runs) if run.history]
+    columns = [column for run in runs for row in run.history for column in row]
+    if any(column.startswith(_VALIDATION) for column in columns):
+        lines.append(Line("validation", lines[0].colour, "dash"))
+    return lines if len(lines) > 1 else []
 
 
 def curves(runs: Sequence[RunFolder]) -> list[dict[str, Any]]:
@@ -38,27 +55,34 @@ def curves(runs: Sequence[RunFolder]) -> list[dict[str, Any]]:
 
 
 def _curve(column: str, runs: Sequence[RunFolder]) -> dict[str, Any] | None:
-    figure, words, drawn = go.Figure(layout=_layout("epoch", 280)), [], False
+    figure, words, longest, used = go.Figure(layout=_layout("epoch", 260)), [], 0, False
     for place, run in enumerate(runs):
-        for name in (column, _VALIDATION + column):
-            points = [(row.get("epoch"), row[name]) for row in run.history if row.get(name) is not None]
-            if not points:
+        for validation in (False, True):
+            epochs, values = _along(run, _VALIDATION + column if validation else column)
+            if not values:
                 continue
-            numbers, values = zip(*points, strict=True)
-            epochs = [number + 1 if number is not None else None for number in numbers]  # one epoch is done, not none
-            validation = name != column
             label = f"{run.name}, validation" if validation else run.name
-            line = {"color": PALETTE[place % len(PALETTE)], "dash": _dash(place, validation)}
+            line = {"color": PALETTE[_colour(place)], "dash": "dash" if validation else _dash(place)}
             mode = "lines+markers" if len(values) < 40 else "lines"
             figure.add_scatter(x=epochs, y=values, name=_plain(label), mode=mode, line=line, marker={"size": 5})
-            drawn = drawn or any(values)  # a term that nobody uses is 0 throughout
             words.append(f"{label}: from {values[0]:.4g} to {values[-1]:.4g} in {len(values)} epochs")
-    if not drawn:
+            longest, used = max(longest, len(values)), used or any(values)  # a term that nobody uses is 0 throughout
+    if not used:
         return None
     title = column.replace("_", " ")
-    longest = max(len(run.history) for run in runs)
-    figure.update_layout(showlegend=len(words) > 1, xaxis_dtick=1 if longest <= 10 else None)
+    figure.update_layout(showlegend=False, xaxis_dtick=1 if longest <= 10 else None)
     return {"title": title, "words": f"Curve of {title}. {'; '.join(words)}.", "figure": _data(figure)}
+
+
+def _along(run: RunFolder, name: str) -> tuple[list[float], list[float]]:
+    """How many epochs were done, and a column's values after them, where it has any."""
+    epochs, values = [], []
+    for place, row in enumerate(run.history):
+        value, number = row.get(name), row.get("epoch")
+        if value is not None:
+            epochs.append(1 + (place if number is None else number))
+            values.append(value)
+    return epochs, values
 
 
 def scatter(run: RunFolder) -> dict[str, Any] | None:
@@ -70,7 +94,7 @@ def scatter(run: RunFolder) -> dict[str, Any] | None:
     if latents is None or latents.z.shape[1] < 2 or len(latents.z) < 2:
         return None
     points, (right, up) = _points(latents)
-    figure = go.Figure(layout=_layout(right, 460, up))
+    figure = go.Figure(layout=_layout(right, 480, up))
     classes = [None] if latents.labels is None else np.unique(latents.labels).tolist()
     for place, name in enumerate(classes):
         inside = np.arange(len(points)) if name is None else np.flatnonzero(latents.labels == name)
@@ -119,8 +143,12 @@ def _colours(run: RunFolder) -> dict[int, str]:
     return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(names)}
 
 
-def _dash(place: int, validation: bool) -> str:
-    return "dash" if validation else _DASHES[place // len(PALETTE) % len(_DASHES)]
+def _colour(place: int) -> int:
+    return place % len(PALETTE)
+
+
+def _dash(place: int) -> str:
+    return _DASHES[place // len(PALETTE) % len(_DASHES)]
 
 
 def _layout(right: str, height: int, up: str = "") -> go.Layout:
@@ -128,10 +156,10 @@ def _layout(right: str, height: int, up: str = "") -> go.Layout:
     return go.Layout(
         template="none",
         height=height,
-        margin={"l": 52, "r": 12, "t": 12, "b": 44},
+        margin={"l": 52, "r": 12, "t": 32, "b": 44},
         xaxis={"title": {"text": right}, "zeroline": False, "automargin": True},
         yaxis={"title": {"text": up}, "zeroline": False, "automargin": True},
-        legend={"orientation": "h", "y": -0.28 if height < 400 else -0.16, "yanchor": "top"},
+        legend={"orientation": "h", "y": -0.16, "yanchor": "top"},
         hovermode="closest",
     )
 

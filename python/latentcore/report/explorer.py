@@ -62,6 +62,8 @@ def _decoder(run: Any) -> nn.Sequential:
         layers = getattr(model, name, None)
         if isinstance(layers, nn.Sequential):
             return layers
+        if layers is not None:
+            raise UnsupportedError(f"the page does not evaluate the decoder of a {type(model).__name__}")
     raise UnsupportedError("the run has no decoder")
 
 
@@ -71,15 +73,18 @@ def _plane(latent: int, latents: Latents | None) -> dict[str, Any] | None:
         return None
     if latents is None or len(latents.z) < 2:
         return _prior_plane(latent)
-    centre, axes = np.zeros(latent), np.eye(2, latent)
+    centre, axes, about = np.zeros(latent), np.eye(2, latent), ""
     points = latents.z.astype(np.float64)
     if latent > 2:
         centre = points.mean(0)
         points, _, axes = pca(points, 2)
+        about = "The plane is that of the latents' first two principal axes, through their mean."
     # a few far away would make the plane of the others small
     low, high = np.quantile(points, 0.005, axis=0), np.quantile(points, 0.995, axis=0)
     margin = np.maximum(_MARGIN * (high - low), 1e-3)
     return {
+        "about": about,
+        "rings": [],
         "centre": floats(centre),
         "axes": floats(axes),
         "low": (low - margin).tolist(),
@@ -93,12 +98,15 @@ def _plane(latent: int, latents: Latents | None) -> dict[str, Any] | None:
 def _prior_plane(latent: int) -> dict[str, Any]:
     """A plane through the origin of a normal prior; of more than two axes a random one, which is none of the axes."""
     axes, reach, start = np.eye(2), _REACH, 0.0
+    about, rings = "The rings are one and two standard deviations of the prior.", [1.0, 2.0]
     if latent > 2:
         axes = np.linalg.qr(np.random.default_rng(0).normal(size=(latent, 2)))[0].T
         start = latent**0.5  # nearly all of a normal prior lies so far from its origin
         reach = max(_REACH, _BEYOND * start)
+        about = "The plane is any one through the prior's middle; samples lie about as far from it as the ring."
+        rings = [start]
     sides = {"low": [-reach] * 2, "high": [reach] * 2, "start": [0.0, start]}
-    return {"centre": floats(np.zeros(latent)), "axes": floats(axes), **sides}
+    return {"about": about, "rings": rings, "centre": floats(np.zeros(latent)), "axes": floats(axes), **sides}
 
 
 def _mixture(run: Any) -> dict[str, Any] | None:

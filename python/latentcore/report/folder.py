@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,8 @@ _PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".webp")
 _NETWORKS = ("vae", "autoencoder")  # sections of a configuration whose runs have latents of images
 _DEEPEST = 20  # a value in a configuration: sections in sections
 _MOST_ROWS = 200  # of a table that is shown
+_MOST_BYTES = 16_000_000  # of a file of figures or words
+_MOST_PICTURES = 100
 
 
 @dataclass
@@ -75,11 +78,15 @@ def read_folders(paths: Sequence[Path]) -> list[RunFolder]:
 
     Raises:
         FileNotFoundError: A path is no folder.
-        ValueError: A folder holds nothing of a run, or none is given.
+        ValueError: A folder holds nothing of a run, none is given, or one twice.
     """
     if not paths:
         _checks.fail_value("RUN", "at least one run folder", "none")
-    names = [path.resolve().name for path in paths]
+    resolved = [_real(path) for path in paths]
+    for place, folder in enumerate(resolved):
+        if folder in resolved[:place]:
+            _checks.fail_value("RUN", "run folders that differ", f"{paths[place]} twice")
+    names = [folder.name for folder in resolved]
     # the same name twice is told by what leads to it
     return [
         read_folder(path, name if names.count(name) == 1 else str(path))
@@ -94,19 +101,36 @@ def read_folder(path: Path, name: str) -> RunFolder:
     if not any((path / file).exists() for file in _TOLD):
         _checks.fail_value(str(path), f"a run folder, with {' or '.join(_TOLD)}", "a folder without them")
     found = RunFolder(path, name)
-    found.config = _try(found, "config.json", lambda: _config(path / "config.json")) or {}
-    figures = _try(found, "metrics.json", lambda: read_json(path / "metrics.json")) or {}
+    found.config = _try(found, "config.json", lambda: _config(_own(path, "config.json"))) or {}
+    figures = _try(found, "metrics.json", lambda: read_json(_own(path, "metrics.json"))) or {}
     # a figure is a number or a word; lists and the like are none
     found.figures = {key: value for key, value in figures.items() if isinstance(value, int | float | str)}
-    found.history = _try(found, "metrics.csv", lambda: _history(path / "metrics.csv")) or []
-    found.commands = commands_of(path / "commands.json")
-    if not found.commands:
-        found.missing.append("commands.json: not there, so commands and environment are unknown.")
+    found.history = _try(found, "metrics.csv", lambda: _history(found, _own(path, "metrics.csv"))) or []
+    found.commands = _try(found, "commands.json", lambda: _commands(_own(path, "commands.json"))) or []
     _read_pictures(found)
     if found.has_latents:
-        found.latents = _try(found, "latents.npz", lambda: read_latents(latents_path(path)))
-    found.run = _try(found, "checkpoints", lambda: load_run(path))
+        found.latents = _try(found, "latents.npz", lambda: read_latents(_own(path, latents_path(path).name)))
+    if found.config:
+        found.run = _try(found, "checkpoints", lambda: load_run(path))
+    else:
+        found.missing.append("checkpoints: not opened, for it is not known what was trained.")
     return found
+
+
+def _own(folder: Path, name: str) -> Path:
+    """A plain file of a run's folder: none that a link leads out to, and none beyond all measure."""
+    path = folder / name
+    if not _real(path).is_relative_to(_real(folder)):
+        _checks.fail_value(str(path), "a file in the run's folder", "a link that leads out of it")
+    size = path.stat().st_size
+    if not path.is_file() or size > _MOST_BYTES:
+        found = f"one of {size:,}" if path.is_file() else "something else"
+        _checks.fail_value(str(path), f"a file of at most {_MOST_BYTES:,} bytes", found)
+    return path
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # `resolve` raises where links go round in a circle
 
 
 def _try(found: RunFolder, what: str, read: Callable[[], T]) -> T | None:
@@ -114,7 +138,7 @@ def _try(found: RunFolder, what: str, read: Callable[[], T]) -> T | None:
     try:
         return read()
     except FileNotFoundError:
-        found.missing.append(f"{what}: {_ABSENT[what]}.")
+        found.missing.append(f"{what}: {_ABSENT.get(what, 'not there')}.")
     except (OSError, ValueError, TypeError, csv.Error, RecursionError, OverflowError) as error:
         found.missing.append(f"{what}: cannot be used. {error}")
     return None
@@ -140,14 +164,27 @@ _ABSENT = {
     "config.json": "not there, so system and configuration are unknown",
     "metrics.json": "not there: the training has not ended",
     "metrics.csv": "not there: no epoch has ended",
+    "commands.json": "not there, so commands and environment are unknown",
     "latents.npz": "not there, so there is no interactive latent space; `latentcore evaluate` writes it",
     "checkpoints": "no trained model is there, so nothing can be decoded",
 }
 
 
-def _history(path: Path) -> list[Row]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [{key: _number(value) for key, value in row.items() if key} for row in csv.DictReader(file)]
+def _commands(path: Path) -> list[dict[str, Any]]:
+    entries = commands_of(path)
+    if not entries:
+        _checks.fail_value(str(path), "the commands that worked on the run", "none that can be read")
+    return entries
+
+
+def _history(found: RunFolder, path: Path) -> list[Row]:
+    text = path.read_bytes().decode()
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith(("\n", "\r")):
+        # the first digits of a number are another number
+        lines.pop()
+        found.missing.append("metrics.csv: the last line is cut short and left out.")
+    rows = [{key: _number(value) for key, value in row.items() if key} for row in csv.DictReader(lines)]
     if not rows:
         _checks.fail_value(str(path), "a row for each epoch", "none")
     return rows
@@ -163,20 +200,45 @@ def _number(text: Any) -> float | None:
 
 def _read_pictures(found: RunFolder) -> None:
     folder = found.path / "pictures"
-    # a link could lead out of the folder
-    files = sorted(file for file in folder.glob("*") if file.is_file() and not file.is_symlink())
-    found.pictures = [file for file in files if file.suffix.lower() in _PICTURES and not file.name.startswith(".")]
-    if not found.pictures:
+    pictures = _pictures(folder)
+    if found.history:
+        # the page draws these curves itself
+        pictures = [file for file in pictures if file.name != "losses.png"]
+    if folder.is_symlink():
+        found.missing.append("pictures: a link, which is not followed.")
+    elif not pictures and found.system != "classifier":  # which has none
         found.missing.append("pictures: none are there; `latentcore evaluate` draws them.")
-    for file in files:
-        if file.suffix.lower() == ".csv":
-            rows = _try(found, f"pictures/{file.name}", partial(_table, file))
-            if rows:
-                found.tables[file.name] = rows
+    if len(pictures) > _MOST_PICTURES:
+        found.missing.append(f"pictures: {len(pictures):,} are there, of which the page has {_MOST_PICTURES}.")
+    found.pictures = pictures[:_MOST_PICTURES]
+    for file in _files(folder, (".csv",)):
+        rows = _try(found, f"pictures/{file.name}", partial(_table, folder, file.name))
+        if rows:
+            found.tables[file.name] = rows
 
 
-def _table(path: Path) -> list[dict[str, float | str]]:
-    with path.open(newline="", encoding="utf-8") as file:
+def _pictures(folder: Path) -> list[Path]:
+    """A run's pictures; of those of its epochs the first and the last, unless they are a film already."""
+    pictures = _files(folder, _PICTURES)
+    if any(file.name == "epochs.gif" for file in pictures) or folder.is_symlink():
+        return pictures
+    of_epochs = _files(folder / "epochs", _PICTURES)
+    return pictures + of_epochs[:1] + of_epochs[1:][-1:]
+
+
+def _files(folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """The plain files of a folder by name, but for hidden ones and links, which lead anywhere."""
+    if folder.is_symlink():
+        return []
+    return sorted(
+        file
+        for file in folder.glob("*")
+        if file.suffix.lower() in kinds and file.name[0] != "." and file.is_file() and not file.is_symlink()
+    )
+
+
+def _table(folder: Path, name: str) -> list[dict[str, float | str]]:
+    with _own(folder, name).open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file, restkey="", restval="")
         return [
             {str(key): _cell(value) for key, value in row.items() if key}

@@ -13,31 +13,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from latentcore import _checks
 from latentcore._files import replacing
-from latentcore.report.curves import curves, scatter
+from latentcore.report.curves import curves, legend, scatter
 from latentcore.report.explorer import explorer
 from latentcore.report.folder import RunFolder, read_folders
 from latentcore.report.network import UnsupportedError
-from latentcore.report.pictures import Picture, picture, sprite
+from latentcore.report.pictures import Picture, name_of, picture, sprite
 
 _SCRIPTS = ("network.js", "plots.js", "explorer.js")
-# shown large, where a run has them, in this order
-_HEADLINES = (
-    "f1",
-    "test_auc",
-    "auc_gap_oracle",
-    "test_accuracy",
-    "accuracy",
-    "psnr_mean",
-    "psnr_gap_worst",
-    "label_kept_worst",
-    "nats",
-    "ssim",
-    "psnr",
-    "mse",
-    "loss",
-    "seconds",
-)
+# what a run of each system is judged by, the most telling first: shown large, and above all others in the table
+_HEADLINES = {
+    "few-label": ("f1", "f1_plain", "accuracy", "psnr"),
+    "rotation": ("psnr_gap_worst", "psnr_mean", "label_kept_worst", "ssim_worst"),
+    "egamma": ("test_auc", "oracle_auc", "auc_gap_oracle", "test_accuracy", "calibration_error"),
+    "classifier": ("test_accuracy", "test_accuracy_rotated"),
+    "gan": ("frechet", "frechet_ratio", "frechet_real", "coverage_error"),
+    "photographs": ("mse_ratio_pca", "mse", "psnr", "ssim", "ms_ssim"),
+    "autoencoder": ("nats", "iw_nll", "mse", "psnr", "ssim"),
+}
+_OF_ALL = ("loss", "seconds")
 _MOST_HEADLINES = 5
 
 
@@ -57,16 +52,20 @@ def write_report(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
 
     Raises:
         OSError: A folder is missing, or the file cannot be written.
-        ValueError: A folder holds nothing of a run.
+        ValueError: A folder holds nothing of a run, one is given twice, or the file's name is not one of a page.
 
     Example:
         >>> write_report(["runs/vae", "runs/cvae"], "report.html")  # doctest: +SKIP
         PosixPath('report.html')
     """
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):  # nothing of a run is ever replaced by mistake
+        _checks.fail_value(str(target), "a file to write that is named .html", repr(target.name))
     found = read_folders([Path(run) for run in runs])
-    with replacing(path) as temporary:
-        temporary.write_text(render(found), encoding="utf-8")
-    return Path(path)
+    with replacing(target) as temporary:
+        # names of files can hold bytes that are no text
+        temporary.write_text(render(found), encoding="utf-8", errors="replace")
+    return target
 
 
 def render(runs: Sequence[RunFolder]) -> str:
@@ -84,7 +83,8 @@ def render(runs: Sequence[RunFolder]) -> str:
     return environment.get_template("report.html").render(
         title=", ".join(run.name for run in runs),
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        figures=table([run.figures for run in runs]),
+        figures=table(runs),
+        legend=legend(runs),
         curves=[{**plot, "figure": _plain(plot["figure"])} for plot in curves(runs)],
         runs=sections,
         style=_asset("style.css"),
@@ -92,10 +92,11 @@ def render(runs: Sequence[RunFolder]) -> str:
     )
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:
-    """Mappings as columns side by side: for each key what each of them has, None where it has nothing."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return [(name, [row.get(name) for row in rows]) for name in names]
+def table(runs: Sequence[RunFolder]) -> list[tuple[str, list[Any]]]:
+    """Figures of runs side by side, the most telling first: what each run has, None where it has nothing."""
+    first = [name for run in runs for name in _telling(run)]
+    names = dict.fromkeys([*first, *(name for run in runs for name in run.figures)])
+    return [(name, [run.figures.get(name) for run in runs]) for name in names]
 
 
 def number(value: Any) -> str:
@@ -104,9 +105,11 @@ def number(value: Any) -> str:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
     if not math.isfinite(value):
         return str(value)
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _section(place: int, run: RunFolder) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def _section(place: int, run: RunFolder) -> dict[str, Any]:
         "name": run.name,
         "system": run.system,
         "path": str(run.path),
-        "headlines": _headlines(run.figures),
+        "headlines": _headlines(run),
         "data": data,
         "pictures": pictures,
         "tables": run.tables,
@@ -143,18 +146,24 @@ def _section(place: int, run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _headlines(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found = [(name.replace("_", " "), figures[name]) for name in _HEADLINES if name in figures]
-    return found[:_MOST_HEADLINES]
+def _headlines(run: RunFolder) -> list[tuple[str, Any]]:
+    names = [name for name in (*_telling(run), *_OF_ALL) if name in run.figures]
+    return [(name.replace("_", " "), run.figures[name]) for name in names[:_MOST_HEADLINES]]
+
+
+def _telling(run: RunFolder) -> list[str]:
+    """The figures by which a run's system is judged; where it is unknown those of all systems."""
+    names = _HEADLINES.get(run.system) or [name for of_system in _HEADLINES.values() for name in of_system]
+    return [name for name in names if name in run.figures]
 
 
 def _pictures(run: RunFolder, missing: list[str]) -> list[Picture]:
     found = []
     for path in run.pictures:
         try:
-            found.append(picture(path))
+            found.append(picture(path, run.system))
         except (OSError, ValueError) as error:
-            missing.append(f"pictures/{path.name}: cannot be shown. {error}")
+            missing.append(f"pictures/{name_of(path)}: cannot be shown. {error}")
     return found
 
 

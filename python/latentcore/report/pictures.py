@@ -16,6 +16,7 @@ from latentcore.evaluate.latents import Latents
 _PLAIN = 120_000  # bytes up to which a file stands in the page as it is
 _WIDEST = 1400  # pixels of a picture that is encoded anew
 _MOST_PIXELS = 100_000_000  # of a picture that is read at all, all frames together
+_MOST_BYTES = 64_000_000
 _TYPES = {"PNG": "image/png", "GIF": "image/gif", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 _WORDS = {
@@ -23,16 +24,17 @@ _WORDS = {
     "reconstructions": "Test images above what the model decodes from their latents",
     "rotations": "Test images, truly rotated in steps of 30 degrees",
     "manifold": "What the model decodes over the latent plane, from the 5 % to the 95 % quantile of the prior",
-    "latents": "Latents of test images in the plane, coloured by class",
+    "latents": "Latents of test images in the plane or on their first two principal axes, coloured by class",
     "latents3d": "Latents of test images on their first three principal axes, coloured by class",
-    "interpolation": "What the model decodes on the way from one image's latents to another's",
+    "interpolation": "What the model decodes on the way from one image's latents to another's, straight and along a "
+    "great circle",
     "traversals": "What the model decodes along single latent axes",
     "samples": "Images decoded from samples of the prior",
     "tsne": "t-SNE of the latents of test images, coloured by class",
-    "nearest": "Samples above the training images that are nearest to them",
-    "beside": "Samples, test images, and another run's samples",
-    "walk": "What is drawn along a way through the latents",
-    "epochs": "The same latents, drawn after every epoch",
+    "nearest": "Samples above the training images that are nearest to them in their pixels",
+    "beside": "Samples above test images and, where a run was named, above the samples of this other run",
+    "walk": "What is drawn along great circles through the latents",
+    "epochs": "What is drawn of the same latents after every epoch",
     "arithmetic": "Mean latents of three classes added and subtracted, decoded",
     "angles": "Digits turned by twelve angles: in pixels, reconstructed, and in latent space",
     "psnr": "PSNR of turned digits over the angle, by method",
@@ -43,6 +45,22 @@ _WORDS = {
     "scores": "Histograms of the network's electron probability, by class",
     "calibration": "Share of electrons over the network's electron probability",
     "occupancy": "Area under the ROC curve by the number of cells with energy",
+}
+# where the same name is another picture
+_WORDS_OF = {
+    "gan": {"samples": "Images drawn of normal latents"},
+    "photographs": {
+        "reconstructions": "Photographs, what the model decodes from their latents, and what principal axes alone draw",
+        "anomalies": "The photographs of the highest anomaly scores, what the model draws of them, and principal axes",
+        "interpolation": "What the model decodes between two photographs that differ much, straight and on a circle",
+        "latents": "Latents of photographs on their first two principal axes",
+        "latents3d": "Latents of photographs on their first three principal axes",
+    },
+}
+# of the pictures in the folder of epochs, which are named by how many were done
+_AFTER = {
+    "gan": "What is drawn of the same latents",
+    "photographs": "Photographs, below them what the model decodes from their latents, and samples of the prior",
 }
 
 
@@ -64,23 +82,28 @@ class Sprite(NamedTuple):
     size: tuple[int, int]
 
 
-def picture(path: Path) -> Picture:
+def picture(path: Path, system: str = "") -> Picture:
     """A file of a run's pictures, made ready for a page.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no picture, or one of too many pixels.
+        ValueError: It is no picture, or one of too many pixels or bytes.
     """
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise ValueError(f"{path}: expected at most {_MOST_BYTES:,} bytes, got {size:,}")
     content = path.read_bytes()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _encoded(path, content)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, SyntaxError, EOFError) as error:
+            return _encoded(path, system, content)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # a damaged file can make the readers raise anything
         raise ValueError(f"{path}: expected a picture, got one that cannot be read: {error}") from None
 
 
-def _encoded(path: Path, content: bytes) -> Picture:
+def _encoded(path: Path, system: str, content: bytes) -> Picture:
     with Image.open(io.BytesIO(content), formats=list(_TYPES)) as image:
         frames, size = getattr(image, "n_frames", 1), image.size
         if size[0] * size[1] * frames > _MOST_PIXELS:
@@ -91,12 +114,21 @@ def _encoded(path: Path, content: bytes) -> Picture:
             again = _webp(image)
             if len(again) < len(content):
                 content, kind = again, "image/webp"
-    return Picture(path.name, words_for(path), data_uri(content, kind), *size)
+    return Picture(name_of(path), words_for(path, system), data_uri(content, kind), *size)
 
 
-def words_for(path: Path) -> str:
-    """What can be seen in a picture, as far as its name tells."""
-    return _WORDS.get(path.stem, path.stem.replace("_", " ").replace("-", " ").capitalize())
+def name_of(path: Path) -> str:
+    """What a picture is called within its run."""
+    return f"epochs/{path.name}" if path.parent.name == "epochs" else path.name
+
+
+def words_for(path: Path, system: str = "") -> str:
+    """What can be seen in a picture, as far as its name and its run's system tell."""
+    if path.parent.name == "epochs" and path.stem.isdecimal():
+        done = int(path.stem[:9])
+        return f"{_AFTER.get(system, 'What the model draws')}, after {done} epoch{'s' if done != 1 else ''}"
+    plain = path.stem.replace("_", " ").replace("-", " ").capitalize()
+    return _WORDS_OF.get(system, {}).get(path.stem) or _WORDS.get(path.stem, plain)
 
 
 def _webp(image: Image.Image) -> bytes:

@@ -1,8 +1,6 @@
 "use strict";
 // Explorers: a point is moved over the latent plane, an angle over a circle, and the decoder draws at once.
 
-const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#8C564B", "#5E3C99"];
-
 // Values (C, H, W) in [0, 1] onto a canvas, grey or in colours.
 function paint(canvas, values, [channels, height, width]) {
   Object.assign(canvas, { width, height });
@@ -94,17 +92,24 @@ function planeExplorer(section, found, decode) {
   return state;
 }
 
-// The latents behind the handle.
-function drawPoints(canvas, points, { low, high, labels }) {
+// The latents behind the handle, or how far the prior reaches.
+function drawPoints(canvas, points, { low, high, labels, rings }) {
   const side = canvas.clientWidth, sharp = window.devicePixelRatio || 1, pen = canvas.getContext("2d");
   Object.assign(canvas, { width: side * sharp, height: side * sharp });
   pen.scale(sharp, sharp);
+  pen.strokeStyle = colour("quiet");
+  for (const radius of rings) {
+    pen.beginPath();
+    pen.arc(side / 2, side / 2, (radius / (high[0] - low[0])) * side, 0, 2 * Math.PI);
+    pen.stroke();
+  }
   pen.globalAlpha = 0.55;
   const names = labels ? [...new Set(labels)].sort((a, b) => a - b) : [];
+  const shades = PALETTE.map(shade);
   for (let i = 0; i < points.length / 2; i++) {
     const x = ((points[2 * i] - low[0]) / (high[0] - low[0])) * side;
     const y = (1 - (points[2 * i + 1] - low[1]) / (high[1] - low[1])) * side;
-    pen.fillStyle = PALETTE[labels ? names.indexOf(labels[i]) % PALETTE.length : 0];
+    pen.fillStyle = shades[labels ? names.indexOf(labels[i]) % PALETTE.length : 0];
     pen.beginPath();
     pen.arc(x, y, 2, 0, 2 * Math.PI);
     pen.fill();

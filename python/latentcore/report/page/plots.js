@@ -4,6 +4,12 @@
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const PAPER = 660; // pixels of a sheet's width, between its margins
+// as in latentcore.plots.style; the style has each colour as it is readable on a light or a dark page
+const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#8C564B", "#5E3C99"];
+const shade = (plain) => (PALETTE.includes(plain) ? colour(`c${PALETTE.indexOf(plain)}`) : plain);
+// by name, since others would send the plot to a service
+const BUTTONS = [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
+const finger = matchMedia("(pointer: coarse)").matches; // which moves the page, not the plot
 
 function themed() {
   const axis = { color: colour("text"), gridcolor: colour("grid"), linecolor: colour("line") };
@@ -24,18 +30,26 @@ function themed() {
 const plots = [];
 
 async function plot(element, figure) {
-  const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-  await Plotly.newPlot(element, figure.data, figure.layout, options);
-  await Plotly.relayout(element, themed());
-  plots.push(element);
+  const options = { responsive: true, displaylogo: false, plotlyServerURL: "", modeBarButtons: BUTTONS, displayModeBar: !finger };
+  const layout = { ...figure.layout, dragmode: finger ? false : "zoom" };
+  const colours = figure.data.map(({ line, marker }) => ({ line: line?.color, marker: marker?.color }));
+  await Plotly.newPlot(element, figure.data, layout, options);
+  plots.push({ element, colours });
+  await recolour({ element, colours }, {});
+}
+
+function recolour({ element, colours }, layout) {
+  const of = (part) => colours.map((found) => found[part] && shade(found[part]));
+  return Plotly.update(element, { "line.color": of("line"), "marker.color": of("marker") }, { ...themed(), ...layout });
 }
 
 function repaint() {
   const paper = document.documentElement.classList.contains("paper");
-  for (const element of plots) {
+  for (const each of plots) {
+    const { element } = each;
     const columns = paper && element.closest(".plots") ? 2 : 1;
     const width = paper ? Math.floor(PAPER / columns) - 10 : undefined;
-    Plotly.relayout(element, { ...themed(), width, autosize: !paper });
+    recolour(each, { width, autosize: !paper });
   }
 }
 

@@ -56,27 +56,15 @@ AUTOENCODERS: dict[str, AutoencodingConfig] = {
         vae=VAEConfig(latent=32, encoder="conv", channels=(32, 64), hidden=(256,), decoder_hidden=(256,)),
         train=_CONVOLUTIONS,
     ),
-    "wide-vae-32": AutoencodingConfig(
-        vae=VAEConfig(latent=32, encoder="conv", channels=(64, 128), hidden=(192,), decoder_hidden=(192,)),
-        # so many weights would learn the training images by heart
+    "residual-vae-32": AutoencodingConfig(
+        vae=VAEConfig(latent=32, encoder="residual", channels=(32, 64), hidden=(256,), decoder_hidden=(256,)),
+        # so many epochs would learn the training images by heart
         train=replace(
             _CONVOLUTIONS,
-            epochs=45,
-            augmentation=Augmentation(degrees=5.0, translate=1.0, scale=0.05, shear=5.0, full_until=0.5, zero_from=0.8),
+            epochs=50,
+            augmentation=Augmentation(degrees=5.0, translate=1.0, scale=0.05, shear=5.0, full_until=0.4, zero_from=0.7),
             reconstruct="augmented",
         ),
-    ),
-    "residual-vae-32": AutoencodingConfig(
-        vae=VAEConfig(
-            latent=32,
-            encoder="residual",
-            channels=(64, 64),
-            blocks=1,
-            hidden=(256,),
-            decoder_hidden=(256,),
-            activation="silu",
-        ),
-        train=_CONVOLUTIONS,
     ),
     "attention": AutoencodingConfig(
         vae=VAEConfig(latent=16, encoder="attention", channels=(64, 64), hidden=(), decoder_hidden=(256, 512)),
