@@ -71,7 +71,7 @@ def test_runs_side_by_side(trained, mnist_folder, tmp_path, capsys):
 
 def test_a_file_of_test_images_needs_no_others(trained, tmp_path, monkeypatch):
     monkeypatch.delenv("LATENTCORE_DATA", raising=False)
-    file, run = tmp_path / "test.npz", tmp_path / "run"
+    file, run = tmp_path / "test.npz", tmp_path / r"$\q$"  # a name that would be a formula, and a wrong one
     np.savez(file, images=np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8))
     shutil.copytree(trained / "ae-20", run)
     assert call("evaluate", run, "--test", file) == 0

@@ -98,6 +98,7 @@ def test_wrong_latents():
     ("fields", "error", "message"),
     [
         ({"latent": 0}, ValueError, "latent: expected a number in"),
+        ({"decoder_bias_std": 1.0}, ValueError, "decoder_bias_std: expected 0 without normalisation"),
         ({"latent": 2.0}, TypeError, "latent: expected an int, got float"),
         ({"hidden": (16, 0)}, ValueError, "hidden"),
         ({"activation": "relux"}, ValueError, "activation: expected one of"),

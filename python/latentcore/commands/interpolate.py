@@ -9,6 +9,7 @@ from latentcore import plots
 from latentcore._files import printable
 from latentcore.data import read_image
 from latentcore.evaluate.autoencoder import ways
+from latentcore.plots.style import literal
 from latentcore.train.autoencoder import AutoencoderRun
 from latentcore.train.runs import load_run
 
@@ -36,12 +37,8 @@ def interpolate(
         there = drawn["linear"]
         plots.save_gif(torch.cat([there, there.flip(0)[1:-1]]), out, enlarge=_ENLARGE)
     else:
-        plots.save_figure(plots.interpolation(drawn, ends=(_title(first), _title(last))), out)
+        plots.save_figure(plots.interpolation(drawn, ends=(literal(first.stem), literal(last.stem))), out)
     print(printable(f"{out}: from {first.name} to {last.name} in {steps} steps"))
-
-
-def _title(path: Path) -> str:
-    return printable(path.stem).replace("$", r"\$")  # which would begin a formula
 
 
 def _labels(label: int | None, count: int) -> Tensor | None:

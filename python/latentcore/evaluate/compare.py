@@ -12,6 +12,7 @@ from latentcore.data import ImageSet
 from latentcore.evaluate.autoencoder import SHOWN, drawable, figures, labels_for, prior_samples, walks
 from latentcore.evaluate.pictures import save_pictures, spread, write_table
 from latentcore.models import VAE
+from latentcore.plots.style import literal
 from latentcore.train.autoencoder import AutoencoderRun
 from latentcore.train.inputs import as_classes, to_unit
 
@@ -55,6 +56,7 @@ def write_comparison(
             them; or a run's `metrics.csv` is damaged.
     """
     _check(runs, test)
+    runs = {literal(name): run for name, run in runs.items()}
     folder.mkdir(parents=True, exist_ok=True)
     latents = {name: run.encode(test.images, labels_for(run, test)) for name, run in runs.items()}
     drawn = {

@@ -75,6 +75,9 @@ class NetworkConfig:
             _config.in_range(self, field, 1)
         for field in ("classes", "blocks", "decoder_bias_std", "noise"):
             _config.in_range(self, field, 0)
+        if self.decoder_bias_std and self.normalisation == "none":
+            expected = "0 without normalisation, whose biases it is of"
+            _checks.fail_value(f"{type(self).__name__}.decoder_bias_std", expected, self.decoder_bias_std)
         if self.encoder != "mlp" and not self.channels:
             _checks.fail_value(f"{type(self).__name__}.channels", f"at least one for {self.encoder!r}", self.channels)
         if self.encoder in _CONVOLUTIONS:
