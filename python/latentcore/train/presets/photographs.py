@@ -24,9 +24,9 @@ _TRAIN = TrainConfig(
 
 PHOTOGRAPHS: dict[str, PhotographsConfig] = {
     "photographs": PhotographsConfig(vae=SharpConfig(latent=64), train=_TRAIN),
-    # pieces of pictures: there are many, nothing is upright, and means are all that is asked for
+    # pieces of pictures: there are many that share pixels, nothing is upright, and means are all that is asked for
     "patches": PhotographsConfig(
-        vae=SharpConfig(latent=64),
-        train=replace(_TRAIN, epochs=4, beta=1e-3, augmentation=Augmentation(mirror="xy")),
+        vae=SharpConfig(latent=256),
+        train=replace(_TRAIN, epochs=1, learning_rate=1e-3, beta=1e-3, augmentation=Augmentation(mirror="xy")),
     ),
 }
