@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import torch
+from report_pages import Page
 
 from latentcore.data import mnist
 from latentcore.evaluate import autoencoder as autoencoder_evaluation
@@ -10,6 +11,7 @@ from latentcore.evaluate import few_label as few_label_evaluation
 from latentcore.evaluate import photographs as photographs_evaluation
 from latentcore.evaluate.latents import write_latents
 from latentcore.models import AutoencoderConfig, GANConfig, LatentConfig, SharpConfig, VAEConfig
+from latentcore.report.page import write_report
 from latentcore.train import TrainConfig
 from latentcore.train.autoencoder import AutoencodingConfig, train_autoencoder
 from latentcore.train.few_label import FewLabelConfig, MixtureConfig, train_few_label
@@ -80,3 +82,9 @@ def copied(made, tmp_path):
         return shutil.copytree(made[name].folder, tmp_path / (to or name))
 
     return copy
+
+
+@pytest.fixture
+def report(tmp_path):
+    """A function that writes the report of run folders and reads its page."""
+    return lambda *runs: Page(write_report(runs, tmp_path / "report.html"))
