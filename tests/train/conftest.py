@@ -1,6 +1,10 @@
+from contextlib import contextmanager
+
 import pytest
 import torch
 from rotations import runs_that_learned_little
+
+from latentcore.train.sources import Images
 
 SIDE = 12
 
@@ -20,6 +24,28 @@ def images():
 def labels():
     """The classes of `images`."""
     return torch.tensor([1, 4, 8]).repeat(100)
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch):
+    """A context in which a training of images is interrupted when it asks for a batch of this number."""
+
+    @contextmanager
+    def interrupted(number):
+        calls, draw = 0, Images.batch
+
+        def batch(self, rows, draws):
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                raise KeyboardInterrupt
+            return draw(self, rows, draws)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Images, "batch", batch)
+            yield
+
+    return interrupted
 
 
 @pytest.fixture(scope="session")

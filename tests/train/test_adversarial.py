@@ -13,7 +13,6 @@ from latentcore.train import TrainConfig, load_run
 from latentcore.train.adversarial import Adversarial
 from latentcore.train.gan import GANTraining, resume_gan, train_gan
 from latentcore.train.presets import GANS
-from latentcore.train.sources import Images
 
 NETWORKS = GANConfig(image_shape=(1, 12, 12), latent=4, channels=(8, 16), hidden=16)
 TRAIN = TrainConfig(epochs=3, batch_size=30, learning_rate=2e-3, betas=(0.5, 0.99), ema=0.9, schedule="cosine")
@@ -76,23 +75,12 @@ def test_it_learns_and_its_run_says_the_same_again(tmp_path, images):
     assert len(list((tmp_path / "run" / "pictures" / "epochs").iterdir())) == 15
 
 
-def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, monkeypatch):
+def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, interrupted_at):
     train = dataclasses.replace(TRAIN, checkpoint_every=4)
     config = dataclasses.replace(CONFIG, train=train)
     train_gan(images, config, tmp_path / "one")
-    calls, draw = 0, Images.batch
-
-    def interrupted(self, rows, draws):
-        nonlocal calls
-        calls += 1
-        if calls == 17:
-            raise KeyboardInterrupt
-        return draw(self, rows, draws)
-
-    monkeypatch.setattr(Images, "batch", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="goes on from it"):
+    with interrupted_at(17), pytest.raises(KeyboardInterrupt, match="goes on from it"):
         train_gan(images, config, tmp_path / "two")
-    monkeypatch.undo()
     resume_gan(tmp_path / "two", images)
     for name in ("model.pth", "last.pth"):
         states = [torch.load(tmp_path / run / "checkpoints" / name, weights_only=True) for run in ("one", "two")]

@@ -58,24 +58,13 @@ def test_a_sample_is_of_the_class_that_is_asked_for(tmp_path, images):
     assert float(corner[:6, :6].mean()) > float(corner[6:, 6:].mean()) + 0.3
 
 
-def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, monkeypatch):
+def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, interrupted_at):
     network = VAEConfig(**NETWORK, noise=0.2)
     train = dataclasses.replace(TRAIN, checkpoint_every=4, binarise=True, augmentation=Augmentation(translate=1))
     config = AutoencodingConfig(vae=network, train=train)
     train_autoencoder(images, config, tmp_path / "one")
-    calls, draw = 0, Images.batch
-
-    def interrupted(self, rows, draws):
-        nonlocal calls
-        calls += 1
-        if calls == 17:
-            raise KeyboardInterrupt
-        return draw(self, rows, draws)
-
-    monkeypatch.setattr(Images, "batch", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="goes on from it"):
+    with interrupted_at(17), pytest.raises(KeyboardInterrupt, match="goes on from it"):
         train_autoencoder(images, config, tmp_path / "two")
-    monkeypatch.undo()
     resume_autoencoder(tmp_path / "two", images)
     states = [torch.load(tmp_path / name / "checkpoints/model.pth", weights_only=True) for name in ("one", "two")]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0] if key != "_extra_state")

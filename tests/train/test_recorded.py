@@ -5,6 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from latentcore.models import VAE, VAEConfig
+from latentcore.train import Augmentation, TrainConfig, fit, gradients
+from latentcore.train.checkpoint import State
 from latentcore.train.recorded import Program, program_of
 
 
@@ -91,3 +94,40 @@ def test_a_program_may_return_nothing_for_what_was_not_used():
     first, second = Program(work, [])()
     assert torch.equal(first, torch.full((2,), 2.0))
     assert second is None
+
+
+def test_a_training_of_recorded_steps_is_one_of_its_steps(tmp_path, images, monkeypatch):
+    """With averaged weights, validation, noise, and an interruption after which too few steps are left."""
+    config = TrainConfig(epochs=60, batch_size=4, ema=0.9, device="cpu", augmentation=Augmentation(translate=1))
+
+    def model_of():
+        torch.manual_seed(0)
+        network = VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,), normalisation="batch", noise=0.1)
+        return VAE(network)
+
+    def trained(name, **words):
+        folder, model = tmp_path / name, model_of()
+        folder.mkdir(exist_ok=True)
+        fit(model, images[:40], config, folder, validation=images[40:50], **words)
+        return model.state_dict()
+
+    replayed = trained("replayed")
+    save, epochs = State.save, []
+
+    def interrupted(self, *place):
+        save(self, *place)
+        epochs.append(len(self.history))
+        if len(epochs) == 30:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(State, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            trained("resumed")
+    resumed = trained("resumed", resume=True)
+    monkeypatch.setattr(gradients, "program_of", lambda work, written: work)
+    eager = trained("eager")
+    for key, value in eager.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(replayed[key], value)
+            assert torch.equal(resumed[key], value)
