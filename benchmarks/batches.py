@@ -11,7 +11,6 @@ tensor has been freed before, after which glibc keeps the memory of freed batche
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from benchmarks.quality.figures import machine
-from latentcore._files import replacing
 from latentcore.commands.tables import show
 from latentcore.data import ImageSet, TransformedImages, mnist
 from latentcore.models import VAE, TransformingVAE, build_operator
@@ -36,6 +34,7 @@ from latentcore.train.pairs import Pairs
 from latentcore.train.plan import Plan
 from latentcore.train.precision import precision_of
 from latentcore.train.presets import ROTATION
+from latentcore.train.runs import write_json
 
 _IMAGES, _BATCH, _WORKERS = 60_000, 512, 2
 _SKIPPED = 2 * _WORKERS + 1  # the batches that workers fetch ahead, and the one they start with
@@ -82,9 +81,8 @@ def main() -> None:
     share = f"{step['batch_ms']:.2f} ms of {step['step_ms']:.1f} ms: {step['share']:.1%}"
     show("a training step of 256 pairs", {"making the batch": share})
     if arguments.json is not None:
-        with replacing(arguments.json) as temporary:
-            result = {"machine": machine(), "rows": rows, "training_step": step}
-            temporary.write_text(json.dumps(result, indent=2) + "\n")
+        result = {"machine": machine(), "rows": rows, "training_step": step}
+        write_json(arguments.json, result)
 
 
 def words(row: dict[str, Any]) -> str:

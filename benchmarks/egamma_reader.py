@@ -11,7 +11,6 @@ scaled.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -28,9 +27,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.quality.figures import machine
-from latentcore._files import replacing
 from latentcore.commands.tables import show
 from latentcore.data.egamma import EgammaFiles
+from latentcore.train.runs import write_json
 
 _CHUNK, _BATCH, _ROWS = 9_960, 64, 200
 
@@ -71,10 +70,7 @@ def main() -> None:
         result = measured(path, arguments.turns)
     show(f"an epoch of {arguments.events:,} events", words(result))
     if arguments.json is not None:
-        with replacing(arguments.json) as temporary:
-            temporary.write_text(
-                json.dumps({"machine": machine(), "events": arguments.events} | result, indent=2) + "\n"
-            )
+        write_json(arguments.json, {"machine": machine(), "events": arguments.events} | result)
 
 
 def write(path: Path, events: int) -> Path:

@@ -11,7 +11,6 @@ process of its own, above the imports, beside the size of the images.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -29,11 +28,11 @@ import torch
 from PIL import Image, ImageOps
 
 from benchmarks.quality.figures import machine
-from latentcore._files import replacing
 from latentcore.commands.tables import show
 from latentcore.data import ImageFolder
 from latentcore.train.photographs import train_photographs
 from latentcore.train.presets import PHOTOGRAPHS
+from latentcore.train.runs import write_json
 from latentcore.train.sources import Images
 
 _SIZE, _BATCH, _STEPS = (320, 240), 64, 10
@@ -60,8 +59,7 @@ def main() -> None:
         result = measured(folder, Path(place), arguments.turns)
     show(f"{arguments.files:,} JPEGs", {name: f"{value:.3g}" for name, value in result.items()})
     if arguments.json is not None:
-        with replacing(arguments.json) as temporary:
-            temporary.write_text(json.dumps({"machine": machine(), "files": arguments.files} | result, indent=2) + "\n")
+        write_json(arguments.json, {"machine": machine(), "files": arguments.files} | result)
 
 
 def make(folder: Path, files: int) -> Path:

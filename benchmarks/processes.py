@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.quality.figures import machine
 from latentcore import GaussianMixture
-from latentcore._files import replacing
+from latentcore.train.runs import write_json
 
 _FEATURES, _COMPONENTS, _SHORT, _LONG, _TURNS = 16, 8, 5, 35, 5
 _SAMPLES = (10_000, 100_000, 1_000_000, 2_000_000)
@@ -48,8 +48,7 @@ def main() -> None:
         print(f"N={row['samples']:>9,}: {one:8.2f} ms with one process, {two:8.2f} ms with two, {one / two:.2f} times")
     if arguments.json is not None:
         content = {"machine": machine(), "bytes": message, "message_seconds": latency, "rows": rows}
-        with replacing(arguments.json) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(arguments.json, content)
 
 
 def _launched(count: int) -> dict[str, float]:

@@ -8,7 +8,6 @@ fit from a k-means start, in a process of its own.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.quality.figures import machine
 from latentcore import GaussianMixture
-from latentcore._files import replacing
+from latentcore.train.runs import write_json
 
 _FEATURES, _SHORT, _LONG, _TURNS = 16, 2, 8, 3
 _CASES = ((4, "diag"), (8, "full"), (16, "full"), (32, "full"))
@@ -52,9 +51,8 @@ def main() -> None:
         path = write(Path(folder) / "samples.h5", arguments.samples)
         rows = [measured(path, components, kind) for components, kind in _CASES]
     if arguments.json is not None:
-        with replacing(arguments.json) as temporary:
-            result = {"machine": machine(), "samples": arguments.samples, "features": _FEATURES, "rows": rows}
-            temporary.write_text(json.dumps(result, indent=2) + "\n")
+        result = {"machine": machine(), "samples": arguments.samples, "features": _FEATURES, "rows": rows}
+        write_json(arguments.json, result)
 
 
 def write(path: Path, samples: int) -> Path:

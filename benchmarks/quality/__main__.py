@@ -1,15 +1,14 @@
 """python -m benchmarks.quality SUITE [--rows NAME ...] [--full] --json FILE [--data FOLDER]"""
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
 from benchmarks.quality import autoencoders, digits148, egamma, generative, latent_rotation
 from benchmarks.quality.figures import report
-from latentcore._files import replacing
 from latentcore.commands.tables import number, show
+from latentcore.train.runs import write_json
 
 SUITES = {
     "autoencoders": autoencoders,
@@ -39,8 +38,7 @@ def main() -> int:
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps(report(options.suite, rows, time.perf_counter() - began), indent=2) + "\n")
+    write_json(options.json, report(options.suite, rows, time.perf_counter() - began))
     seeds = max(len(row["values"]) for row in rows)
     show(f"{options.suite}, {seeds} seed(s)", {row["figure"]: _words(row) for row in rows})
     return 0
