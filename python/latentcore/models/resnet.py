@@ -89,7 +89,11 @@ class ResNet15(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes.
+
+    Where the image is halved, the shortcut leaves pixels out first and convolves with stride 1: a 1x1 convolution with
+    a greater stride has wrong gradients in oneDNN (`docs/numerics.md`).
+    """
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -100,13 +104,15 @@ class ResidualBlock(nn.Module):
             _convolution(after, after, 3),
             nn.BatchNorm2d(after),
         )
+        # the mean of one pixel: unlike a slice, it keeps the order of memory forward and backward
+        self.thinning: nn.Module = nn.AvgPool2d(1, stride) if stride != 1 else nn.Identity()
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or before != after:
-            self.shortcut = nn.Sequential(_convolution(before, after, 1, stride), nn.BatchNorm2d(after))
+            self.shortcut = nn.Sequential(_convolution(before, after, 1), nn.BatchNorm2d(after))
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, before, H, W) -> (N, after, H / stride, W / stride), rounded up."""
-        return F.relu(self.body(maps) + self.shortcut(maps))
+        return F.relu(self.body(maps) + self.shortcut(self.thinning(maps)))
 
 
 def _convolution(before: int, after: int, size: int, stride: int = 1) -> nn.Conv2d:
