@@ -1,6 +1,13 @@
+"""What all tests share. They run in two processes of one thread each (pytest-xdist); `-n 0` runs them in this one."""
+
+import contextlib
+import fcntl
 import os
+import shutil
 import signal
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, and for the processes that tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # before scipy is imported: without it scikit-learn skips one of its checks of estimators
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
@@ -8,6 +15,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from latentcore.data import mnist
 
@@ -17,9 +25,42 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("latentcore")
 
 
+def pytest_collection_modifyitems(items):
+    """Tests of threads are the last ones, and alone."""
+    for item in items:
+        if "threads" in getattr(item, "fixturenames", ()):
+            item.add_marker("alone")
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # waiting is not part of a test's time
+def pytest_runtest_protocol(item):
+    with turn(item):
+        return (yield)
+
+
+@contextlib.contextmanager
+def turn(item):
+    """A test marked `alone` runs while the other workers wait; whoever waits for that lets nobody in before."""
+    if not hasattr(item.config, "workerinput"):
+        yield
+        return
+    alone = item.get_closest_marker("alone") is not None
+    folder = item.config.rootpath / "build"
+    folder.mkdir(exist_ok=True)
+    with (folder / "tests.door").open("w") as door, (folder / "tests.room").open("w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def seeded() -> None:
+def seeded():
     torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    yield
+    assert torch.get_num_threads() == threads, "a test leaves another number of threads to those after it"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,13 +81,34 @@ def threads(request):
 
 
 @pytest.fixture(scope="session")
-def mnist_folder(tmp_path_factory):
+def once(tmp_path_factory):
+    """A function that gives the folder which `make` filled, once for all workers; nobody changes what is in it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name, make):
+        path, unfinished = shared / name, shared / f"{name}.unfinished"
+        with FileLock(shared / f"{name}.lock"):
+            if not path.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                make(unfinished)
+                unfinished.rename(path)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist_folder(once):
     """A folder of IDX files with the digits that come with the package."""
-    folder = tmp_path_factory.mktemp("mnist")
+    return once("mnist", write_digits)
+
+
+def write_digits(folder):
     for split, prefix in (("train", "train"), ("test", "t10k")):
         digits = mnist.embedded(split)
         arrays = {"images-idx3": digits.images[:, 0].numpy(), "labels-idx1": digits.labels.numpy().astype(np.uint8)}
         for name, array in arrays.items():
             header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
             (folder / f"{prefix}-{name}-ubyte").write_bytes(header + array.tobytes())
-    return folder
