@@ -1,13 +1,16 @@
 """K-means against its twin."""
 
+import itertools
+
 import pytest
 import torch
+from tests.ops.threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
 from latentcore.ops import kmeans_potentials, kmeans_step, kmeans_update
 from latentcore.testing import assert_near
 
-pytestmark = pytest.mark.usefixtures("simd")
+at_every_level = pytest.mark.usefixtures("simd")
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 # samples, dimensions, centres: one of each, odd ones, more dimensions than 32 and than 128
 SIZES = [(1, 1, 1), (700, 2, 3), (300, 7, 33), (90, 40, 9), (70, 150, 4)]
@@ -28,35 +31,54 @@ def near(actual, expected):
             assert torch.equal(a, e)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize("batch", [(), (2, 3)], ids=str)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_step_equals_the_twin(sizes, batch, dtype, weighted, threads):
-    x, centers = problem(*sizes, batch, dtype)
-    weight = torch.rand(sizes[0]).to(dtype) if weighted else None
-    near(kmeans_step(x, centers, sample_weight=weight), reference.kmeans_step(x, centers, sample_weight=weight))
+def weights_of(N, dtype):
+    return (None, torch.rand(N).to(dtype))
 
 
+@at_every_level
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize("infinite", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_potentials_and_update_equal_the_twins(sizes, dtype, infinite, weighted):
+def test_step_equals_the_twin(sizes, dtype):
+    for batch, weight in itertools.product([(), (2, 3)], weights_of(sizes[0], dtype)):
+        x, centers = problem(*sizes, batch, dtype)
+        near(kmeans_step(x, centers, sample_weight=weight), reference.kmeans_step(x, centers, sample_weight=weight))
+
+
+@at_every_level
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_potentials_and_update_equal_the_twins(sizes, dtype):
     x, points = problem(*sizes, dtype=dtype)
-    weight = torch.rand(sizes[0]).to(dtype) if weighted else None
-    closest = sizes[1] * torch.rand(sizes[0], dtype=reference.sum_dtype(dtype))
-    closest = closest * torch.inf if infinite else closest
+    distances = sizes[1] * torch.rand(sizes[0], dtype=reference.sum_dtype(dtype))
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5  # sums in float64 of numbers that are less exact
-    expected = reference.kmeans_potentials(x, points, closest, sample_weight=weight)
-    assert_near(kmeans_potentials(x, points, closest, sample_weight=weight), expected, tolerance=tolerance)
-    ours, theirs = closest.clone(), closest.clone()
-    potential = kmeans_update(ours, x, points[:1], sample_weight=weight)
-    assert_near(potential, reference.kmeans_update(theirs, x, points[:1], sample_weight=weight), tolerance=tolerance)
-    assert_near(ours, theirs.double())
-    assert_near(potential, expected[:1], tolerance=tolerance)
+    for closest, weight in itertools.product((distances, distances * torch.inf), weights_of(sizes[0], dtype)):
+        expected = reference.kmeans_potentials(x, points, closest, sample_weight=weight)
+        assert_near(kmeans_potentials(x, points, closest, sample_weight=weight), expected, tolerance=tolerance)
+        ours, theirs = closest.clone(), closest.clone()
+        potential = kmeans_update(ours, x, points[:1], sample_weight=weight)
+        theirs_potential = reference.kmeans_update(theirs, x, points[:1], sample_weight=weight)
+        assert_near(potential, theirs_potential, tolerance=tolerance)
+        assert_near(ours, theirs.double())
+        assert_near(potential, expected[:1], tolerance=tolerance)
 
 
+@pytest.mark.alone
+def test_same_bits_for_any_number_of_threads():
+    # one chunk on the calling thread; a chunk for every block; fewer chunks than blocks
+    for sizes in ((70, 2, 3), (5000, 7, 9), (20_000, 2, 3)):
+        x, centers = problem(*sizes, (2,))
+        weight, closest = torch.rand(sizes[0]), torch.rand(sizes[0])
+
+        def everything(x=x, centers=centers, weight=weight, closest=closest):
+            own = closest.clone()
+            potential = kmeans_update(own, x, centers[0, :1], sample_weight=weight)
+            potentials = kmeans_potentials(x, centers[0], closest, sample_weight=weight)
+            return (*kmeans_step(x, centers, sample_weight=weight), potentials, potential, own)
+
+        assert_same_for_any_number_of_threads(everything)
+
+
+@at_every_level
 @pytest.mark.parametrize(("N", "batch"), [(0, ()), (0, (2,)), (30, (0,))])
 def test_nothing(N, batch):
     x, centers = problem(N, 3, 2, batch)
@@ -66,6 +88,7 @@ def test_nothing(N, batch):
         assert kmeans_potentials(x, centers, x[:, 0].clone()).tolist() == [0, 0]
 
 
+@at_every_level
 def test_sums_over_many_samples_keep_their_digits():
     """Far from the origin, over several chunks."""
     x, centers = torch.randn(20_000, 3) + 1e4, torch.randn(4, 3) + 1e4
@@ -76,12 +99,14 @@ def test_sums_over_many_samples_keep_their_digits():
     assert_near(found.counts, expected.counts, tolerance=1e-3)
 
 
+@at_every_level
 def test_of_centres_equally_near_the_first_is_taken():
     x = torch.zeros(40, 2)
     labels = kmeans_step(x, torch.tensor([[1.0, 0], [0, 1], [0, -1], [-1, 0]])).labels
     assert bool((labels == 0).all())
 
 
+@at_every_level
 def test_lloyds_algorithm_never_raises_the_inertia():
     x, centers = problem(500, 4, 6, dtype=torch.float64)
     inertias = []
@@ -92,6 +117,7 @@ def test_lloyds_algorithm_never_raises_the_inertia():
     assert sorted(inertias, reverse=True) == inertias
 
 
+@pytest.mark.usefixtures("backend")
 def test_opcheck_and_compile():
     x, centers = problem(50, 3, 4, (2,))
     torch.library.opcheck(torch.ops.latentcore.kmeans_step.default, (x, centers, None))

@@ -1,15 +1,18 @@
 """The M-step against its float64 twin and scikit-learn's."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky, _estimate_gaussian_parameters
+from tests.ops.threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
 from latentcore.ops import gmm_m_step, gmm_statistics
 from latentcore.testing import assert_near
 
-pytestmark = pytest.mark.usefixtures("backend")
+with_every_backend = pytest.mark.usefixtures("backend")
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 SIZES = [(50, 1, 1), (300, 3, 2), (400, 5, 7), (900, 2, 40)]
 
@@ -27,20 +30,31 @@ def statistics_of(N, K, D, covariance_type, *, batch=(), dtype=torch.float64):
     return statistics, means, x
 
 
+@with_every_backend
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("batch", [(), (3, 2), (0,)], ids=str)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_equals_the_twin(sizes, covariance_type, batch, dtype, threads):
-    statistics, means, _ = statistics_of(*sizes, covariance_type, batch=batch, dtype=dtype)
-    actual = gmm_m_step(statistics, means, covariance_type, reg_covar=0.01)
-    expected = reference.gmm_m_step(statistics, means, covariance_type, reg_covar=0.01)
-    for a, e in zip(actual, expected, strict=True):
-        assert a.dtype == torch.float64
-        assert a.is_contiguous()
-        assert_near(a, e)
+def test_equals_the_twin(covariance_type, dtype):
+    for sizes, batch in itertools.product(SIZES, [(), (3, 2), (0,)]):
+        statistics, means, _ = statistics_of(*sizes, covariance_type, batch=batch, dtype=dtype)
+        actual = gmm_m_step(statistics, means, covariance_type, reg_covar=0.01)
+        expected = reference.gmm_m_step(statistics, means, covariance_type, reg_covar=0.01)
+        for a, e in zip(actual, expected, strict=True):
+            assert a.dtype == torch.float64
+            assert a.is_contiguous()
+            assert_near(a, e)
 
 
+@pytest.mark.alone
+def test_same_bits_for_any_number_of_threads():
+    for covariance_type in COVARIANCE_TYPES:
+        for D, batch in ((2, (2,)), (5, (300,)), (40, (2, 3))):  # the first on the calling thread
+            statistics, means, _ = statistics_of(60, 3, D, covariance_type, batch=batch)
+            assert_same_for_any_number_of_threads(
+                lambda s=statistics, m=means, c=covariance_type: gmm_m_step(s, m, c, reg_covar=0.01)
+            )
+
+
+@with_every_backend
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_equals_scikit_learns(covariance_type):
     statistics, means, x = statistics_of(400, 3, 4, covariance_type)
@@ -56,6 +70,7 @@ def test_equals_scikit_learns(covariance_type):
     np.testing.assert_allclose(found.precisions_cholesky, factors, rtol=1e-8, atol=1e-12)
 
 
+@with_every_backend
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_a_covariance_that_is_not_positive_definite_has_nan_factors(covariance_type):
     x = torch.zeros(10, 2)
@@ -68,6 +83,7 @@ def test_a_covariance_that_is_not_positive_definite_has_nan_factors(covariance_t
         assert bool((found.covariances == 0).all())
 
 
+@with_every_backend
 def test_a_component_without_samples_keeps_its_mean():
     statistics, means, _ = statistics_of(100, 2, 3, "full")
     empty = type(statistics)(*(torch.zeros_like(part) for part in statistics))
@@ -76,6 +92,7 @@ def test_a_component_without_samples_keeps_its_mean():
     assert bool(found.precisions_cholesky.isfinite().all())
 
 
+@with_every_backend
 def test_opcheck_and_compile():
     statistics, means, _ = statistics_of(100, 2, 3, "full", dtype=torch.float32)
     torch.library.opcheck(torch.ops.latentcore.gmm_m_step, (*statistics[1:], means, "full", 1e-6))

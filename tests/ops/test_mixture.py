@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.ops.threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
 from latentcore.ops import gmm_e_step, gmm_log_prob, gmm_statistics
@@ -55,40 +56,48 @@ def gradients(module, tensors, covariance_type, sample_weight=None):
     return torch.autograd.grad(results, tensors, coefficients)
 
 
+@functools.cache
+def known(function, sizes, covariance_type, dtype):
+    """A problem, the samples' weights, and what `function`, outputs or gradients, gives in float64; never changed."""
+    torch.manual_seed(1)
+    tensors = problem(*sizes, covariance_type, batch=(2,), dtype=dtype, requires_grad=function is gradients)
+    sample_weight = torch.rand(2, sizes[0]).to(dtype)
+    return tensors, sample_weight, function(reference, doubles(tensors), covariance_type, sample_weight.double())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, *HALF], ids=str)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_equals_the_float64_twin(sizes, covariance_type, dtype, simd):
-    tensors = problem(*sizes, covariance_type, batch=(2,), dtype=dtype)
-    sample_weight = torch.rand(2, sizes[0]).to(dtype)
-    actual = outputs(ops, tensors, covariance_type, sample_weight)
-    expected = outputs(reference, doubles(tensors), covariance_type, sample_weight.double())
-    for a, e in zip(actual, expected, strict=True):
-        assert a.dtype == reference.sum_dtype(dtype)
-        assert a.is_contiguous()
-        assert_near(a, e)
+def test_equals_the_float64_twin(covariance_type, dtype, simd):
+    for sizes in SIZES:
+        tensors, sample_weight, expected = known(outputs, sizes, covariance_type, dtype)
+        for a, e in zip(outputs(ops, tensors, covariance_type, sample_weight), expected, strict=True):
+            assert a.dtype == reference.sum_dtype(dtype)
+            assert a.is_contiguous()
+            assert_near(a, e)
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_gradients_equal_the_float64_twins(sizes, covariance_type, simd):
-    tensors = problem(*sizes, covariance_type, batch=(2,), dtype=torch.float32, requires_grad=True)
-    sample_weight = torch.rand(2, sizes[0])
-    actual = gradients(ops, tensors, covariance_type, sample_weight)
-    expected = gradients(reference, doubles(tensors), covariance_type, sample_weight.double())
-    for a, e in zip(actual, expected, strict=True):
-        assert_near(a, e)
+def test_gradients_equal_the_float64_twins(covariance_type, simd):
+    for sizes in SIZES:
+        tensors, sample_weight, expected = known(gradients, sizes, covariance_type, torch.float32)
+        for a, e in zip(gradients(ops, tensors, covariance_type, sample_weight), expected, strict=True):
+            assert_near(a, e)
 
 
-@pytest.mark.parametrize("dtype", HALF, ids=str)
-@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_half_gradients_are_as_near_as_torchs(covariance_type, dtype, simd):
+@functools.cache
+def known_in_half(covariance_type, dtype):
+    torch.manual_seed(1)
     tensors = problem(300, 3, 5, covariance_type, dtype=dtype, requires_grad=True)
-    actual, in_half = (gradients(module, tensors, covariance_type) for module in (ops, reference))
-    expected = gradients(reference, doubles(tensors), covariance_type)
-    for a, h, e in zip(actual, in_half, expected, strict=True):
-        assert a.dtype == dtype
-        assert_near_in_half(a, h, e)
+    return tensors, *(gradients(reference, t, covariance_type) for t in (tensors, doubles(tensors)))
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_half_gradients_are_as_near_as_torchs(covariance_type, simd):
+    for dtype in HALF:
+        tensors, in_half, expected = known_in_half(covariance_type, dtype)
+        for a, h, e in zip(gradients(ops, tensors, covariance_type), in_half, expected, strict=True):
+            assert a.dtype == dtype
+            assert_near_in_half(a, h, e)
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
@@ -120,8 +129,12 @@ def test_a_second_derivative_is_an_error(operator):
             grad.sum().backward()
 
 
-@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+# shapes depend on the type of covariance alone, dtypes on the samples' alone
+@pytest.mark.parametrize(
+    ("covariance_type", "dtype"),
+    [("full", torch.float32), ("tied", torch.bfloat16), ("diag", torch.float32), ("spherical", torch.bfloat16)],
+    ids=str,
+)
 def test_opcheck(covariance_type, dtype):
     x, weights, means, factors = problem(6, 3, 2, covariance_type, batch=(2,), dtype=dtype, requires_grad=True)
     sample_weight = torch.rand(2, 6).to(dtype)
@@ -142,43 +155,30 @@ def test_opcheck(covariance_type, dtype):
 
 # raised by torch itself when it first loads its compiler
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
-@pytest.mark.parametrize("operator", ["log_prob", "e_step", "statistics"])
-def test_compiled_equals_eager(operator):
+def test_compiled_equals_eager():
     tensors = problem(40, 3, 2, "full", requires_grad=True)
 
     def values(x, weights, means, factors):
-        if operator == "log_prob":
-            return (gmm_log_prob(x, means, factors),)
-        return {"e_step": gmm_e_step, "statistics": gmm_statistics}[operator](x, weights, means, factors)
+        log_prob = gmm_log_prob(x, means, factors)
+        return log_prob, *gmm_e_step(x, weights, means, factors), *gmm_statistics(x, weights, means, factors)
 
-    def first_gradient(results):
-        return torch.autograd.grad(results[0].sin().sum(), tensors, allow_unused=True)
+    def gradient(results):
+        return torch.autograd.grad(sum(r.sin().sum() for r in results if r.requires_grad), tensors)
 
     eager, compiled = values(*tensors), torch.compile(values, fullgraph=True)(*tensors)
-    torch.testing.assert_close(tuple(compiled), tuple(eager))
-    torch.testing.assert_close(first_gradient(compiled), first_gradient(eager))
+    torch.testing.assert_close(compiled, eager)
+    assert [r.requires_grad for r in compiled] == [r.requires_grad for r in eager]
+    torch.testing.assert_close(gradient(compiled), gradient(eager))
 
 
-@functools.cache
-def one_thread_bits(covariance_type):
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return everything(covariance_type)
-    finally:
-        torch.set_num_threads(before)
-
-
-def everything(covariance_type):
-    torch.manual_seed(2)
-    tensors = problem(20_000, 4, 5, covariance_type, dtype=torch.float32, requires_grad=True)
-    return (*outputs(ops, tensors, covariance_type), *gradients(ops, tensors, covariance_type))
-
-
+@pytest.mark.alone
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_same_bits_for_any_number_of_threads(covariance_type, threads):
-    for a, b in zip(everything(covariance_type), one_thread_bits(covariance_type), strict=True):
-        assert torch.equal(a, b)
+def test_same_bits_for_any_number_of_threads(covariance_type):
+    for sizes in ((60, 3, 2), (20_000, 4, 5)):
+        tensors = problem(*sizes, covariance_type, dtype=torch.float32, requires_grad=True)
+        assert_same_for_any_number_of_threads(
+            lambda t=tensors: (*outputs(ops, t, covariance_type), *gradients(ops, t, covariance_type))
+        )
 
 
 def test_a_batch_is_its_parts():
