@@ -1,7 +1,6 @@
 """Figures of scores, against scikit-learn, brute force and distributions whose figures are known."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -133,11 +132,11 @@ def test_interval_has_the_width_of_theory():
     assert metrics.roc_auc_interval(labels, scores, seed=1) != (low, high)
 
 
-def test_interval_of_many_events_is_quick():
-    labels, scores = gaussian(100_000, 0)
-    start = time.process_time()
-    metrics.roc_auc_interval(labels, scores, resamples=200)
-    assert time.process_time() - start < 5  # of 0.2 s
+def test_interval_of_many_events():
+    """Pairs of them, 10^10, would be more than the memory or the test's time can hold."""
+    labels, scores = gaussian(200_000, 0)
+    low, high = metrics.roc_auc_interval(labels, scores, resamples=50)
+    assert low < metrics.roc_auc(labels, scores) < high < low + 0.01
 
 
 def test_perfect_scores_have_no_width():

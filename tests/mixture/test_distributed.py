@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +12,16 @@ from latentcore.mixture import GaussianMixture
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(once):
     """What each of two processes found, by name."""
-    folder = tmp_path_factory.mktemp("shards")
+    folder = once("shards", run)
+    return [dict(np.load(folder / f"{rank}.npz")) for rank in range(2)]
+
+
+def run(folder):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*command, shards.__file__, str(folder)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*command, shards.__file__, str(folder)], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [dict(np.load(Path(folder) / f"{rank}.npz")) for rank in range(2)]
 
 
 @pytest.mark.parametrize("name", shards.FITS)
