@@ -31,27 +31,23 @@ def near(actual, expected):
             assert torch.equal(a, e)
 
 
-def weights_of(N, dtype):
-    return (None, torch.rand(N).to(dtype))
-
-
 @at_every_level
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_step_equals_the_twin(sizes, dtype):
-    for batch, weight in itertools.product([(), (2, 3)], weights_of(sizes[0], dtype)):
+def test_step_equals_the_twin(dtype):
+    for sizes, batch, weighted in itertools.product(SIZES, [(), (2, 3)], [False, True]):
         x, centers = problem(*sizes, batch, dtype)
+        weight = torch.rand(sizes[0]).to(dtype) if weighted else None
         near(kmeans_step(x, centers, sample_weight=weight), reference.kmeans_step(x, centers, sample_weight=weight))
 
 
 @at_every_level
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_potentials_and_update_equal_the_twins(sizes, dtype):
-    x, points = problem(*sizes, dtype=dtype)
-    distances = sizes[1] * torch.rand(sizes[0], dtype=reference.sum_dtype(dtype))
+def test_potentials_and_update_equal_the_twins(dtype):
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5  # sums in float64 of numbers that are less exact
-    for closest, weight in itertools.product((distances, distances * torch.inf), weights_of(sizes[0], dtype)):
+    for sizes, most, weighted in itertools.product(SIZES, [1, torch.inf], [False, True]):
+        x, points = problem(*sizes, dtype=dtype)
+        weight = torch.rand(sizes[0]).to(dtype) if weighted else None
+        closest = most * sizes[1] * torch.rand(sizes[0], dtype=reference.sum_dtype(dtype))
         expected = reference.kmeans_potentials(x, points, closest, sample_weight=weight)
         assert_near(kmeans_potentials(x, points, closest, sample_weight=weight), expected, tolerance=tolerance)
         ours, theirs = closest.clone(), closest.clone()
