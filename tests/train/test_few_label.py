@@ -77,11 +77,9 @@ def test_the_seed_sets_everything_and_the_callers_random_state_stays(tmp_path, i
 def test_resuming_an_interrupted_run(tmp_path, images, labels):
     run = train(tmp_path / "run", images, labels)
     mixture_path(run.folder).unlink()
-    seconds = run.metrics["seconds"]
     resumed = resume_few_label(run.folder, images, images[:15], labels[:15])
     with (run.folder / "metrics.csv").open() as file:
         assert resumed.metrics["seconds"] > sum(float(row["seconds"]) for row in csv.DictReader(file))
-    assert resumed.metrics["seconds"] < 3 * seconds
     assert torch.equal(resumed.predict_proba(images), run.predict_proba(images))
 
 

@@ -148,14 +148,12 @@ def start(folder, images_file):
 
 
 def wait_for_epochs(process, folder, count):
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline:
+    while True:
         assert process.poll() is None, process.stderr.read()
         path = folder / "metrics.csv"
         if path.exists() and len(path.read_text().splitlines()) > count:
             return
         time.sleep(0.005)
-    pytest.fail("the run did not get anywhere")
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])

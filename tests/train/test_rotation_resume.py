@@ -37,8 +37,8 @@ def assert_same_end(folder, other):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    return train_rotation(bars(), FROZEN, tmp_path_factory.mktemp("undisturbed") / "run").folder
+def undisturbed(once):
+    return once("undisturbed-rotation", lambda folder: train_rotation(bars(), FROZEN, folder / "run")) / "run"
 
 
 class After:
@@ -76,8 +76,7 @@ def test_a_run_goes_on_after_ctrl_c(tmp_path, images, undisturbed, kind, passes)
     with (run.folder / "metrics.csv").open() as file, (undisturbed / "metrics.csv").open() as expected:
         rows, wanted = ([row["loss"] for row in csv.DictReader(lines)] for lines in (file, expected))
     assert rows == wanted
-    seconds = json.loads((run.folder / "metrics.json").read_text())["seconds"]
-    assert 0 < seconds < 60
+    assert json.loads((run.folder / "metrics.json").read_text())["seconds"] > 0
 
 
 SCRIPT = """
