@@ -25,6 +25,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("latentcore")
 
 
+def pytest_configure(config):
+    for marker in (
+        "alone: needs the processor for itself; the other workers wait",
+        "long: takes long to show in depth what a shorter test shows; `make test-long` runs it",
+    ):
+        config.addinivalue_line("markers", marker)
+
+
 def pytest_collection_modifyitems(items):
     """Tests of threads are the last ones, and alone."""
     for item in items:
@@ -105,10 +113,19 @@ def mnist_folder(once):
     return once("mnist", write_digits)
 
 
-def write_digits(folder):
+@pytest.fixture(scope="session")
+def few_digits(once):
+    """The same with 400 digits for training and 400 for the test."""
+    return once("few-digits", lambda folder: write_digits(folder, 400))
+
+
+def write_digits(folder, count=None):
     for split, prefix in (("train", "train"), ("test", "t10k")):
         digits = mnist.embedded(split)
-        arrays = {"images-idx3": digits.images[:, 0].numpy(), "labels-idx1": digits.labels.numpy().astype(np.uint8)}
+        arrays = {
+            "images-idx3": digits.images[:count, 0].numpy(),
+            "labels-idx1": digits.labels[:count].numpy().astype(np.uint8),
+        }
         for name, array in arrays.items():
             header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
             (folder / f"{prefix}-{name}-ubyte").write_bytes(header + array.tobytes())

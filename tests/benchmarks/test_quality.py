@@ -57,12 +57,12 @@ def short(config):
 
 
 @pytest.mark.parametrize("rows", [[], ["psnr_held_out", "psnr_mean_study"]])
-def test_latent_rotation_has_the_promised_figures(tmp_path, monkeypatch, mnist_folder, rows):
+def test_latent_rotation_has_the_promised_figures(tmp_path, monkeypatch, few_digits, rows):
     presets = latent_rotation.ROTATIONS
     monkeypatch.setattr(latent_rotation, "ROTATIONS", {name: short(config) for name, config in presets.items()})
     monkeypatch.setattr(latent_rotation, "ROTATED_DIGITS", short(latent_rotation.ROTATED_DIGITS))
     file = tmp_path / "out.json"
-    arguments = ["quality", "latent-rotation", "--json", str(file), "--data", str(mnist_folder)]
+    arguments = ["quality", "latent-rotation", "--json", str(file), "--data", str(few_digits)]
     monkeypatch.setattr(sys, "argv", [*arguments, *(["--rows", *rows] if rows else [])])
     assert quality.main() == 0
     found = {row["figure"]: row for row in json.loads(file.read_text())["rows"]}
@@ -102,7 +102,7 @@ def test_egamma_has_the_promised_figures(tmp_path, monkeypatch):
     assert 0 < rows["reader_peak_mb"]["reached"] < 400
 
 
-def test_autoencoders_have_the_promised_figures(tmp_path, monkeypatch, mnist_folder):
+def test_autoencoders_have_the_promised_figures(tmp_path, monkeypatch, few_digits):
     presets = autoencoders.AUTOENCODERS
     quick = {
         name: dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=1, device="cpu"))
@@ -117,7 +117,7 @@ def test_autoencoders_have_the_promised_figures(tmp_path, monkeypatch, mnist_fol
     ):
         monkeypatch.setattr(autoencoders, name, value)
     file = tmp_path / "out.json"
-    monkeypatch.setattr(sys, "argv", ["quality", "autoencoders", "--json", str(file), "--data", str(mnist_folder)])
+    monkeypatch.setattr(sys, "argv", ["quality", "autoencoders", "--json", str(file), "--data", str(few_digits)])
     assert quality.main() == 0
     rows = {row["figure"]: row for row in json.loads(file.read_text())["rows"]}
     assert list(rows) == [
@@ -163,9 +163,9 @@ def quick_generative(monkeypatch):
     return trained
 
 
-def test_generative_has_the_promised_figures(tmp_path, monkeypatch, mnist_folder, quick_generative):
+def test_generative_has_the_promised_figures(tmp_path, monkeypatch, few_digits, quick_generative):
     file = tmp_path / "out.json"
-    monkeypatch.setattr(sys, "argv", ["quality", "generative", "--json", str(file), "--data", str(mnist_folder)])
+    monkeypatch.setattr(sys, "argv", ["quality", "generative", "--json", str(file), "--data", str(few_digits)])
     assert quality.main() == 0
     rows = {row["figure"]: row for row in json.loads(file.read_text())["rows"]}
     assert list(rows) == ["gan_frechet", "gan_coverage_error", "photos_mse_ratio_pca"]

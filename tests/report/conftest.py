@@ -12,7 +12,7 @@ from latentcore.evaluate import photographs as photographs_evaluation
 from latentcore.evaluate.latents import write_latents
 from latentcore.models import AutoencoderConfig, GANConfig, LatentConfig, SharpConfig, VAEConfig
 from latentcore.report.page import write_report
-from latentcore.train import TrainConfig
+from latentcore.train import TrainConfig, load_run
 from latentcore.train.autoencoder import AutoencodingConfig, train_autoencoder
 from latentcore.train.few_label import FewLabelConfig, MixtureConfig, train_few_label
 from latentcore.train.gan import GANTraining, train_gan
@@ -25,12 +25,19 @@ TRAIN = TrainConfig(epochs=2, batch_size=64, learning_rate=3e-3, device="cpu")
 PLAIN = {"hidden": (128,), "decoder_hidden": (128,)}
 
 
+RUNS = ("few-label", "ae-2d", "rotation", "gan", "photographs")
+
+
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    """Run folders of several systems, small ones, by name; nobody changes them."""
-    folder = tmp_path_factory.mktemp("runs")
+def made(once):
+    """Runs of several systems, small ones, by name; nobody changes their folders."""
+    folder = once("report-runs", make)
+    return {name: load_run(folder / name) for name in RUNS}
+
+
+def make(folder):
+    """Train them."""
     train, test = mnist.embedded("train"), mnist.embedded("test")
-    runs = {}
 
     some, few = train.select([1, 4, 8]), test.select([1, 4, 8])
     labelled = some.draw(5, seed=0)
@@ -40,13 +47,11 @@ def made(tmp_path_factory):
     run = train_few_label(some.images, labelled.images, labelled.labels, config, folder / "few-label")
     few_label_evaluation.write_pictures(run, few)
     write_json(run.folder / "metrics.json", {**run.metrics, **few_label_evaluation.figures(run, few)})
-    runs["few-label"] = run
 
     config = AutoencodingConfig(autoencoder=AutoencoderConfig(**PLAIN), train=TRAIN)
     run = train_autoencoder(train.images, config, folder / "ae-2d")
     # as many images as a page shows
     autoencoder_evaluation.write_pictures(run, train)
-    runs["ae-2d"] = run
 
     config = RotationConfig(
         vae=VAEConfig(latent=6, encoder="conv", hidden=(32,), decoder_hidden=(32,), channels=(4, 8), activation="silu"),
@@ -58,10 +63,9 @@ def made(tmp_path_factory):
     run = train_rotation(two.images[:128], config, folder / "rotation", labels=two.labels[:128])
     shown = test.select([1, 2])
     write_latents(run.folder, shown.images, run.encode(shown.images), shown.labels)
-    runs["rotation"] = run
 
     config = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16), train=TRAIN)
-    runs["gan"] = train_gan(train.images[:256], config, folder / "gan")
+    train_gan(train.images[:256], config, folder / "gan")
 
     photographs = torch.rand(40, 3, 16, 16)
     config = PhotographsConfig(
@@ -70,8 +74,6 @@ def made(tmp_path_factory):
     )
     run = train_photographs(photographs, config, folder / "photographs")
     photographs_evaluation.write_pictures(run, photographs, range(40))
-    runs["photographs"] = run
-    return runs
 
 
 @pytest.fixture
