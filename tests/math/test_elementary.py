@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from tests.ops.levels import LEVELS, at_level
 
 from latentcore import _C
 
@@ -20,12 +21,10 @@ FUNCTIONS = [
 HOOKS = {np.float32: _C.elementary_float, np.float64: _C.elementary_double}
 
 
-@pytest.fixture(params=_C.simd_levels(), autouse=True)
+@pytest.fixture(params=LEVELS, autouse=True)
 def simd(request):
-    before = _C.simd_level()
-    _C.set_simd_level(request.param)
-    yield
-    _C.set_simd_level(before)
+    with at_level(request.param):
+        yield
 
 
 def points(low, high, dtype):

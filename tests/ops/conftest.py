@@ -1,23 +1,17 @@
 import harness
 import pytest
-
-from latentcore import _C
+from levels import LEVELS, at_level
 
 # CUDA kernels on the CPU, in two orders of their threads
 CUDA = ["cuda-0", "cuda-1"] if harness.ENABLED else []
 
 
-@pytest.fixture(params=[*_C.simd_levels(), *CUDA])
+@pytest.fixture(params=[*LEVELS, *CUDA])
 def simd(request):
-    """Run the test at every SIMD level of this processor, and with the CUDA kernels."""
-    if request.param in CUDA:
-        with harness.kernels(seed=CUDA.index(request.param)):
-            yield request.param
-        return
-    before = _C.simd_level()
-    _C.set_simd_level(request.param)
-    yield request.param
-    _C.set_simd_level(before)
+    """Run the test at every SIMD level that this processor has, and with the CUDA kernels."""
+    cuda = request.param in CUDA
+    with harness.kernels(seed=CUDA.index(request.param)) if cuda else at_level(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=["cpu", *CUDA])
