@@ -12,11 +12,13 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc cmake -type f)
 WERROR := --config-settings=cmake.define.LATENTCORE_WERROR=ON
 BENCH_RESULT := benchmarks/results/0.1.0/operators--cpu.json
-PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' -W default -q \
-	--benchmark-enable --benchmark-quiet
+PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -n 0 --timeout 0 -o faulthandler_timeout=0 \
+	-o python_files='bench_*.py' -W default -q --benchmark-enable --benchmark-quiet
+# as on a processor without AVX-512
+AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 LATENTCORE_SIMD=avx2
 CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test lint format quality bench bench-compare fuzz asan wheel abi cuda-host cuda-check \
+.PHONY: help demo test test-avx2 test-long lint format quality bench bench-compare fuzz asan wheel abi cuda-host cuda-check \
 	cuda-matrix clean
 .DEFAULT_GOAL := help
 
@@ -28,6 +30,12 @@ demo: $(VENV)/installed  ## install, then train, cluster and rotate embedded dig
 
 test: $(VENV)/installed $(VENV)/test cuda-host  ## install, then run the tests
 	$(BIN)/python -m pytest
+
+test-avx2: $(VENV)/installed $(VENV)/test cuda-host  ## the same tests as a processor without AVX-512 runs them
+	$(AVX2) $(BIN)/python -m pytest
+
+test-long: $(VENV)/installed $(VENV)/test cuda-host wheel  ## what takes longer: a wheel in a new environment, every tutorial, networks on other processors
+	$(BIN)/python -m pytest -m long
 
 cuda-host: $(VENV)/tools  ## build the CUDA kernels for this processor, as the tests run them
 	BIN=$(BIN) cmake/cuda_host.sh build/cuda-host
@@ -58,7 +66,7 @@ bench-compare: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time again, name
 	$(BIN)/python -m benchmarks.compare $(BENCH_RESULT) build/operators--cpu.json
 
 fuzz: $(VENV)/installed $(VENV)/test cuda-host  ## 10,000 examples of every property test
-	LATENTCORE_EXAMPLES=10000 $(BIN)/python -m pytest -m hypothesis
+	LATENTCORE_EXAMPLES=10000 $(BIN)/python -m pytest --timeout 0 -o faulthandler_timeout=0 -m hypothesis
 
 asan: $(VENV)/tools $(VENV)/test  ## the operators' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	BIN=$(BIN) cmake/asan.sh

@@ -30,5 +30,5 @@ torch.ops.latentcore_cuda_host_faults.sum(torch.ones(300), 'off_by_one')" 2>"$wo
     exit 1
 fi
 grep -q heap-buffer-overflow "$work/fault.log" || { cat "$work/fault.log"; exit 1; }
-LATENTCORE_EXAMPLES=5 "$work/venv/bin/python" -m pytest -q tests/ops tests/math tests/cuda_host \
+LATENTCORE_EXAMPLES=5 "$work/venv/bin/python" -m pytest -n 0 --timeout 0 -o faulthandler_timeout=0 -q tests/ops tests/math tests/cuda_host \
     tests/data/test_lzf.py -k "not compile and not opcheck and not a_fault_shows" "$@"
