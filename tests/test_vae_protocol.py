@@ -1,7 +1,9 @@
-"""vae.py's three commands, as processes in a folder of their own."""
+"""vae.py's three commands in a folder of their own: as processes, and in this one where only a message is asked for."""
 
 import os
 import pickle
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,18 +22,43 @@ def vae(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder with the protocol's files after training."""
-    folder = tmp_path_factory.mktemp("protocol")
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def train_in(folder):
     train, test = (mnist.embedded(split).select((1, 4, 8)) for split in ("train", "test"))
     save_images(folder / "train.npz", ImageSet(train.images))
     save_images(folder / "val.npz", train.draw(5, seed=0))
     save_images(folder / "test.npz", test)
     np.save(folder / "ten.npy", test.images[:10, 0].numpy() / np.float32(255))
+    (folder / "hostile.pkl").write_bytes(pickle.dumps(Hostile()))
+    np.savez(folder / "small.npz", data=np.zeros((2, 5, 5), np.uint8))
+    (folder / "short.npz").write_bytes((folder / "test.npz").read_bytes()[:500])
     done = vae(folder, "train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl")
     assert done.returncode == 0, done.stderr
-    return folder
+
+
+@pytest.fixture
+def trained(once, tmp_path, monkeypatch):
+    """The test's own folder with the protocol's files after training; the test runs in it."""
+    shutil.copytree(once("protocol", train_in), tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def vae_here(monkeypatch):
+    """A function that runs vae.py in this process, and gives the code with which it ends."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(VAE), *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(VAE), run_name="__main__")
+        return stopped.value.code
+
+    return run
 
 
 def test_both_files_are_data(trained):
@@ -39,9 +66,8 @@ def test_both_files_are_data(trained):
         assert isinstance(torch.load(trained / name, weights_only=True), dict)
 
 
-def test_reconstruction_has_the_shape_of_the_input(trained):
-    done = vae(trained, "ten.npy", "test_reconstruction", "vae.pth")
-    assert done.returncode == 0, done.stderr
+def test_reconstruction_has_the_shape_of_the_input(trained, vae_here):
+    assert vae_here("ten.npy", "test_reconstruction", "vae.pth") == 0
     with np.load(trained / "vae_reconstructed.npz") as file:
         (decoded,) = (file[key] for key in file.files)
     assert decoded.shape == (10, 28, 28)
@@ -64,32 +90,34 @@ def test_classifier_writes_a_label_per_image_in_order(trained):
         assert word in done.stdout
 
 
-class Hostile:
-    def __reduce__(self):
-        return os.mkdir, ("executed",)
+MISTAKES = [
+    ([], 2, "python vae.py TRAIN VAL train"),
+    (["test.npz", "test_classifier", "vae.pth"], 2, "python vae.py TRAIN VAL train"),
+    (["none.npz", "test_reconstruction", "vae.pth"], 1, "error: [Errno 2]"),
+    (["test.npz", "test_reconstruction", "gmm_params.pkl"], 1, "error: gmm_params.pkl: expected the state dict"),
+    (["test.npz", "test_classifier", "vae.pth", "vae.pth"], 1, "error: vae.pth"),
+    (["test.npz", "test_classifier", "vae.pth", "hostile.pkl"], 1, "error: hostile.pkl"),
+    (["test.npz", "test_reconstruction", "hostile.pkl"], 1, "error: hostile.pkl"),
+    (["small.npz", "test_reconstruction", "vae.pth"], 1, "error: images: expected shape"),
+    (["short.npz", "test_reconstruction", "vae.pth"], 1, "error: short.npz: expected a whole .npz file"),
+    (["train.npz", "train.npz", "train", "a.pth", "b.pkl"], 1, "error: train.npz: expected labels"),
+    (["train.npz", "val.npz", "train", "a.pth", "./a.pth"], 1, "error: GMM_FILE: expected another file"),
+    (["train.npz", "val.npz", "train", "a.pth", "."], 1, "expected a file to write, got a folder"),
+]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        ([], 2, "python vae.py TRAIN VAL train"),
-        (["test.npz", "test_classifier", "vae.pth"], 2, "python vae.py TRAIN VAL train"),
-        (["none.npz", "test_reconstruction", "vae.pth"], 1, "error: [Errno 2]"),
-        (["test.npz", "test_reconstruction", "gmm_params.pkl"], 1, "error: gmm_params.pkl: expected the state dict"),
-        (["test.npz", "test_classifier", "vae.pth", "vae.pth"], 1, "error: vae.pth"),
-        (["test.npz", "test_classifier", "vae.pth", "hostile.pkl"], 1, "error: hostile.pkl"),
-        (["test.npz", "test_reconstruction", "hostile.pkl"], 1, "error: hostile.pkl"),
-        (["small.npz", "test_reconstruction", "vae.pth"], 1, "error: images: expected shape"),
-        (["short.npz", "test_reconstruction", "vae.pth"], 1, "error: short.npz: expected a whole .npz file"),
-        (["train.npz", "train.npz", "train", "a.pth", "b.pkl"], 1, "error: train.npz: expected labels"),
-        (["train.npz", "val.npz", "train", "a.pth", "./a.pth"], 1, "error: GMM_FILE: expected another file"),
-        (["train.npz", "val.npz", "train", "a.pth", "."], 1, "expected a file to write, got a folder"),
-    ],
-)
-def test_bad_input_is_one_line_and_writes_nothing(trained, arguments, code, message):
-    (trained / "hostile.pkl").write_bytes(pickle.dumps(Hostile()))
-    np.savez(trained / "small.npz", data=np.zeros((2, 5, 5), np.uint8))
-    (trained / "short.npz").write_bytes((trained / "test.npz").read_bytes()[:500])
+@pytest.mark.parametrize(("arguments", "code", "message"), MISTAKES)
+def test_bad_input_is_one_line_and_writes_nothing(trained, vae_here, capsys, arguments, code, message):
+    before = {path.name for path in trained.iterdir()}
+    assert vae_here(*arguments) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert code == 2 or len(error.splitlines()) == 1
+    assert {path.name for path in trained.iterdir()} == before
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [MISTAKES[0], MISTAKES[5]])
+def test_bad_input_ends_a_process_with_a_code(trained, arguments, code, message):
     before = {path.name for path in trained.iterdir()}
     done = vae(trained, *arguments)
     assert done.returncode == code
