@@ -18,10 +18,15 @@ def call(*arguments):
     return main([str(argument) for argument in arguments])
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, mnist_folder):
-    """A VAE of the plane, one that is told classes, and an autoencoder, trained for a moment; small networks."""
-    folder = tmp_path_factory.mktemp("trained")
+@pytest.fixture
+def trained(once, few_digits, tmp_path):
+    """A VAE of the plane, one that is told classes, and an autoencoder, trained for a moment; the test's own."""
+    made = once("autoencoder-command", lambda folder: train_three(folder, few_digits))
+    return shutil.copytree(made, tmp_path / "trained")
+
+
+def train_three(folder, data):
+    """Train small networks."""
     for preset in ("vae-2d", "cvae", "ae-20"):
         assert call("config", preset, "--out", folder / f"{preset}.json") == 0
         config = json.loads((folder / f"{preset}.json").read_text())
@@ -29,8 +34,7 @@ def trained(tmp_path_factory, mnist_folder):
         network["hidden"] = network["decoder_hidden"] = [16]
         (folder / f"{preset}.json").write_text(json.dumps(config))
         words = ("--config", folder / f"{preset}.json", "--epochs", 2, "--run-dir", folder / preset)
-        assert call("train", "autoencoder", "--data", mnist_folder, *words) == 0
-    return folder
+        assert call("train", "autoencoder", "--data", data, *words) == 0
 
 
 PICTURES = {"losses.png", "reconstructions.png", "latents.png", "interpolation.png", "traversals.png", "traversals.gif"}
@@ -51,16 +55,16 @@ def test_a_run_has_figures_and_pictures(trained, name, more):
     assert {path.name for path in (trained / name / "pictures").iterdir()} == PICTURES | more
 
 
-def test_evaluate_finds_the_same_again(trained, mnist_folder, capsys):
+def test_evaluate_finds_the_same_again(trained, few_digits, capsys):
     before = json.loads((trained / "vae-2d" / "metrics.json").read_text())
-    assert call("evaluate", "autoencoder", trained / "vae-2d", "--data", mnist_folder) == 0
+    assert call("evaluate", "autoencoder", trained / "vae-2d", "--data", few_digits) == 0
     assert "iw_nll" in capsys.readouterr().out
     assert json.loads((trained / "vae-2d" / "metrics.json").read_text()) == before
 
 
-def test_runs_side_by_side(trained, mnist_folder, tmp_path, capsys):
+def test_runs_side_by_side(trained, few_digits, tmp_path, capsys):
     runs = [trained / name for name in ("vae-2d", "cvae", "ae-20")]
-    assert call("compare", *runs, "--data", mnist_folder, "--out", tmp_path / "out") == 0
+    assert call("compare", *runs, "--data", few_digits, "--out", tmp_path / "out") == 0
     printed = capsys.readouterr().out
     for word in ("vae-2d", "cvae", "ae-20", "ssim", "active_units"):
         assert word in printed
@@ -154,10 +158,10 @@ def test_labels_of_test_images_are_missed_before_the_training(tmp_path, capsys, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_without_rows_is_named(trained, mnist_folder, tmp_path, capsys):
+def test_a_run_without_rows_is_named(trained, few_digits, tmp_path, capsys):
     shutil.copytree(trained / "ae-20", tmp_path / "cut")
     (tmp_path / "cut" / "metrics.csv").write_text("epoch,loss\n")
-    assert call("compare", tmp_path / "cut", "--data", mnist_folder, "--out", tmp_path / "out") == 1
+    assert call("compare", tmp_path / "cut", "--data", few_digits, "--out", tmp_path / "out") == 1
     assert "metrics.csv: expected a row for each epoch, got none" in capsys.readouterr().err
 
 
@@ -167,8 +171,8 @@ def test_pictures_of_other_channels_are_their_mean():
     assert drawable(images.expand(3, 2, 1, 2)[:, :1]).dtype == torch.uint8
 
 
-def test_latents_by_tsne(trained, mnist_folder):
-    assert call("evaluate", trained / "ae-20", "--data", mnist_folder, "--tsne") == 0
+def test_latents_by_tsne(trained, few_digits):
+    assert call("evaluate", trained / "ae-20", "--data", few_digits, "--tsne") == 0
     with Image.open(trained / "ae-20" / "pictures" / "tsne.png") as picture:
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 10  # a colour for each digit
 
@@ -189,8 +193,8 @@ def test_the_way_from_an_image_to_another(trained, tmp_path, capsys, name, more)
     assert inverted.read_bytes() != (tmp_path / "way.gif").read_bytes()
 
 
-def test_a_run_goes_on(trained, mnist_folder, capsys):
-    assert call("train", "autoencoder", "--data", mnist_folder, "--resume", trained / "cvae") == 0
+def test_a_run_goes_on(trained, few_digits, capsys):
+    assert call("train", "autoencoder", "--data", few_digits, "--resume", trained / "cvae") == 0
     assert "iw_nll" in capsys.readouterr().out
 
 
@@ -215,9 +219,9 @@ def test_a_run_goes_on(trained, mnist_folder, capsys):
         (("evaluate", "RUN", "--files", "x.h5"), "--files: expected it beside"),
     ],
 )
-def test_mistakes_are_one_line(trained, mnist_folder, tmp_path, monkeypatch, capsys, words, message):
+def test_mistakes_are_one_line(trained, few_digits, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LATENTCORE_DATA", str(mnist_folder))
+    monkeypatch.setenv("LATENTCORE_DATA", str(few_digits))
     digits = mnist.embedded("test")
     save_images(tmp_path / "bare.npz", ImageSet(digits.images[:40, :, :20, :20].contiguous()))
     save_images(tmp_path / "bare28.npz", ImageSet(digits.images[:40]))

@@ -1,6 +1,7 @@
 """GANs from the command line."""
 
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -22,11 +23,16 @@ def call(*arguments):
     return main([str(argument) for argument in arguments])
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, mnist_folder):
-    """A GAN, a VAE and a classifier, trained for a moment; small networks."""
-    folder = tmp_path_factory.mktemp("runs")
-    digits, short = mnist.load(mnist_folder, "train"), TrainConfig(epochs=1)
+@pytest.fixture
+def runs(once, few_digits, tmp_path):
+    """A GAN, a VAE and a classifier, trained for a moment; the test's own."""
+    made = once("gan-command", lambda folder: train_three(folder, few_digits))
+    return shutil.copytree(made, tmp_path / "made")
+
+
+def train_three(folder, data):
+    """Train small networks."""
+    digits, short = mnist.load(data, "train"), TrainConfig(epochs=1)
     judge = ClassifierConfig(resnet=ResNetConfig(width=1 / 64), train=short)
     train_classifier(digits.images, digits.labels, judge, folder / "judge")
     vae = AutoencodingConfig(vae=VAEConfig(hidden=(16,), decoder_hidden=(16,)), train=short)
@@ -34,8 +40,7 @@ def runs(tmp_path_factory, mnist_folder):
     gan = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16))
     write_json(folder / "gan.json", _config.to_plain(gan))
     words = ("--config", folder / "gan.json", "--epochs", 2, "--run-dir", folder / "gan")
-    assert call("train", "gan", "--data", mnist_folder, *words) == 0
-    return folder
+    assert call("train", "gan", "--data", data, *words) == 0
 
 
 def figures_in(folder):
@@ -48,9 +53,9 @@ def test_a_run_has_pictures(runs):
     assert "frechet" not in figures_in(runs / "gan")  # nobody judged
 
 
-def test_samples_are_judged_beside_those_of_a_vae(runs, mnist_folder, capsys, monkeypatch):
+def test_samples_are_judged_beside_those_of_a_vae(runs, few_digits, capsys, monkeypatch):
     monkeypatch.setattr(evaluation, "figures", partial(evaluation.figures, samples=200))
-    words = ("--classifier", runs / "judge", "--beside", runs / "vae", "--data", mnist_folder)
+    words = ("--classifier", runs / "judge", "--beside", runs / "vae", "--data", few_digits)
     assert call("evaluate", "gan", runs / "gan", *words) == 0
     found = figures_in(runs / "gan")
     assert {"frechet_real", "coverage_error", "frechet_beside", "share_9", "parameters"} <= found.keys()
@@ -58,8 +63,8 @@ def test_samples_are_judged_beside_those_of_a_vae(runs, mnist_folder, capsys, mo
     assert "frechet_ratio" in capsys.readouterr().out
 
 
-def test_a_run_goes_on(runs, mnist_folder, capsys):
-    assert call("train", "gan", "--data", mnist_folder, "--resume", runs / "gan") == 0
+def test_a_run_goes_on(runs, few_digits, capsys):
+    assert call("train", "gan", "--data", few_digits, "--resume", runs / "gan") == 0
     assert "discriminator" in capsys.readouterr().out
 
 
@@ -88,9 +93,9 @@ def test_images_of_any_size(tmp_path):
         (("evaluate", "RUNS/vae", "--beside", "RUNS/gan"), "--beside: expected it beside"),
     ],
 )
-def test_mistakes_are_one_line(runs, mnist_folder, tmp_path, monkeypatch, capsys, words, message):
+def test_mistakes_are_one_line(runs, few_digits, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LATENTCORE_DATA", str(mnist_folder))
+    monkeypatch.setenv("LATENTCORE_DATA", str(few_digits))
     for name, shape in (("odd", (40, 10, 10)), ("many", (40, 28, 28)), ("one", (1, 28, 28))):
         np.save(tmp_path / f"{name}.npy", np.zeros(shape, dtype=np.uint8))
     filled = [str(word).replace("RUNS", str(runs)).replace("ODD", "odd.npy") for word in words]
