@@ -5,8 +5,9 @@ import torch
 from first_steps import TRAININGS, gradients_of_first_steps
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# of a parameter's gradient between oneDNN's convolutions and torch's own, by norm
-TOLERANCE = {"32-true": 1e-3, "bf16-mixed": 0.5}
+# of a parameter's gradient between oneDNN's convolutions and torch's own, by norm: room for a ReLU that opens on one
+# side alone, none for the factors of 25 and 48 that were seen
+TOLERANCE = {"32-true": 0.05, "bf16-mixed": 0.5}
 trainings = pytest.mark.parametrize("training", TRAININGS)
 precisions = pytest.mark.parametrize("precision", TOLERANCE)
 
