@@ -4,14 +4,12 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from killed import endings
 
 from latentcore.data import egamma_blocks
 from latentcore.data.egamma import EgammaFiles
@@ -201,13 +199,7 @@ def test_a_stream_is_validated_in_the_order_of_the_files(events):
     assert torch.equal(torch.cat([labels for _, labels in found]), whole.labels[places])
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-import test_egamma_training as test
-test.train_until_killed(sys.argv[1], Path(sys.argv[2]), sys.argv[4])
-"""
+KILLED = {"resident": with_train(CONFIG, epochs=4), "streamed": with_train(STREAMED, epochs=4)}
 
 
 def train_until_killed(events, folder, name):
@@ -224,21 +216,20 @@ def train_until_killed(events, folder, name):
 
     egamma_blocks._BLOCK = 1
     Discrimination.__call__ = counted
-    train_egamma(events, with_train(globals()[name], epochs=5), folder)
+    train_egamma(events, KILLED[name], folder)
 
 
-@pytest.mark.parametrize("name", ["CONFIG", "STREAMED"])
-def test_a_run_that_is_killed_within_an_epoch_goes_on_to_the_same_weights(events, tmp_path, monkeypatch, name):
-    folder = tmp_path / "killed"
-    arguments = [sys.executable, "-c", SCRIPT, str(events), str(folder), str(Path(__file__).parent), name]
-    killed = subprocess.run(arguments, stderr=subprocess.PIPE, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    state = torch.load(folder / "checkpoints" / "last.pth", weights_only=True)
-    assert (len(state["history"]), state["step"]) == (2, 6)
-    resume_egamma(folder)
-    monkeypatch.setattr(gradients, "_MANY", 10)  # the undisturbed run replays a recorded step, where that can be
-    train_egamma(events, with_train(globals()[name], epochs=5), tmp_path / "undisturbed")
-    assert_same_weights(folder, tmp_path / "undisturbed")
+def test_runs_that_are_killed_within_an_epoch_go_on_to_the_same_weights(events, tmp_path, monkeypatch):
+    codes, said = endings(train_until_killed, *((events, tmp_path / name, name) for name in KILLED))
+    assert codes == [-signal.SIGKILL] * len(KILLED), said
+    for name in KILLED:
+        state = torch.load(tmp_path / name / "checkpoints" / "last.pth", weights_only=True)
+        assert (len(state["history"]), state["step"]) == (2, 6)
+        resume_egamma(tmp_path / name)
+    monkeypatch.setattr(gradients, "_MANY", 10)  # the undisturbed runs replay a recorded step, where that can be
+    for name, config in KILLED.items():
+        train_egamma(events, config, tmp_path / f"{name}-undisturbed")
+        assert_same_weights(tmp_path / name, tmp_path / f"{name}-undisturbed")
 
 
 def test_it_stops_early_without_gain(events, tmp_path):

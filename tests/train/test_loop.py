@@ -1,13 +1,14 @@
 import csv
 import dataclasses
+import os
+import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from killed import endings
+from torch.nn.modules.module import register_module_forward_hook
 
 from latentcore import _config
 from latentcore._native import flush_denormals
@@ -131,49 +132,53 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path, images):
     assert not model.training
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-sys.path.insert(0, sys.argv[2])
-import test_loop
-test_loop.train(Path(sys.argv[1]), torch.load(sys.argv[3], weights_only=True), test_loop.LONG, resume=True)
-"""
-LONG = dataclasses.replace(CONFIG, epochs=24)
+# where a training is ended, in its third epoch of nine steps, and by what
+ENDS = {"step": signal.SIGKILL, "half a checkpoint": signal.SIGKILL, "half of another": signal.SIGINT}
 
 
-def start(folder, images_file):
-    arguments = [sys.executable, "-c", SCRIPT, str(folder), str(Path(__file__).parent), str(images_file)]
-    return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+def train_until_killed(folder, images, place):
+    """Ends in a step, or when half of a checkpoint is written."""
+    steps, write = 0, Path.write_bytes
+
+    def count(module, inputs, outputs):
+        nonlocal steps
+        steps += type(module) is VAE
+        if steps == 2 * 9 + 4 and place == "step":
+            os.kill(os.getpid(), ENDS[place])
+
+    def write_half(self, content):
+        half = len(content) // 2
+        if steps < 3 * 9 or "last" not in self.name or place == "step":
+            return write(self, content)
+        with self.open("wb") as file:
+            file.write(content[:half])
+            file.flush()
+            os.kill(os.getpid(), ENDS[place])
+            return half + file.write(content[half:])
+
+    Path.write_bytes = write_half
+    register_module_forward_hook(count)
+    train(Path(folder), torch.load(images, weights_only=True))
 
 
-def wait_for_epochs(process, folder, count):
-    while True:
-        assert process.poll() is None, process.stderr.read()
-        path = folder / "metrics.csv"
-        if path.exists() and len(path.read_text().splitlines()) > count:
-            return
-        time.sleep(0.005)
+def train_until_all_are_killed(folder, images):
+    torch.save(images, folder / "images.pt")
+    codes, said = endings(train_until_killed, *((folder / place, folder / "images.pt", place) for place in ENDS))
+    assert codes == [-end for end in ENDS.values()], said
+    assert said.rstrip().endswith("KeyboardInterrupt")  # which came last
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_process_leaves_a_whole_checkpoint_to_resume_from(tmp_path, images, end):
-    torch.save(images, tmp_path / "images.pt")
+@pytest.mark.parametrize("place", ENDS)
+def test_a_killed_process_leaves_a_whole_checkpoint_to_resume_from(tmp_path, images, once, place):
     run = tmp_path / "run"
-    with start(run, tmp_path / "images.pt") as process:
-        wait_for_epochs(process, run, 2)
-        process.send_signal(end)
-        process.wait()
-        if end == signal.SIGINT:
-            assert process.stderr.read().rstrip().endswith("KeyboardInterrupt")
-    done = len(torch.load(run / "checkpoints" / "last.pth", weights_only=True)["history"])
-    assert 2 <= done < LONG.epochs
+    shutil.copytree(once("killed", lambda folder: train_until_all_are_killed(folder, images)) / place, run)
+    assert len(torch.load(run / "checkpoints" / "last.pth", weights_only=True)["history"]) == 2
     load_vae(run / "checkpoints" / "model.pth")
-    if end == signal.SIGINT:
+    if ENDS[place] == signal.SIGINT:
         assert not list(run.rglob(".*"))
     threads = torch.get_num_threads()
-    train(run, images, LONG, VAE(VAE_CONFIG), resume=True)
-    train(tmp_path / "undisturbed", images, LONG)
+    train(run, images, model=VAE(VAE_CONFIG), resume=True)
+    train(tmp_path / "undisturbed", images)
     assert torch.get_num_threads() == threads
     assert_same_end(run, tmp_path / "undisturbed")
 

@@ -2,12 +2,11 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from killed import endings
 from rotations import FROZEN, bars
 from torch.nn.modules.module import register_module_forward_hook
 
@@ -79,17 +78,10 @@ def test_a_run_goes_on_after_ctrl_c(tmp_path, images, undisturbed, kind, passes)
     assert json.loads((run.folder / "metrics.json").read_text())["seconds"] > 0
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-import test_rotation_resume
-test_rotation_resume.die(Path(sys.argv[1]), int(sys.argv[3]))
-"""
-
-
 def die(folder, number):
-    register_module_forward_hook(After(*INTERRUPTIONS[number], lambda: os.kill(os.getpid(), signal.SIGKILL)))
+    """Train, or go on, until a forward pass that the process does not survive."""
+    folder = Path(folder)
+    register_module_forward_hook(After(*INTERRUPTIONS[int(number)], lambda: os.kill(os.getpid(), signal.SIGKILL)))
     if folder.exists():
         resume_rotation(folder, bars())
     else:
@@ -98,10 +90,8 @@ def die(folder, number):
 
 def test_a_killed_process_leaves_whole_checkpoints_to_resume_from(tmp_path, images, undisturbed):
     folder = tmp_path / "run"
-    for number in (1, 3):
-        arguments = [sys.executable, "-c", SCRIPT, str(folder), str(Path(__file__).parent), str(number)]
-        killed = subprocess.run(arguments, stderr=subprocess.PIPE, text=True)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    codes, said = endings(die, (folder, 1), (folder, 3))
+    assert codes == [-signal.SIGKILL] * 2, said
     assert (folder / "metrics.csv").exists()
     resume_rotation(folder, images)
     assert_same_end(folder, undisturbed)
