@@ -20,7 +20,7 @@ from latentcore.train.loop import _Loop
 from latentcore.train.parts import EventsConfig
 from latentcore.train.processes import SharedBatchNorm2d
 
-EPOCHS = 20
+EPOCHS = 8
 # one step in each epoch, so that every step's loss is a row of metrics.csv
 CONFIG = EgammaConfig(
     ResNetConfig(image_shape=(2, 32, 32), classes=2, width=1 / 16),
