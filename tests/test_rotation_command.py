@@ -1,6 +1,7 @@
 """Transformations in latent space from the command line, on the digits that come with the package."""
 
 import csv
+import dataclasses
 import shutil
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 import latentcore
 from latentcore.cli import main
 from latentcore.data import mnist
-from latentcore.train.presets import ROTATION
+from latentcore.train.presets import ROTATION, ROTATIONS
 from latentcore.train.runs import read_json, write_json
 
 PICTURES = {"losses.png", "angles.png", "psnr.png", "orbit.png", "turning.gif", "qualities.csv"}
@@ -160,7 +161,11 @@ def test_resume_has_no_options_beside_it(tmp_path, run, few_digits, capsys):
     assert (run / "checkpoints" / "model.pth").read_bytes() == before
 
 
-def test_a_sweep_is_one_table_that_goes_on(tmp_path, few_digits, capsys):
+def test_a_sweep_is_one_table_that_goes_on(tmp_path, few_digits, monkeypatch, capsys):
+    study = ROTATIONS["study"]
+    small = dataclasses.replace(study.vae, encoder="mlp", hidden=(32,), decoder_hidden=(32,))
+    brief = dataclasses.replace(study, vae=small, vae_train=dataclasses.replace(study.vae_train, epochs=2))
+    monkeypatch.setitem(ROTATIONS, "study", brief)
     options = ["--data", few_digits, "--digits", "1", "--preset", "study", "--epochs", 1, "--out", tmp_path / "sweep"]
     variants = ["--latents", "2,4", "--models", "mlp,equivariant", "--losses", "latent=1"]
     assert call("sweep", "rotation", *options, *variants) == 0
