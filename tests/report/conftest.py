@@ -5,7 +5,7 @@ import pytest
 import torch
 from report_pages import Page
 
-from latentcore.data import mnist
+from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import autoencoder as autoencoder_evaluation
 from latentcore.evaluate import few_label as few_label_evaluation
 from latentcore.evaluate import photographs as photographs_evaluation
@@ -49,9 +49,8 @@ def make(folder):
     write_json(run.folder / "metrics.json", {**run.metrics, **few_label_evaluation.figures(run, few)})
 
     config = AutoencodingConfig(autoencoder=AutoencoderConfig(**PLAIN), train=TRAIN)
-    run = train_autoencoder(train.images, config, folder / "ae-2d")
-    # as many images as a page shows
-    autoencoder_evaluation.write_pictures(run, train)
+    run = train_autoencoder(train.images[:600], config, folder / "ae-2d")
+    autoencoder_evaluation.write_pictures(run, ImageSet(test.images[:300], test.labels[:300]))
 
     config = RotationConfig(
         vae=VAEConfig(latent=6, encoder="conv", hidden=(32,), decoder_hidden=(32,), channels=(4, 8), activation="silu"),

@@ -98,13 +98,17 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def pages(made, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages")
-    runs = [run.folder for run in made.values()]
-    return {
-        "all": write_report(runs, folder / "all.html"),
-        **{name: write_report([run.folder], folder / f"{name}.html") for name, run in made.items()},
-    }
+def pages(made, once):
+    """The page of all runs, and that of each, by name."""
+    runs = {name: [run.folder] for name, run in made.items()}
+    runs["all"] = [run.folder for run in made.values()]
+
+    def write(folder):
+        for name, folders in runs.items():
+            write_report(folders, folder / f"{name}.html")
+
+    folder = once("report-pages", write)
+    return {name: folder / f"{name}.html" for name in runs}
 
 
 @pytest.fixture(autouse=True)
