@@ -45,16 +45,16 @@ def photographs():
 
 
 def test_it_learns_more_than_its_axes_and_its_run_says_the_same_again(tmp_path, photographs):
-    longer = replace(CONFIG, train=replace(TRAIN, epochs=40, augmentation=Augmentation()))
+    longer = replace(CONFIG, train=replace(TRAIN, epochs=20, augmentation=Augmentation()))
     run = train_photographs(photographs, longer, tmp_path / "run")
     drawn, axes = run.reconstruct(photographs), run.principal(photographs)
-    assert metrics.mse(photographs / 255, drawn).mean() < 0.9 * metrics.mse(photographs / 255, axes).mean()
+    assert metrics.mse(photographs / 255, drawn).mean() < 0.6 * metrics.mse(photographs / 255, axes).mean()
     again = load_run(tmp_path / "run")
     assert torch.equal(again.reconstruct(photographs), drawn)
     assert torch.equal(again.principal(photographs), axes)
     assert again.settings == longer
     assert {"seconds", "parameters", "images_per_second", "loss", "reconstruction", "kl"} <= run.metrics.keys()
-    assert len(list((tmp_path / "run/pictures/epochs").iterdir())) == 40
+    assert len(list((tmp_path / "run/pictures/epochs").iterdir())) == 20
 
 
 @pytest.mark.parametrize("kind", ["none", "ms-ssim"])
