@@ -38,7 +38,8 @@ def pytest_on(processor, words, seconds):
         pytest.skip(f"all tests run as on a processor with {processor}")
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "--timeout=60", *words]
     environment = {**os.environ, **PROCESSORS[processor], "PYTHONPATH": str(TESTS.parent)}
-    environment.pop("PYTEST_XDIST_WORKER", None)
+    for name in ("PYTEST_XDIST_WORKER", "TORCHINDUCTOR_CACHE_DIR"):  # which are this process's own
+        environment.pop(name, None)
     done = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
