@@ -10,8 +10,10 @@ import tempfile
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, and for the processes that tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # torch finds what it has compiled again whatever instruction set it was compiled for: wrong numbers, or a crash
-_CAPABILITY = os.environ.get("ATEN_CPU_CAPABILITY", "native")
-os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{tempfile.gettempdir()}/torchinductor-{os.getuid()}-{_CAPABILITY}")
+os.environ.setdefault(
+    "TORCHINDUCTOR_CACHE_DIR",
+    f"{tempfile.gettempdir()}/torchinductor-{os.getuid()}-{os.environ.get('ATEN_CPU_CAPABILITY', 'native')}",
+)
 # before scipy is imported: without it scikit-learn skips one of its checks of estimators
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
