@@ -12,7 +12,8 @@ from PIL import Image
 import latentcore
 from latentcore.cli import main
 from latentcore.data import mnist
-from latentcore.train.presets import ROTATION, ROTATIONS
+from latentcore.models import ResNetConfig
+from latentcore.train.presets import CLASSIFIERS, ROTATION, ROTATIONS
 from latentcore.train.runs import read_json, write_json
 
 PICTURES = {"losses.png", "angles.png", "psnr.png", "orbit.png", "turning.gif", "qualities.csv"}
@@ -60,7 +61,9 @@ def test_train_leaves_figures_pictures_and_a_table(run):
     assert read_json(run / "config.json")["source"] == {"digits": [1, 2], "image_shape": [1, 28, 28]}
 
 
-def test_evaluate_with_and_without_the_systems_name_and_a_classifier(tmp_path, run, few_digits, capsys):
+def test_evaluate_with_and_without_the_systems_name_and_a_classifier(tmp_path, run, few_digits, monkeypatch, capsys):
+    narrow = dataclasses.replace(CLASSIFIERS["rotated"], resnet=ResNetConfig(width=1 / 32))  # to be asked quickly
+    monkeypatch.setitem(CLASSIFIERS, "rotated", narrow)
     judge = tmp_path / "judge"
     assert call("train", "classifier", "--data", few_digits, "--epochs", 1, "--run-dir", judge) == 0
     assert {"test_accuracy", "test_accuracy_rotated"} <= set(read_json(judge / "metrics.json"))
