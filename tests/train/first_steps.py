@@ -102,13 +102,13 @@ def gradients_of_first_steps(name, precision, folder):
     # some begin with a training of the VAE alone
     fields = [field for field in ("train", "vae_train") if getattr(config, field, None) is not None]
     changes = {field: brief(getattr(config, field), precision) for field in fields}
-    found = {}
+    found = {}  # by optimiser, each of which lives on
 
     def keep(optimizer):
         """Moves nothing, so that what comes later depends on no rounding of it."""
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        if id(optimizer) not in found:
-            found[id(optimizer)] = [p.grad.detach().clone() for p in parameters if p.grad is not None]
+        if optimizer not in found:
+            found[optimizer] = [p.grad.detach().clone() for p in parameters if p.grad is not None]
         if len(found) == len(changes):
             raise EnoughError
 
