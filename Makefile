@@ -34,7 +34,8 @@ test: $(VENV)/installed $(VENV)/test cuda-host  ## install, then run the tests
 test-avx2: $(VENV)/installed $(VENV)/test cuda-host  ## the same tests as a processor without AVX-512 runs them
 	$(AVX2) $(BIN)/python -m pytest
 
-test-long: $(VENV)/installed $(VENV)/test cuda-host wheel  ## what takes longer: a wheel in a new environment, every tutorial, networks on other processors
+test-long: $(VENV)/installed $(VENV)/test $(VENV)/wheel cuda-host  ## what takes longer: a wheel (without CUDA) in a new environment, all tutorials, networks on other processors
+	BIN=$(BIN) TORCH="$(TORCH)" LATENTCORE_CUDA=off cmake/wheel.sh
 	$(BIN)/python -m pytest -m long
 
 cuda-host: $(VENV)/tools  ## build the CUDA kernels for this processor, as the tests run them

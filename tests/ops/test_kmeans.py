@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from tests.ops.threads import assert_same_for_any_number_of_threads
+from threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
 from latentcore.ops import kmeans_potentials, kmeans_step, kmeans_update

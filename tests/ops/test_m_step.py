@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky, _estimate_gaussian_parameters
-from tests.ops.threads import assert_same_for_any_number_of_threads
+from threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
 from latentcore.ops import gmm_m_step, gmm_statistics

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ops.threads import assert_same_for_any_number_of_threads
+from threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
 from latentcore.ops import gmm_e_step, gmm_log_prob, gmm_statistics

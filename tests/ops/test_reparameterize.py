@@ -3,7 +3,7 @@ import itertools
 import pytest
 import scipy.stats
 import torch
-from tests.ops.threads import assert_same_for_any_number_of_threads
+from threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
 from latentcore.testing import assert_near, assert_near_in_half

@@ -6,7 +6,7 @@ import scipy.ndimage
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ops.threads import assert_same_for_any_number_of_threads
+from threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
 from latentcore.testing import assert_near, assert_near_in_half
