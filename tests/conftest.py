@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import os
 import shutil
 import signal
@@ -45,6 +46,11 @@ def pytest_collection_modifyitems(items):
         if "threads" in getattr(item, "fixturenames", ()):
             item.add_marker("alone")
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+def pytest_collection_finish():
+    """Python need not look again and again whether modules and tests, which all stay, are garbage."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # waiting is not part of a test's time

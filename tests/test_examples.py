@@ -33,6 +33,7 @@ def test_an_example_runs(script, tmp_path, monkeypatch, capsys):
         assert list(tmp_path.glob("pictures/*.png"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PROCESSES)
 def test_an_example_runs_as_processes(name, tmp_path):
     (script,) = (script for script in SCRIPTS if script.name == name)

@@ -13,35 +13,27 @@ PROCESSORS = {
     "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "LATENTCORE_SIMD": "avx2"},
     "SSE41": {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default", "LATENTCORE_SIMD": "baseline"},
 }
-MODELS = ["models/test_resnet.py", "models/test_gan.py", "models/test_relatives.py", "models/test_sharp.py"]
-# of bfloat16 neither processor has oneDNN's convolutions
-GRADIENTS = ["train/test_convolutions.py", "-k", "without_onednn and 32-true"]
-TRAININGS = ["train/test_recorded.py", "train/test_adversarial.py", "train/test_classifier.py"]
-
-
-@pytest.mark.parametrize("words", [MODELS, GRADIENTS, TRAININGS], ids=["models", "gradients", "trainings"])
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_networks_and_trainings_on_another_processor(processor, words):
-    """In a process of its own: what goes wrong there may end it, or never end."""
-    pytest_on(processor, words, seconds=110)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("processor", PROCESSORS)
-def test_everything_of_networks_and_trainings_on_another_processor(processor):
-    pytest_on(processor, ["models", "train", "evaluate"], seconds=590)
-
-
-def pytest_on(processor, words, seconds):
-    """Run tests in files or folders as on a processor, with other words for pytest, in a process that is killed."""
+def test_networks_and_trainings_on_another_processor(processor):
+    """In a process of its own: what goes wrong there may end it, or never end."""
     if torch.backends.cpu.get_cpu_capability() == processor:
         pytest.skip(f"all tests run as on a processor with {processor}")
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "--timeout=60", *words]
+    words = ["-n", "0", "-q", "-p", "no:cacheprovider", "--timeout=60", "models", "train", "evaluate"]
     environment = {**os.environ, **PROCESSORS[processor], "PYTHONPATH": str(TESTS.parent)}
     for name in ("PYTEST_XDIST_WORKER", "TORCHINDUCTOR_CACHE_DIR"):  # which are this process's own
         environment.pop(name, None)
-    done = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True, timeout=seconds)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=TESTS,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=590,
+    )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 

@@ -1,4 +1,4 @@
-"""vae.py's three commands in a folder of their own: as processes, and in this one where only a message is asked for."""
+"""vae.py's three commands in a folder of their own, in this process; as one of its own for the code at its end."""
 
 import os
 import pickle
@@ -17,9 +17,14 @@ from latentcore.data import ImageSet, mnist, save_images
 VAE = Path(__file__).parent.parent / "vae.py"
 
 
-def vae(folder, *arguments):
-    command = [sys.executable, str(VAE), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def vae_here(folder, *arguments):
+    """The code with which vae.py ends in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", [str(VAE), *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(VAE), run_name="__main__")
+    return stopped.value.code
 
 
 class Hostile:
@@ -36,29 +41,14 @@ def train_in(folder):
     (folder / "hostile.pkl").write_bytes(pickle.dumps(Hostile()))
     np.savez(folder / "small.npz", data=np.zeros((2, 5, 5), np.uint8))
     (folder / "short.npz").write_bytes((folder / "test.npz").read_bytes()[:500])
-    done = vae(folder, "train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl")
-    assert done.returncode == 0, done.stderr
+    assert vae_here(folder, "train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl") == 0
 
 
 @pytest.fixture
-def trained(once, tmp_path, monkeypatch):
-    """The test's own folder with the protocol's files after training; the test runs in it."""
+def trained(once, tmp_path):
+    """The test's own folder with the protocol's files after training."""
     shutil.copytree(once("protocol", train_in), tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def vae_here(monkeypatch):
-    """A function that runs vae.py in this process, and gives the code with which it ends."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(VAE), *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            runpy.run_path(str(VAE), run_name="__main__")
-        return stopped.value.code
-
-    return run
 
 
 def test_both_files_are_data(trained):
@@ -66,8 +56,8 @@ def test_both_files_are_data(trained):
         assert isinstance(torch.load(trained / name, weights_only=True), dict)
 
 
-def test_reconstruction_has_the_shape_of_the_input(trained, vae_here):
-    assert vae_here("ten.npy", "test_reconstruction", "vae.pth") == 0
+def test_reconstruction_has_the_shape_of_the_input(trained):
+    assert vae_here(trained, "ten.npy", "test_reconstruction", "vae.pth") == 0
     with np.load(trained / "vae_reconstructed.npz") as file:
         (decoded,) = (file[key] for key in file.files)
     assert decoded.shape == (10, 28, 28)
@@ -77,8 +67,8 @@ def test_reconstruction_has_the_shape_of_the_input(trained, vae_here):
     assert ((decoded - original) ** 2).mean() < 0.06
 
 
-def test_classifier_writes_a_label_per_image_in_order(trained, vae_here, capsys):
-    assert vae_here("test.npz", "test_classifier", "vae.pth", "gmm_params.pkl") == 0
+def test_classifier_writes_a_label_per_image_in_order(trained, capsys):
+    assert vae_here(trained, "test.npz", "test_classifier", "vae.pth", "gmm_params.pkl") == 0
     printed = capsys.readouterr().out
     lines = (trained / "vae.csv").read_text().splitlines()
     assert lines[0] == "Predicted_Label"
@@ -107,9 +97,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), MISTAKES)
-def test_bad_input_is_one_line_and_writes_nothing(trained, vae_here, capsys, arguments, code, message):
+def test_bad_input_is_one_line_and_writes_nothing(trained, capsys, arguments, code, message):
     before = {path.name for path in trained.iterdir()}
-    assert vae_here(*arguments) == code
+    assert vae_here(trained, *arguments) == code
     error = capsys.readouterr().err
     assert message in error
     assert code == 2 or len(error.splitlines()) == 1
@@ -119,7 +109,8 @@ def test_bad_input_is_one_line_and_writes_nothing(trained, vae_here, capsys, arg
 def test_bad_input_ends_a_process_with_a_code(trained):
     before = {path.name for path in trained.iterdir()}
     arguments, code, message = MISTAKES[5]  # one that opens both files
-    done = vae(trained, *arguments)
+    command = [sys.executable, str(VAE), *arguments]
+    done = subprocess.run(command, cwd=trained, capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr

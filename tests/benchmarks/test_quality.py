@@ -56,7 +56,7 @@ def short(config):
     return dataclasses.replace(config, vae=small, train=train, vae_train=vae_train)
 
 
-@pytest.mark.parametrize("rows", [[], ["psnr_held_out", "psnr_mean_study"]])
+@pytest.mark.parametrize("rows", [pytest.param([], marks=pytest.mark.long), ["psnr_held_out", "psnr_mean_study"]])
 def test_latent_rotation_has_the_promised_figures(tmp_path, monkeypatch, few_digits, rows):
     presets = latent_rotation.ROTATIONS
     monkeypatch.setattr(latent_rotation, "ROTATIONS", {name: short(config) for name, config in presets.items()})
@@ -81,6 +81,7 @@ def test_an_unknown_row_is_an_error(tmp_path, monkeypatch, capsys):
     assert "--rows: expected some of f1_mean" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_egamma_has_the_promised_figures(tmp_path, monkeypatch):
     for module, name, value in (
         (egamma, "TRAIN_EVENTS", 400),
@@ -102,6 +103,7 @@ def test_egamma_has_the_promised_figures(tmp_path, monkeypatch):
     assert 0 < rows["reader_peak_mb"]["reached"] < 400
 
 
+@pytest.mark.long
 def test_autoencoders_have_the_promised_figures(tmp_path, monkeypatch, few_digits):
     presets = autoencoders.AUTOENCODERS
     quick = {
@@ -163,6 +165,7 @@ def quick_generative(monkeypatch):
     return trained
 
 
+@pytest.mark.long
 def test_generative_has_the_promised_figures(tmp_path, monkeypatch, few_digits, quick_generative):
     file = tmp_path / "out.json"
     monkeypatch.setattr(sys, "argv", ["quality", "generative", "--json", str(file), "--data", str(few_digits)])

@@ -25,6 +25,7 @@ def test_in_a_pipeline(X):
     assert np.isfinite(pipeline.score(X))
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_in_a_grid_search_over_processes(X):
     grid = {"n_components": np.array([1, 3]), "covariance_type": ["full", "diag"]}

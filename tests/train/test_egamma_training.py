@@ -219,6 +219,7 @@ def train_until_killed(events, folder, name):
     train_egamma(events, KILLED[name], folder)
 
 
+@pytest.mark.long
 def test_runs_that_are_killed_within_an_epoch_go_on_to_the_same_weights(events, tmp_path, monkeypatch):
     codes, said = endings(train_until_killed, *((events, tmp_path / name, name) for name in KILLED))
     assert codes == [-signal.SIGKILL] * len(KILLED), said

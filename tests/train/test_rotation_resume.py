@@ -88,6 +88,7 @@ def die(folder, number):
         train_rotation(bars(), FROZEN, folder)
 
 
+@pytest.mark.long
 def test_a_killed_process_leaves_whole_checkpoints_to_resume_from(tmp_path, images, undisturbed):
     folder = tmp_path / "run"
     codes, said = endings(die, (folder, 1), (folder, 3))
