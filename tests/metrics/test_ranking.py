@@ -112,7 +112,7 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     truth = stats.norm.cdf(1 / math.sqrt(2))
     for level, least, most in ((0.95, 0.91, 0.99), (0.6827, 0.60, 0.76)):
         intervals = [
-            metrics.roc_auc_interval(*gaussian(200, seed), level=level, resamples=200, seed=seed) for seed in range(100)
+            metrics.roc_auc_interval(*gaussian(200, seed), level=level, resamples=200, seed=seed) for seed in range(200)
         ]
         assert least < np.mean([low < truth < high for low, high in intervals]) < most
 
