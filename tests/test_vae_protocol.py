@@ -106,6 +106,7 @@ def test_bad_input_is_one_line_and_writes_nothing(trained, capsys, arguments, co
     assert {path.name for path in trained.iterdir()} == before
 
 
+@pytest.mark.long
 def test_bad_input_ends_a_process_with_a_code(trained):
     before = {path.name for path in trained.iterdir()}
     arguments, code, message = MISTAKES[5]  # one that opens both files

@@ -20,6 +20,7 @@ from latentcore.train.loop import _Loop
 from latentcore.train.parts import EventsConfig
 from latentcore.train.processes import SharedBatchNorm2d
 
+pytestmark = pytest.mark.long
 EPOCHS = 8
 # one step in each epoch, so that every step's loss is a row of metrics.csv
 CONFIG = EgammaConfig(
