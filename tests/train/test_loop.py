@@ -317,3 +317,22 @@ def test_denormals_are_flushed_only_inside(before):
         assert flushed() == {before}
     finally:
         flush_denormals(False)
+
+
+def test_a_loss_that_explodes_ends_the_training_with_the_checkpoint_of_before(tmp_path, images):
+    """It stays finite: what was learned is lost all the same."""
+    plain = TrainConfig(epochs=20, batch_size=64, learning_rate=5.0, device="cpu")
+    torch.manual_seed(0)
+    model = VAE(VAEConfig(**SHAPE))
+    with pytest.raises(FloatingPointError, match=r"loss: expected at most .*, 1000 times .* in epoch [1-9]\d*; lower"):
+        train(tmp_path, torch.randint(256, (64, 12, 12), dtype=torch.uint8), plain, model)
+    with (tmp_path / "metrics.csv").open() as file:
+        kept = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert max(kept) < 1000 * kept[0]
+    assert all(value.isfinite().all() for value in tensors(tmp_path / "checkpoints" / "last.pth").values())
+
+
+def test_an_early_stop_needs_what_it_looks_at(tmp_path, images):
+    with pytest.raises(ValueError, match=r"TrainConfig.early_stop: expected 0 without validation data.*, got 3"):
+        train(tmp_path, images, dataclasses.replace(CONFIG, early_stop=3))
+    assert not list((tmp_path / "checkpoints").iterdir())

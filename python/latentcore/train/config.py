@@ -86,6 +86,9 @@ class TrainConfig(_config.Configuration):
         freeze_normalisation_at: Fraction of the epochs from which batch normalisation uses its running statistics.
         early_stop: Epochs without a lower validation loss after which training ends; 0 never ends it early.
         checkpoint_every: Steps after which a checkpoint is written within an epoch; 0 writes one after each epoch only.
+        record: "auto": a step of a long training on the CPU, or on CUDA, is recorded and replayed, which is faster; a
+            model or an objective that is seen to keep something in Python from step to step, as a counter, is not, and
+            a warning says so. "off": every step is gone through.
         seed: Of everything random: weights, order, augmentation, latent noise. In [0, 2^31).
         device: "auto" takes the first CUDA device where there is one.
         precision: "32-true"; "64-true"; "bf16-mixed": layers in bfloat16, weights and sums in float32; "auto":
@@ -113,6 +116,7 @@ class TrainConfig(_config.Configuration):
     freeze_normalisation_at: float = 1.0
     early_stop: int = 0
     checkpoint_every: int = 0
+    record: Literal["auto", "off"] = "auto"
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "64-true", "bf16-mixed", "auto"] = "32-true"

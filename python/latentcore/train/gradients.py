@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from latentcore.train.objectives import Objective, flattened
 from latentcore.train.plan import Inputs, Plan
-from latentcore.train.recorded import CudaGraph, Work, program_of
+from latentcore.train.python_state import has_hooks
+from latentcore.train.recorded import CudaGraph, Recorded, Work
 from latentcore.train.sources import Resident
 
 _MANY = 500  # steps, on which the tenth of a second that recording takes is well spent
@@ -18,7 +19,8 @@ class Gradients:
     """Puts the gradients of one step after the other into the parameters of a model.
 
     All that differs between two steps is read from the device at a place that every step moves on. So a step is the
-    same work each time: it is recorded, on CUDA as a graph, on the CPU as a list of operators, and replayed.
+    same work each time: it is recorded, on CUDA as a graph, on the CPU as a list of operators, and replayed, unless
+    model or objective keep something in Python from step to step.
 
     Args:
         fabric: Where and how precisely to compute.
@@ -38,7 +40,7 @@ class Gradients:
         self._step = torch.zeros(1, dtype=torch.int64, device=plan.source.device)
         self._form: tuple[bool, bool, float | None] | None = None
         self._inputs: Inputs
-        self._work: Work
+        self._work: Work | Recorded | CudaGraph
 
     def begin(self, epoch: int, step: int = 0) -> None:
         """Go to a step of an epoch, with whose first one totals begin at zero."""
@@ -65,17 +67,24 @@ class Gradients:
         for parameter, gradient in zip(self._parameters, self._work(), strict=True):
             parameter.grad = gradient
 
-    def _recorded(self, steps: int) -> Work:
+    def _recorded(self, steps: int) -> Work | Recorded | CudaGraph:
         """What computes the gradients of each of so many steps."""
-        if self._plan.processes > 1:  # which talk to each other within a step
+        if not self._may_be_recorded():
             return self._compute
         if self.totals.is_cuda:
-            return CudaGraph(self._compute)
+            return CudaGraph(self._compute, (self._plain, self._objective))
         steady = isinstance(self._plan.source, Resident) and self._beta is not None
         if steps < _MANY or not steady or self._model is not self._plain:
             return self._compute
-        self._forget()
-        return program_of(self._compute, [*self._plain.buffers(), self.totals, self._step])
+        written = [*self._plain.buffers(), self.totals, self._step]
+        return Recorded(self._compute, written, (self._plain, self._objective))
+
+    def _may_be_recorded(self) -> bool:
+        """Whether nobody is to be called in every step, nor another process."""
+        if self._plan.config.record == "off" or self._plan.processes > 1 or has_hooks(self._plain):
+            return False
+        work = getattr(self, "_work", None)  # which has been found to change from step to step, if it has
+        return not isinstance(work, Recorded | CudaGraph) or work.steady
 
     def _forget(self) -> None:
         for parameter in self._parameters:  # Module.zero_grad looks for them in every layer, each time

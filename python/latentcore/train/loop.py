@@ -1,7 +1,6 @@
 """The one training loop."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +10,10 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from latentcore import _native
+from latentcore import _checks, _native
+from latentcore._ambient import torch_as_usual
+from latentcore._memory import FreedMemory
 from latentcore._tensors import load_tensors
 from latentcore.models.base import EncoderDecoder
 from latentcore.models.files import load_state
@@ -24,9 +23,11 @@ from latentcore.train.config import TrainConfig
 from latentcore.train.gradients import Gradients
 from latentcore.train.inputs import as_images
 from latentcore.train.journal import Journal
+from latentcore.train.loss_check import LossCheck
 from latentcore.train.objectives import Objective, flattened, objective_of
-from latentcore.train.optimizer import LeanAdamW
+from latentcore.train.optimizer import LeanAdamW, schedule_of
 from latentcore.train.plan import Plan
+from latentcore.train.precision import precision_of
 from latentcore.train.processes import alone, set_up
 from latentcore.train.sources import Images, Source
 
@@ -38,6 +39,7 @@ logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 _LOOK_AFTER = 2.0  # seconds between two looks at the loss, for each makes the device wait
 
 
+@torch_as_usual()
 def fit(
     model: EncoderDecoder,
     images: Any,
@@ -64,9 +66,10 @@ def fit(
         The rows of `metrics.csv`: per epoch the terms of the loss in nats per image, seconds, and images per second.
 
     Raises:
-        FloatingPointError: The loss is not finite any more; the last checkpoint is from before.
+        FloatingPointError: The loss has exploded, or is not finite any more; the last checkpoint is from before.
         TypeError: The model is of an unknown kind, or the images have an unknown dtype.
-        ValueError: The images have another shape or range, or the checkpoint is not this run's.
+        ValueError: The images have another shape or range, the checkpoint is not this run's, or an early stop is wanted
+            without validation.
 
     Example:
         >>> from latentcore.models import VAE, VAEConfig
@@ -82,6 +85,7 @@ def fit(
     return minimise(model, objective_of(model), source, config, folder, validation=held_out, resume=resume)
 
 
+@torch_as_usual()
 def minimise(
     model: nn.Module,
     objective: Objective,
@@ -98,8 +102,9 @@ def minimise(
 
     Args:
         model: Its parameters that require a gradient are trained.
-        objective: The terms of the loss for a batch of the source. A step of a long training is recorded and replayed:
-            model and objective do the same work each time, and keep nothing but tensors that they write in place.
+        objective: The terms of the loss for a batch of the source. A step of a long training is recorded and replayed
+            where model and objective do the same work each time, and keep nothing but tensors that they write in place;
+            `TrainConfig.record`.
         source: What is learned from; it is moved to the device.
         config: How to train; what it says of augmentation is the source's business.
         folder: Run folder, as `create_run` makes it.
@@ -114,9 +119,14 @@ def minimise(
         The rows of `metrics.csv`: per epoch the objective's figures, seconds, and examples per second.
 
     Raises:
-        FloatingPointError: The loss is not finite any more; the last checkpoint is from before.
-        ValueError: The checkpoint is not this run's, or a batch cannot be shared by the processes.
+        FloatingPointError: The loss has exploded, or is not finite any more; the last checkpoint is from before.
+        ValueError: The checkpoint is not this run's, a batch cannot be shared by the processes, an early stop is wanted
+            without validation, or the model was made in torch's inference mode.
     """
+    if config.early_stop and validation is None:
+        _checks.fail_value("TrainConfig.early_stop", "0 without validation data, or such data", config.early_stop)
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        _checks.fail_value("model", "parameters that were made outside torch.inference_mode()", "some made inside")
     fabric = fabric or alone(config)
     held_out = None if validation is None else validation.to(fabric.device)
     plan = Plan(config, source.to(fabric.device), fabric.global_rank, fabric.world_size)
@@ -147,6 +157,9 @@ class _Loop:
 
     def __init__(self, fabric: Fabric, model: nn.Module, objective: Objective, plan: Plan, folder: Path) -> None:
         self.fabric, self.plan, self.objective, self.folder = fabric, plan, objective, folder
+        self.freed, self.loss_check = FreedMemory(), LossCheck(objective)
+        if precision_of(plan.config) != "64-true":  # the other one Fabric sees to
+            model.float()
         memory_format = torch.channels_last if plan.config.channels_last else torch.contiguous_format
         model.to(fabric.device).to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -155,7 +168,7 @@ class _Loop:
         self.model = set_up(fabric, model, plan.config)
         self.gradients = Gradients(fabric, self.model, model, objective, plan)
         averages = Averages(model, plan.config.ema) if plan.config.ema else None
-        self.state = State(model, self.optimizer, _schedule(self.optimizer, plan), self.gradients.totals, averages)
+        self.state = State(model, self.optimizer, schedule_of(self.optimizer, plan), self.gradients.totals, averages)
 
     def train_epoch(self, journal: Journal) -> dict[str, float]:
         """Do what is left of the epoch."""
@@ -166,12 +179,14 @@ class _Loop:
         for done in range(first + 1, steps + 1):
             self._step()
             journal.step()
+            self.loss_check.see(self.gradients.totals, done)
             if watch.due():
                 self._show(journal, epoch, self.gradients.totals / done, done, watch)
             if self._checkpoint_after(done):
                 self.state.step, self.state.seconds = done, watch.seconds()
                 # from here on all processes begin with the mean, of which the first one's file tells
                 self.gradients.totals.copy_(self._mean_of_processes(self.gradients.totals))
+                self.loss_check.sound(self.gradients.totals / done, epoch)
                 self.save()
                 self._seed_layers(epoch, done)
         figures = self._show(journal, epoch, self._mean_of_processes(self.gradients.totals) / steps, steps, watch)
@@ -195,7 +210,7 @@ class _Loop:
                     terms = self.objective(self.model, batch, beta=plan.config.beta, seed=seed)
                     totals += len(own) * flattened(terms)
         means = self._mean_of_processes(totals) * plan.processes / len(source)
-        figures = self._finite(means, len(self.state.history))
+        figures = self.loss_check.finite(means, len(self.state.history))
         return {f"validation_{name}": value for name, value in figures.items()}
 
     def save(self) -> None:
@@ -215,6 +230,7 @@ class _Loop:
         self.state.scheduler.step()
         if self.state.averages is not None:
             self.state.averages.update()
+        self.freed.round()
 
     def _checkpoint_after(self, step: int) -> bool:
         every = self.plan.config.checkpoint_every
@@ -225,22 +241,13 @@ class _Loop:
         torch.manual_seed(self.plan.layer_seed(epoch, step))
 
     def _show(self, journal: Journal, epoch: int, means: Tensor, done: int, watch: "_Watch") -> dict[str, float]:
-        figures = self._finite(means, epoch)
+        figures = self.loss_check.sound(means, epoch)
         journal.show(epoch, figures, done * self.plan.batch_size / watch.seconds())
         return figures
 
     def _mean_of_processes(self, sums: Tensor) -> Tensor:
         means: Tensor = self.fabric.all_reduce(sums, reduce_op="mean")  # type: ignore[assignment]
         return means
-
-    def _finite(self, means: Tensor, epoch: int) -> dict[str, float]:
-        """What the means say; this waits for the device."""
-        figures = self.objective.figures(means)
-        if not all(math.isfinite(value) for value in figures.values()):
-            raise FloatingPointError(
-                f"loss: expected finite numbers, got {figures} in epoch {epoch}; lower learning_rate"
-            )
-        return figures
 
 
 class _Watch:
@@ -260,17 +267,6 @@ class _Watch:
             return False
         self._looked = time.perf_counter()
         return True
-
-
-def _schedule(optimizer: Optimizer, plan: Plan) -> LRScheduler:
-    config = plan.config
-    if config.schedule == "one-cycle":
-        # torch divides by the steps that lead up to the peak less one: a single one is left out
-        pct_start = 0.0 if config.pct_start * plan.total == 1 else config.pct_start
-        return OneCycleLR(optimizer, config.learning_rate, total_steps=plan.total, pct_start=pct_start)
-    if config.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, plan.total)
-    return ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 
 def _stopped(state: State, config: TrainConfig) -> bool:

@@ -1,7 +1,10 @@
-"""The optimiser of the training loop."""
+"""The optimiser of the training loop, and its learning rate."""
 
 import torch
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
+
+from latentcore.train.plan import Plan
 
 
 class LeanAdamW(AdamW):
@@ -37,3 +40,15 @@ class LeanAdamW(AdamW):
             amsgrad=False,
             maximize=False,
         )
+
+
+def schedule_of(optimizer: Optimizer, plan: Plan) -> LRScheduler:
+    """The learning rate of each step, as the configuration says."""
+    config = plan.config
+    if config.schedule == "one-cycle":
+        # torch divides by the steps that lead up to the peak less one: a single one is left out
+        pct_start = 0.0 if config.pct_start * plan.total == 1 else config.pct_start
+        return OneCycleLR(optimizer, config.learning_rate, total_steps=plan.total, pct_start=pct_start)
+    if config.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, plan.total)
+    return ConstantLR(optimizer, factor=1.0, total_iters=0)
