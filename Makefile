@@ -14,7 +14,7 @@ WERROR := --config-settings=cmake.define.LATENTCORE_WERROR=ON
 BENCH_RESULT := benchmarks/results/0.1.0/operators--cpu.json
 PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -n 0 --timeout 0 -o faulthandler_timeout=0 \
 	-o python_files='bench_*.py' -W default -q --benchmark-enable --benchmark-quiet
-# as on a processor without AVX-512
+# as on a processor without AVX-512; tests/test_processors.py has the same
 AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 LATENTCORE_SIMD=avx2
 CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
@@ -34,9 +34,9 @@ test: $(VENV)/installed $(VENV)/test cuda-host  ## install, then run the tests
 test-avx2: $(VENV)/installed $(VENV)/test cuda-host  ## the same tests as a processor without AVX-512 runs them
 	$(AVX2) $(BIN)/python -m pytest
 
-test-long: $(VENV)/installed $(VENV)/test $(VENV)/wheel cuda-host  ## what takes longer: a wheel (without CUDA) in a new environment, all tutorials, networks on other processors
-	BIN=$(BIN) TORCH="$(TORCH)" LATENTCORE_CUDA=off cmake/wheel.sh
+test-long: $(VENV)/installed $(VENV)/test $(VENV)/wheel cuda-host  ## what takes longer: all tutorials, networks on other processors, several processes, a wheel (without CUDA) in a new environment
 	$(BIN)/python -m pytest -m long
+	BIN=$(BIN) TORCH="$(TORCH)" LATENTCORE_CUDA=off cmake/wheel.sh
 
 cuda-host: $(VENV)/tools  ## build the CUDA kernels for this processor, as the tests run them
 	BIN=$(BIN) cmake/cuda_host.sh build/cuda-host

@@ -14,12 +14,12 @@ LATENTCORE_CUDA=on "$python" -m pip install --no-build-isolation --no-deps --qui
 export LATENTCORE_CUDA_HOST=off
 failed=0
 # without the options of pyproject.toml: their plugins need not be there
-"$python" -m pytest -o addopts= -q -p no:cacheprovider -W default tests/ops/test_cuda.py \
+"$python" -m pytest -o addopts= -o minversion=0 -q -p no:cacheprovider -W default tests/ops/test_cuda.py \
     tests/train/test_gradients.py tests/mixture/test_cuda.py >"$out/tests.log" 2>&1 || failed=1
 tail -n 15 "$out/tests.log"
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do
-        PYTORCH_NO_CUDA_MEMORY_CACHING=1 timeout 100 compute-sanitizer --tool $tool --error-exitcode 9 "$python" -m pytest -o addopts= -q -p no:cacheprovider \
+        PYTORCH_NO_CUDA_MEMORY_CACHING=1 timeout 100 compute-sanitizer --tool $tool --error-exitcode 9 "$python" -m pytest -o addopts= -o minversion=0 -q -p no:cacheprovider \
             -W default tests/ops/test_cuda.py -k "float32 or dtype0 or m_step or many_samples" -x >"$out/$tool.log" 2>&1 || failed=1
         echo "$tool: $(tail -n 1 "$out/$tool.log")"
     done

@@ -1,4 +1,4 @@
-"""What all tests share. They run in two processes of one thread each (pytest-xdist); `-n 0` runs them in this one."""
+"""What all tests share. They run in a process of one thread for each core (pytest-xdist); `-n 0`: in this one."""
 
 import contextlib
 import fcntl
@@ -41,10 +41,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Tests of threads are the last ones, and alone."""
-    for item in items:
-        if "threads" in getattr(item, "fixturenames", ()):
-            item.add_marker("alone")
+    """Tests that need the processor for themselves are the last ones of their process."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 
@@ -89,15 +86,6 @@ def interruptible():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    """Run the test with one and with two threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

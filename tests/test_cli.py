@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import resource
-import subprocess
 import sys
 
 import pytest
 
 import latentcore
+from children import run_child
 from latentcore.cli import main
 from latentcore.commands.demo import CONFIG, demo
 from latentcore.train.presets import DIGITS148
@@ -30,14 +30,16 @@ def call(*arguments):
 def test_help_is_fast_since_torch_stays_out():
     code = "import sys; from latentcore.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_child([sys.executable, "-c", code])
+    assert done.returncode == 0, done.stderr
     assert "demo" in done.stdout
     assert done.stdout.splitlines()[-1] == "False False"
 
 
 def test_version():
     command = [sys.executable, "-m", "latentcore.cli", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_child(command)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == latentcore.__version__
 
 
@@ -105,7 +107,7 @@ sys.exit(main(sys.argv[1:]))
 def test_ctrl_c_leaves_a_whole_checkpoint_from_which_training_goes_on(tmp_path, few_digits, capsys):
     run = tmp_path / "run"
     words = ("train", "few-label", "--data", few_digits, "--epochs", 6, "--run-dir", run)
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED, *map(str, words)], capture_output=True, text=True)
+    done = run_child([sys.executable, "-c", INTERRUPTED, *map(str, words)])
     assert done.returncode == 130, done.stderr
     assert done.stderr.splitlines()[-1] == (
         f"interrupted: the last checkpoint is whole, and `--resume {run}` goes on from it"

@@ -1,10 +1,11 @@
 """The check that reads the compiler's resource lines must fail where a kernel spills or the kept table is stale."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from children import run_child
 
 SCRIPT = Path(__file__).parent.parent / "cmake" / "cuda_check.py"
 NAME = (
@@ -34,7 +35,7 @@ def run(folder, mode, text, allowed="", version="13.0.88"):
     (folder / "allowed").write_text(allowed)
     paths = [str(folder / name) for name in ("log", "allowed", "table.md")]
     command = [sys.executable, str(SCRIPT), mode, *paths, version]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_child(command)
 
 
 def rows(folder):

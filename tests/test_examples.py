@@ -1,11 +1,12 @@
 """The scripts in docs/examples run without a warning and say something."""
 
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from children import run_child
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "docs" / "examples").glob("*.py"))
 # what makes a script short; the others run as they are
@@ -38,6 +39,6 @@ def test_an_example_runs(script, tmp_path, monkeypatch, capsys):
 def test_an_example_runs_as_processes(name, tmp_path):
     (script,) = (script for script in SCRIPTS if script.name == name)
     command = [sys.executable, "-W", "error", *PROCESSES[name], str(script), *ARGUMENTS.get(name, [])]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    done = run_child(command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

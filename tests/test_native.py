@@ -1,6 +1,5 @@
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 import torch
 
 import latentcore
+from children import run_child
 from latentcore import _C, ops
 from latentcore.testing import assert_near
 
@@ -34,7 +34,7 @@ def run(code, *, path=None, **variables):
     if path:  # without site, so that the editable install is not found
         site = Path(torch.__file__).parents[1]
         environment["PYTHONPATH"] = os.pathsep.join([str(path), str(site)])
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return run_child(command, env=environment)
 
 
 def test_without_the_libraries_one_warning_and_the_same_numbers(tmp_path):

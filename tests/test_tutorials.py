@@ -35,7 +35,7 @@ def run_python(code):
 RUNNERS = {"sh": run_shell, "python": run_python, "console": lambda code: None}
 
 
-# the others take long; all have the same kinds of blocks
+# the others take long
 SHORT = "few-labels"
 RUNS = [pytest.param(path, id=path.stem, marks=[] if path.stem == SHORT else pytest.mark.long) for path in TUTORIALS]
 

@@ -4,7 +4,6 @@ import os
 import pickle
 import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from children import run_child
 from latentcore.data import ImageSet, mnist, save_images
 
 VAE = Path(__file__).parent.parent / "vae.py"
@@ -111,7 +111,7 @@ def test_bad_input_ends_a_process_with_a_code(trained):
     before = {path.name for path in trained.iterdir()}
     arguments, code, message = MISTAKES[5]  # one that opens both files
     command = [sys.executable, str(VAE), *arguments]
-    done = subprocess.run(command, cwd=trained, capture_output=True, text=True, check=False)
+    done = run_child(command, cwd=trained)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,7 +1,6 @@
 """What is read from the files, whatever their layout, and in how much memory."""
 
 import os
-import subprocess
 import sys
 
 import h5py
@@ -10,7 +9,8 @@ import pytest
 import torch
 from tests.data.egamma_events import CHANNELS, LAYOUTS, SIDE, events, joined, write
 
-from latentcore.data import egamma_blocks
+from children import run_child
+from latentcore._hdf5 import unpacking
 from latentcore.data.egamma import EgammaFiles
 
 
@@ -37,7 +37,7 @@ def test_chunks_without_a_decoder_or_left_unpacked_are_read_by_hdf5(tmp_path, sm
     path = write(tmp_path / "a.h5", images, np.zeros(90), chunks=(30, SIDE, SIDE, CHANNELS), compression=filters)
     expected = torch.from_numpy(images.astype("f4")).permute(0, 3, 1, 2)
     assert torch.equal(EgammaFiles(path).load().images, expected)
-    monkeypatch.setattr(egamma_blocks, "_lzf", lambda: None)
+    monkeypatch.setattr(unpacking, "lzf", lambda: None)
     assert torch.equal(EgammaFiles(path).load().images, expected)
 
 
@@ -76,7 +76,8 @@ def test_a_large_file_takes_little_memory(tmp_path):
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "a.h5")]
     # one thread, since small batches on a busy machine would mostly wait for the other
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    result = run_child(command, env=environment)
+    assert result.returncode == 0, result.stderr
     for line in result.stdout.splitlines():
         assert int(line.split()[0]) == count
         assert float(line.split()[1]) <= 220  # two chunks of 78 MB, what HDF5 holds, and batches

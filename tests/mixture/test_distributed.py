@@ -1,6 +1,5 @@
 """Two processes find what one finds; real processes, started by torchrun."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -8,19 +7,20 @@ import pytest
 import torch.distributed as dist
 from tests.mixture import shards
 
+from children import run_child
 from latentcore.mixture import GaussianMixture
 
 
 @pytest.fixture(scope="module")
 def found(once):
     """What each of two processes found, by name."""
-    folder = once("shards", run)
+    folder = once("shards", fit_by_two)
     return [dict(np.load(folder / f"{rank}.npz")) for rank in range(2)]
 
 
-def run(folder):
+def fit_by_two(folder):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*command, shards.__file__, str(folder)], capture_output=True, text=True, timeout=100)
+    done = run_child([*command, shards.__file__, str(folder)])
     assert done.returncode == 0, done.stderr[-3000:]
 
 

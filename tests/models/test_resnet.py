@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from latentcore.models import ResNet15, ResNetConfig
+from latentcore.models.resnet import ResidualBlock
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (2, 32, 32), (3, 32, 32), (1, 9, 13), (3, 1, 1)])
@@ -26,6 +27,18 @@ def test_the_last_three_blocks_halve_the_image():
         maps = block(maps)
         sizes.append(tuple(maps.shape[1:]))
     assert sizes == [(8, 29, 32), (16, 15, 16), (32, 8, 8), (64, 4, 4)]
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 5), (1, 2)])
+def test_a_shortcut_is_a_strided_convolution(height, width):
+    """As saved weights were trained with."""
+    block = ResidualBlock(3, 5, 2).double().eval()
+    maps = torch.randn(2, 3, height, width, dtype=torch.float64)
+    convolution, normalisation = block.shortcut
+    normalisation.running_mean.uniform_(-1, 1)
+    expected = normalisation(F.conv2d(maps, convolution.weight, stride=2))
+    torch.testing.assert_close(block.shortcut(block.thinning(maps)), expected)
+    torch.testing.assert_close(block(maps), F.relu(block.body(maps) + expected))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

@@ -1,8 +1,9 @@
 """What an EM iteration and a whole fit need above their data, seen from outside the process."""
 
 import os
-import subprocess
 import sys
+
+from children import run_child
 
 # the data are made in place: what the peak holds besides would hide as much
 DATA = """
@@ -54,7 +55,8 @@ def growth(program):
     sanitizer = f"{os.environ.get('ASAN_OPTIONS', '')}:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
     environment = {**os.environ, "ASAN_OPTIONS": sanitizer}
     command = [sys.executable, "-c", DATA + program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = run_child(command, env=environment)
+    assert done.returncode == 0, done.stderr
     return [float(line) for line in done.stdout.split()]
 
 

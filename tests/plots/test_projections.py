@@ -2,7 +2,6 @@
 
 import io
 import math
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +13,7 @@ from rich.console import Console
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
+from children import run_child
 from latentcore import plots
 from latentcore.plots import embeddings
 from latentcore.plots.style import PALETTE
@@ -170,7 +170,7 @@ def test_without_opentsne_the_extra_is_named(monkeypatch):
 
 def test_opentsne_is_imported_when_it_is_needed():
     code = "import sys; import latentcore.plots; sys.exit('openTSNE' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert run_child([sys.executable, "-c", code]).returncode == 0
 
 
 def test_tsne_scatter_has_no_axes():

@@ -1,4 +1,4 @@
-"""What trainings ask oneDNN for, whose strided 1x1 convolutions have wrong gradients (`docs/numerics.md`)."""
+"""What trainings ask oneDNN for, whose strided 1x1 convolutions can have wrong gradients (`docs/numerics.md`)."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ precisions = pytest.mark.parametrize("precision", TOLERANCE)
 class NoStridedPointwise(TorchDispatchMode):
     """Fails before a 1x1 convolution with a stride above 1 is computed, forward or backward; counts the others."""
 
-    convolutions = 0
+    convolutions = backward = 0
 
     def __torch_dispatch__(self, operator, types, arguments=(), keywords=None):
         names = [argument.name for argument in operator._schema.arguments]
@@ -24,6 +24,7 @@ class NoStridedPointwise(TorchDispatchMode):
             kernel, stride = given["weight"].shape[2:], given["stride"]
             assert max(kernel) > 1 or max(stride) == 1, f"{operator}: a kernel of {tuple(kernel)} with stride {stride}"
             self.convolutions += 1
+            self.backward += "backward" in operator.name()
         return operator(*arguments, **(keywords or {}))
 
 
@@ -33,7 +34,7 @@ def test_no_training_asks_for_a_strided_pointwise_convolution(training, precisio
     with NoStridedPointwise() as seen:
         gradients_of_first_steps(training, precision, tmp_path / "run")
     if not training.startswith(("autoencoder", "few_label")):  # of which many have none
-        assert seen.convolutions
+        assert seen.convolutions > seen.backward > 0
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -41,6 +42,9 @@ def test_one_would_be_seen(transposed):
     kind = torch.nn.ConvTranspose2d if transposed else torch.nn.Conv2d
     with NoStridedPointwise(), pytest.raises(AssertionError, match=r"kernel of \(1, 1\) with stride \[2, 2\]"):
         kind(3, 4, 1, stride=2)(torch.rand(2, 3, 8, 8))
+    maps = kind(3, 4, 1, stride=2)(torch.rand(2, 3, 8, 8))
+    with NoStridedPointwise(), pytest.raises(AssertionError, match="convolution_backward"):
+        maps.sum().backward()
 
 
 @trainings

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from children import run_child
 from latentcore.data.egamma_simulator import write
 from latentcore.models import ResNetConfig
 from latentcore.train import Augmentation, TrainConfig, load_run
@@ -20,7 +20,6 @@ from latentcore.train.loop import _Loop
 from latentcore.train.parts import EventsConfig
 from latentcore.train.processes import SharedBatchNorm2d
 
-pytestmark = pytest.mark.long
 EPOCHS = 8
 # one step in each epoch, so that every step's loss is a row of metrics.csv
 CONFIG = EgammaConfig(
@@ -49,8 +48,8 @@ STEPS = dataclasses.replace(
 )
 
 SCRIPT = """
-import sys
-sys.path.insert(0, sys.argv[2])
+import os, sys
+sys.path[:0] = [sys.argv[2], os.path.dirname(sys.argv[2])]
 import test_processes
 test_processes.train_all(sys.argv[1])
 """
@@ -103,7 +102,7 @@ def train_by_two(folder):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     (folder / "script.py").write_text(SCRIPT)
     arguments = [str(folder / "script.py"), str(folder), str(Path(__file__).parent)]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    done = run_child([*command, *arguments])
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -112,6 +111,7 @@ def rows(run):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["resident", "streamed"])
 def test_two_processes_have_the_losses_of_one(folder, tmp_path, name):
     train_egamma(folder / "events.h5", RUNS[name], tmp_path / "alone")
@@ -129,6 +129,7 @@ def test_two_processes_have_the_losses_of_one(folder, tmp_path, name):
         torch.testing.assert_close(two[key], value, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.long
 def test_an_interrupted_run_of_two_processes_has_the_losses_of_one(folder, tmp_path):
     train_egamma(folder / "events.h5", STEPS, tmp_path / "alone")
     alone, together = rows(tmp_path / "alone"), rows(folder / "interrupted")
@@ -137,12 +138,14 @@ def test_an_interrupted_run_of_two_processes_has_the_losses_of_one(folder, tmp_p
         assert [float(row[column]) for row in together] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.long
 def test_parts_of_a_batch_add_up_in_every_process(folder, tmp_path):
     """Batch normalisation sees parts: those of two processes are as large as the halves of one."""
     assert all(0 < float(row["loss"]) < 2 for row in rows(folder / "accumulated"))
     assert load_run(folder / "accumulated").metrics["parameters"] > 0
 
 
+@pytest.mark.long
 def test_a_run_of_two_processes_is_one_run(folder, tmp_path):
     run = load_run(folder / "resident")
     assert run.metrics.keys() >= {"seconds", "events_per_second", "auc"}

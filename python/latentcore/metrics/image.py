@@ -99,7 +99,7 @@ def _on_several_scales(a: Tensor, b: Tensor) -> Tensor:
 
 def _in_parts(similarity: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
     """A number per image, for so many images at a time that what is made of them stays in cache."""
-    size = max(1, _PART // a[:1].numel()) if len(a) else 1
+    size = max(1, _PART // max(1, a[:1].numel())) if len(a) else 1
     parts = zip(a.split(size), b.split(size), strict=True)
     return torch.cat([similarity(*part) for part in parts]).to(_result_dtype(a))
 

@@ -92,7 +92,7 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes.
 
     Where the image is halved, the shortcut leaves pixels out first and convolves with stride 1: a 1x1 convolution with
-    a greater stride has wrong gradients in oneDNN (`docs/numerics.md`).
+    a greater stride can have wrong gradients in oneDNN (`docs/numerics.md`).
     """
 
     def __init__(self, before: int, after: int, stride: int) -> None:
