@@ -9,15 +9,18 @@ _DEVICES = ("cpu", "cuda")
 
 
 @contextmanager
-def torch_as_usual() -> Iterator[None]:
+def torch_as_usual(*, gradients: bool = True) -> Iterator[None]:
     """Inside, torch is as when it was imported: float32, the CPU, gradients, no autocast and no inference mode.
 
     Afterwards all is as the caller had it. Also a decorator of functions, each call of which is inside.
+
+    Args:
+        gradients: False: whether there are any is left to the caller.
     """
-    dtype = torch.get_default_dtype()
+    dtype, wanted = torch.get_default_dtype(), gradients or torch.is_grad_enabled()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.set_grad_enabled(wanted))
         for device in _DEVICES:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays
 from latentcore.mixture._batch import Complete
 from latentcore.mixture._sampling import draw
@@ -44,14 +45,17 @@ class Predictions:
     classes_: Any
     component_label_proba_: Any
 
+    @torch_as_usual(gradients=False)
     def predict(self, X: Any) -> Any:
         """The most probable component of each sample, (N,) int64."""
         return self._answers(X, lambda batch, theta: batch.e_step(theta, self.covariance_type)[1].argmax(1))
 
+    @torch_as_usual(gradients=False)
     def predict_proba(self, X: Any) -> Any:
         """The responsibilities p(k | x), (N, K)."""
         return self._answers(X, self._responsibilities)
 
+    @torch_as_usual(gradients=False)
     def predict_label(self, X: Any) -> Any:
         """The most probable class of each sample, (N,), for a mixture fitted with labels."""
 
@@ -61,28 +65,34 @@ class Predictions:
 
         return self._answers(X, best, labels=True)
 
+    @torch_as_usual(gradients=False)
     def predict_label_proba(self, X: Any) -> Any:
         """The class probabilities p(c | x), (N, C), columns in the order of `classes_`."""
         return self._answers(X, self._label_proba, labels=True)
 
+    @torch_as_usual(gradients=False)
     def score_samples(self, X: Any) -> Any:
         """The log-likelihood of each sample, (N,), nats; of the values that are there, where some are missing."""
         return self._answers(X, lambda batch, theta: batch.e_step(theta, self.covariance_type)[0])
 
+    @torch_as_usual(gradients=False)
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """The mean log-likelihood of the samples, nats; `y` is ignored. `sample_weight`: (N,), as in `fit`."""
         log_likelihood, samples = self._sums(X, sample_weight, _log_likelihood)
         return log_likelihood / samples
 
+    @torch_as_usual(gradients=False)
     def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Akaike's information criterion; the lower, the better."""
         return -2 * self._sums(X, sample_weight, _log_likelihood)[0] + 2 * self._n_parameters()
 
+    @torch_as_usual(gradients=False)
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Bayesian information criterion; the lower, the better."""
         log_likelihood, samples = self._sums(X, sample_weight, _log_likelihood)
         return -2 * log_likelihood + self._n_parameters() * math.log(samples)
 
+    @torch_as_usual(gradients=False)
     def icl(self, X: Any, sample_weight: Any = None) -> float:
         r"""Integrated completed likelihood: BIC :math:`- 2 \sum_{nk} r_{nk} \log r_{nk}`; the lower, the better.
 
@@ -91,6 +101,7 @@ class Predictions:
         completed, samples = self._sums(X, sample_weight, _completed_log_likelihood)
         return -2 * completed + self._n_parameters() * math.log(samples)
 
+    @torch_as_usual(gradients=False)
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
         """Draw samples, (n_samples, D), component after component, and their components, (n_samples,)."""
         check_is_fitted(self)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentcore import _checks
+from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays, _batched_data
 from latentcore.mixture._batched_start import start
 from latentcore.mixture._predictions import FITTED
@@ -74,31 +75,37 @@ class MixtureBatch:
         options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
         return f"<MixtureBatch of {len(self)}: {options}>"
 
+    @torch_as_usual(gradients=False)
     def predict(self, X: Any) -> Any:
         """The most probable component of each sample, (B, M) int64, for X (B, M, D)."""
         x, _ = self._samples(X)
         return _arrays.like(gmm_e_step(x, *self._parameters(x))[1].argmax(-1), X)
 
+    @torch_as_usual(gradients=False)
     def predict_proba(self, X: Any) -> Any:
         """The responsibilities p(k | x), (B, M, K), for X (B, M, D)."""
         x, _ = self._samples(X)
         return _arrays.like(gmm_responsibilities(x, *self._parameters(x)), X)
 
+    @torch_as_usual(gradients=False)
     def score_samples(self, X: Any) -> Any:
         """The log-likelihood of each sample under its mixture, (B, M), nats, for X (B, M, D)."""
         x, _ = self._samples(X)
         return _arrays.like(gmm_e_step(x, *self._parameters(x))[0], X)
 
+    @torch_as_usual(gradients=False)
     def score(self, X: Any, *, sample_weight: Any = None) -> Any:
         """The mean log-likelihood of each mixture's samples, (B,), float64, nats; `sample_weight` as in `fit_many`."""
         total, count = self._log_likelihood(X, sample_weight)
         return _arrays.like(total / count, X)
 
+    @torch_as_usual(gradients=False)
     def aic(self, X: Any, *, sample_weight: Any = None) -> Any:
         """Akaike's information criterion of each mixture, (B,), float64; the lower, the better (Akaike 1974)."""
         total, _ = self._log_likelihood(X, sample_weight)
         return _arrays.like(2 * self[0]._n_parameters() - 2 * total, X)
 
+    @torch_as_usual(gradients=False)
     def bic(self, X: Any, *, sample_weight: Any = None) -> Any:
         """Bayesian information criterion of each mixture, (B,), float64; the lower, the better (Schwarz 1978)."""
         total, count = self._log_likelihood(X, sample_weight)
@@ -122,6 +129,7 @@ class MixtureBatch:
         return weights, means, factors, self.options["covariance_type"]
 
 
+@torch_as_usual()
 def fit_many(
     X: Any,
     n_components: int,

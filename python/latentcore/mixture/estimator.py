@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays
 from latentcore.mixture._fitting import Found, fit_mixture
 from latentcore.mixture._predictions import FITTED, Predictions
@@ -184,6 +185,7 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
         self.learning_offset = learning_offset
         self.label_propagation = label_propagation
 
+    @torch_as_usual()
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None, group: Any = None
     ) -> "GaussianMixture":
@@ -204,11 +206,13 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
             self._store(found, X)
         return self
 
+    @torch_as_usual()
     def fit_predict(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Any:
         """`fit`, then `predict` on the same samples."""
         X = repeatable(X)
         return self.fit(X, y, sample_weight=sample_weight, labels=labels).predict(X)
 
+    @torch_as_usual()
     def partial_fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "GaussianMixture":
         """Learn from a batch X (N, D), as one of many; `y` is ignored.
 

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import InvalidParameterError
 
 from latentcore import _checks
+from latentcore._ambient import torch_as_usual
 from latentcore.mixture._stream import repeatable
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.reference import COVARIANCE_TYPES
@@ -113,6 +114,7 @@ class Sweep:
         return "\n".join((*text, *notes))
 
 
+@torch_as_usual()
 def sweep(
     X: Any,
     n_components: Iterable[int] = range(1, 11),
