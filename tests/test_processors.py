@@ -15,17 +15,20 @@ PROCESSORS = {
     "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "LATENTCORE_SIMD": "avx2"},
     "SSE41": {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default", "LATENTCORE_SIMD": "baseline"},
 }
+TRAIN = sorted(str(path.relative_to(TESTS)) for path in TESTS.glob("train/test_*.py"))
+# each takes a minute or two, which a busy machine makes many
+PARTS = {"models": ["models", "evaluate"], "trainings": TRAIN[::2], "other trainings": TRAIN[1::2]}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("folders", [["models", "evaluate"], ["train"]], ids="+".join)
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("processor", PROCESSORS)
-def test_networks_and_trainings_on_another_processor(processor, folders):
+def test_networks_and_trainings_on_another_processor(processor, part):
     """In a process of its own: what goes wrong there may end it, or never end."""
     if torch.backends.cpu.get_cpu_capability() == processor:
         pytest.skip(f"all tests run as on a processor with {processor}")
-    words = ["-n", "0", "-q", "-p", "no:cacheprovider", "--timeout=60", *folders]
+    words = ["-n", "0", "-q", "-p", "no:cacheprovider", "--timeout=60", *PARTS[part]]
     environment = {**os.environ, **PROCESSORS[processor]}
     # which are this process's own; more threads than one meet faults that one does not
     for name in ("PYTEST_XDIST_WORKER", "TORCHINDUCTOR_CACHE_DIR", "OMP_NUM_THREADS"):
