@@ -1,5 +1,6 @@
 import json
 import math
+import resource
 
 import h5py
 import numpy as np
@@ -278,6 +279,21 @@ def test_wrong_arguments(tmp_path):
     ):
         with pytest.raises(ValueError, match="SimulatorConfig"):
             SimulatorConfig(**fields)
+
+
+def test_a_full_disk_is_noticed_at_once(tmp_path, monkeypatch):
+    drawn, limits = [], resource.getrlimit(resource.RLIMIT_FSIZE)
+    fill = egamma_simulator.EventGenerator.fill
+    monkeypatch.setattr(egamma_simulator.EventGenerator, "fill", lambda *args: (drawn.append(1), fill(*args)))
+    monkeypatch.setattr(egamma_simulator, "CHUNK", 120)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*/x\.h5'"):
+            write(tmp_path / "x.h5", 1200, SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(drawn) <= 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_stands_after_a_failure(tmp_path, monkeypatch):

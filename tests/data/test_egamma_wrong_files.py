@@ -118,3 +118,49 @@ def test_files_of_other_sizes_are_named(tmp_path):
     paths = [write(tmp_path / "a.h5", IMAGES, LABELS), write(tmp_path / "b.h5", IMAGES[:, :8], LABELS)]
     with pytest.raises(ValueError, match=r"b\.h5: X: expected events of \(16, 16, 2\), as .*a\.h5, got \(8, 16, 2\)"):
         EgammaFiles(paths)
+
+
+def test_a_file_that_is_another_one_by_now_is_named(tmp_path):
+    path = write(tmp_path / "a.h5", IMAGES, LABELS)
+    files = EgammaFiles(path)
+    write(path, IMAGES[:40], LABELS[:40])
+    with pytest.raises(ValueError, match=r"a\.h5: X: expected the data set that was there at first, .* got \(\(40, 16"):
+        files.load()
+
+
+@pytest.mark.parametrize("layout", ["shuffled gzip", "checked lzf", "float64 lzf"])
+def test_a_chunk_that_unpacks_to_less_is_named(tmp_path, layout):
+    """HDF5 would read on behind it."""
+    options = LAYOUTS[layout] | {"chunks": (60, SIDE, SIDE, CHANNELS)}
+    path = write(tmp_path / "a.h5", IMAGES, LABELS, **options)
+    with h5py.File(write(tmp_path / "b.h5", IMAGES[:6], LABELS[:6], **options | {"chunks": None})) as file:
+        packed = file["X"].id.read_direct_chunk((0, 0, 0, 0))[1]
+    with h5py.File(path, "a") as file:
+        file["X"].id.write_direct_chunk((0, 0, 0, 0), packed)
+    with pytest.raises(ValueError, match=r"a\.h5: X, rows 0 to \d+: expected whole chunks, got a chunk at .* bytes"):
+        EgammaFiles(path).load()
+
+
+def test_more_events_than_the_memory_are_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("X", (10**9, 32, 32, 2), "f4", chunks=(9960, 32, 32, 2), compression="lzf")
+        file.create_dataset("y", (10**9,), "u1", chunks=(10**6,))
+    with pytest.raises(
+        ValueError, match=r"a\.h5: X: expected at most .* MB, by free memory and by what the file holds"
+    ):
+        EgammaFiles(tmp_path / "a.h5")
+
+
+def test_events_of_a_virtual_data_set_are_those_of_its_sources(tmp_path):
+    layout = LAYOUTS["lzf"] | {"chunks": (50, SIDE, SIDE, CHANNELS)}
+    sources = [write(tmp_path / f"{name}.h5", IMAGES + i, LABELS, **layout) for i, name in enumerate("ab")]
+    with h5py.File(tmp_path / "joined.h5", "w") as file:
+        for key, shape in (("X", IMAGES.shape[1:]), ("y", ())):
+            layout = h5py.VirtualLayout((120, *shape), "f4")
+            for i, source in enumerate(sources):
+                layout[60 * i : 60 * i + 60] = h5py.VirtualSource(source.name, key, (60, *shape))
+            file.create_virtual_dataset(key, layout)
+    joined, expected = EgammaFiles(tmp_path / "joined.h5"), EgammaFiles(sources)
+    assert np.array_equal(joined.labels, expected.labels)
+    assert np.array_equal(joined.load().images, expected.load().images)
+    assert len(list(joined.stream(batch_size=7).epoch())) == 18

@@ -1,6 +1,8 @@
 """What is read of files and iterables, and which of them are refused."""
 
+import os
 import threading
+import zlib
 from pathlib import Path
 
 import h5py
@@ -152,3 +154,57 @@ def test_bad_weights(blobs, weight):
         GaussianMixture(2).fit(Pieces(blobs[0], 50), sample_weight=weight)
     with pytest.raises(ValueError, match="sample_weight: expected"):
         GaussianMixture(2).fit(blobs[0]).score(Pieces(blobs[0], 50), sample_weight=weight)
+
+
+def samples_in(path, **options):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", **options)
+    return path
+
+
+def test_a_virtual_data_set_has_its_sources_beside_it(blobs, tmp_path):
+    parts = [
+        samples_in(tmp_path / f"{i}.h5", data=part, compression=packer)
+        for i, (part, packer) in enumerate(zip(np.split(blobs[0], 2), (None, "gzip"), strict=True))
+    ]
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        layout = h5py.VirtualLayout(blobs[0].shape, blobs[0].dtype)
+        for i, part in enumerate(parts):
+            layout[300 * i : 300 * i + 300] = h5py.VirtualSource(part.name, "x", (300, blobs[0].shape[1]))
+        file.create_virtual_dataset("x", layout)
+    expected = GaussianMixture(3, random_state=0).fit(blobs[0])
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert_same(GaussianMixture(3, random_state=0).fit(file["x"]), expected)
+    (tmp_path / "below").mkdir()
+    message = r"X, .*x\.h5: /x: source 0\.h5: expected a file beside this one"
+    moved = (tmp_path / "x.h5").rename(tmp_path / "below" / "x.h5")
+    with h5py.File(moved) as file, pytest.raises(ValueError, match=message):
+        GaussianMixture(3).fit(file["x"])
+
+
+def test_numbers_of_other_files_and_shapes_without_numbers(tmp_path):
+    for options, message in (
+        ({"shape": (50, 2), "external": [("/etc/passwd", 0, 800)]}, "expected a data set in this file, got one whose"),
+        ({"shape": (10**6, 10**7), "chunks": (100, 1000)}, r"expected at most .* got shape \(1000000, 10000000\)"),
+        ({"shape": (4, 10**12), "chunks": (1, 1000)}, "expected samples of which 2 pieces fit the memory"),
+    ):
+        path = samples_in(tmp_path / "x.h5", dtype="f8", **options)
+        with h5py.File(path) as file, pytest.raises(ValueError, match=rf"X.*: {message}"):
+            GaussianMixture(2).fit(file["x"])
+
+
+def test_a_chunk_that_unpacks_to_less(tmp_path):
+    path = samples_in(tmp_path / "x.h5", shape=(2**20, 2), dtype="f8", chunks=(2**20, 2), compression="gzip")
+    with h5py.File(path, "r+") as file:
+        file["x"].id.write_direct_chunk((0, 0), zlib.compress(bytes(9)))
+    with h5py.File(path) as file, pytest.raises(ValueError, match=r"X, .*/x: expected whole chunks, got .* of 9 bytes"):
+        GaussianMixture(2).fit(file["x"])
+
+
+def test_a_file_that_became_shorter(blobs, tmp_path):
+    with h5py.File(samples_in(tmp_path / "x.h5", data=blobs[0])) as file:
+        stream = open_stream(file["x"])
+        assert len(list(stream.pieces())) == 1
+        os.truncate(tmp_path / "x.h5", 4096)
+        with pytest.raises(ValueError, match=r"X, .*/x: expected \d+ bytes, got a file of 4096"):
+            list(stream.pieces())

@@ -1,15 +1,12 @@
 """Blocks of events on their way from HDF5 files into memory that is used again and again."""
 
-import ctypes
 import mmap
 import os
-import zlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Self
 
 import h5py
@@ -17,17 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _native
-from latentcore.data.egamma_files import IMAGES, EventFile, check_finite, damaged, opened
+from latentcore import _checks, _hdf5
+from latentcore._hdf5 import unpacking
+from latentcore.data.egamma_files import EventFile, check_finite, images_of, name_of
 
 # shapes: K slots of R rows of H×W cells in C channels, n events of a piece
 
 _BLOCK = 2**23  # bytes of a block where chunks are smaller: long enough to read, short enough to mix
-_INPUT = 2**14  # bytes that zlib is given at once, since it may make a thousand times as many of them
 _THREADS = 4
 PIECE = 64  # events that are handled at once: they stay in the cache
-
-Decoder = Callable[[np.ndarray, np.ndarray], bool]
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class Reader:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._data = [stack.enter_context(opened(file.path))[IMAGES] for file in self._files]
+            self._data = [_same(file, stack.enter_context(_hdf5.opened(file.path))) for file in self._files]
             self._stack = stack.pop_all()
         return self
 
@@ -96,10 +91,7 @@ class Reader:
             if decode is not None and self._unpack(block.file, begin, into[place : place + step], decode):
                 continue
             end = min(begin + step, block.end)
-            try:
-                data.read_direct(into[place : place + end - begin], np.s_[begin:end])
-            except (OSError, RuntimeError) as error:
-                damaged(file.path, begin, end, error)
+            _hdf5.read_into(data, into[place:], begin, end, name_of(file.path, begin, end))
 
     def rest(self) -> None:
         """Give back what only reading needs."""
@@ -108,7 +100,7 @@ class Reader:
     def announce(self, block: Block) -> None:
         """Have the system fetch the block from the disk, if it will; this takes no memory of the process."""
         file, data = self._files[block.file], self._data[block.file]
-        with suppress(OSError, RuntimeError, ValueError, AttributeError):
+        with suppress(*_hdf5.ERRORS):
             if file.chunks is not None:
                 for begin in range(block.begin, block.end, file.chunks[0]):
                     chunk = data.id.get_chunk_info_by_coord((begin, 0, 0, 0))
@@ -116,7 +108,7 @@ class Reader:
                         handle = data.file.id.get_vfd_handle()
                         os.posix_fadvise(handle, chunk.byte_offset, chunk.size, os.POSIX_FADV_WILLNEED)
 
-    def _unpack(self, number: int, begin: int, into: np.ndarray, decode: Decoder) -> bool:
+    def _unpack(self, number: int, begin: int, into: np.ndarray, decode: unpacking.Decoder) -> bool:
         """Whether the chunk was there and packed by all of its filters, which it need not be."""
         file, data = self._files[number], self._data[number]
         where, end = (begin, 0, 0, 0), min(begin + len(into), len(file))
@@ -129,10 +121,11 @@ class Reader:
                 # chunks are of similar sizes; a mapping goes back to the system, where malloc keeps what is freed
                 buffer = np.frombuffer(mmap.mmap(-1, chunk.size * 5 // 4), np.uint8)
             data.id.read_direct_chunk(where, out=buffer[: chunk.size])
-        except (OSError, RuntimeError, ValueError) as error:
-            damaged(file.path, begin, end, error)
+        except _hdf5.ERRORS as error:
+            _checks.fail_value(name_of(file.path, begin, end), "whole chunks", _hdf5.reason(error))
         if not decode(buffer[: chunk.size], into):
-            damaged(file.path, begin, end, f"bytes that {file.filters[0]} cannot unpack")
+            got = f"bytes that {file.filters[0]} cannot unpack"
+            _checks.fail_value(name_of(file.path, begin, end), "whole chunks", got)
         self._spare.append(buffer)
         return True
 
@@ -209,51 +202,21 @@ def within(rows: np.ndarray, block: Block) -> np.ndarray:
     return rows[first:last]
 
 
-def _decoder_of(file: EventFile, data: h5py.Dataset, dtype: np.dtype[Any]) -> Decoder | None:
+def _same(file: EventFile, opened: h5py.File) -> h5py.Dataset:
+    """The images, which are those that were looked at."""
+    images = images_of(file.path, opened)
+    found = images.shape, images.dtype, images.chunks, _hdf5.named_filters(images)
+    expected = file.shape, file.dtype, file.chunks, file.filters
+    if found != expected:
+        _checks.fail_value(f"{file.path}: X", f"the data set that was there at first, {expected}", found)
+    return images
+
+
+def _decoder_of(file: EventFile, data: h5py.Dataset, dtype: np.dtype[Any]) -> unpacking.Decoder | None:
     """What unpacks a chunk into an array of this dtype, where it has whole rows of such numbers."""
     as_wanted = file.dtype == dtype and data.id.get_type() == h5py.h5t.py_create(dtype)  # HDF5 has more types
     if not as_wanted or file.chunks is None or file.chunks[1:] != file.shape[1:]:
         return None
     if file.filters == ("lzf",):
-        return _lzf()
-    return _inflate if file.filters == ("gzip",) else None
-
-
-def _inflate(packed: np.ndarray, into: np.ndarray) -> bool:
-    """Unpack what zlib packed; whether it was as much as there is room for."""
-    room, filled = memoryview(into.data).cast("B"), 0
-    inflater = zlib.decompressobj()
-    source = packed.data
-    try:
-        for begin in range(0, len(source), _INPUT):
-            part = inflater.decompress(source[begin : begin + _INPUT])
-            if filled + len(part) > len(room):
-                return False
-            room[filled : filled + len(part)] = part
-            filled += len(part)
-    except zlib.error:
-        return False
-    return inflater.eof and filled == len(room)
-
-
-def _lzf() -> Decoder | None:
-    """The native decoder, or h5py's where it is missing; either lets other threads run meanwhile."""
-    return _native_lzf if _native.cpu_library.loaded else _lzf_of_h5py()
-
-
-def _native_lzf(packed: np.ndarray, into: np.ndarray) -> bool:
-    """Unpack what lzf packed; whether it was as much as there is room for."""
-    room = torch.from_numpy(into.reshape(-1).view(np.uint8))
-    whole: bool = torch.ops.latentcore.lzf_decompress(torch.from_numpy(packed), room)
-    return whole
-
-
-@cache
-def _lzf_of_h5py() -> Decoder | None:
-    """The decoder of h5py's own filter, if h5py was built so that it can be called."""
-    with suppress(OSError, AttributeError):
-        function = ctypes.CDLL(h5py.h5z.__file__).lzf_decompress
-        function.restype = ctypes.c_uint
-        function.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_uint]
-        return lambda a, b: function(a.ctypes.data, a.nbytes, b.ctypes.data, b.nbytes) == b.nbytes
-    return None
+        return unpacking.lzf()
+    return unpacking.inflate if file.filters == ("gzip",) else None

@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _hdf5
+from latentcore._hdf5.memory import available, megabytes
 
 # shapes: N events, H rows of cells, W columns of cells, C channels
 
@@ -21,12 +22,7 @@ IMAGES, LABELS = "X", "y"
 PHOTON, ELECTRON = 0, 1
 
 _NAMED = 5  # rows that an error names
-_FILTERS = {
-    h5py.h5z.FILTER_DEFLATE: "gzip",
-    h5py.h5z.FILTER_SHUFFLE: "shuffle",
-    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
-    h5py.h5z.FILTER_LZF: "lzf",
-}
+_OF_ROW = 24  # bytes that are kept of an event: its label, as it is stored too, and its number
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +58,6 @@ class EventFile:
         return channels, height, width
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """The file, to read; one that is damaged is a ValueError that names it."""
-    with path.open("rb"):  # a file that is missing or may not be read is an OSError with its own words
-        pass
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except (OSError, RuntimeError) as error:
-        _checks.fail_value(str(path), "a whole HDF5 file", _reason(error))
-    with file:
-        yield file
-
-
 def read_file(path: str | os.PathLike[str], *, labelled: bool = True) -> EventFile:
     """Look at a file and read its labels; those of one that shall not be labelled are 0.
 
@@ -83,25 +66,29 @@ def read_file(path: str | os.PathLike[str], *, labelled: bool = True) -> EventFi
         ValueError: It is no whole HDF5 file, lacks a data set, or one does not fit.
     """
     path = Path(path)
-    with opened(path) as file:
-        images = _dataset(
-            path, file, IMAGES, f"data sets {IMAGES} and {LABELS}" if labelled else f"a data set {IMAGES}"
-        )
-        _check_images(path, images)
-        plist = images.id.get_create_plist()
-        codes = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
-        found, dtype = _labels(path, file, len(images)) if labelled else _unlabelled(len(images))
+    missing = f"data sets {IMAGES} and {LABELS}" if labelled else f"a data set {IMAGES}"
+    with _hdf5.opened(path) as file, _hdf5.naming(str(path), "a whole HDF5 file"):
+        images = images_of(path, file, missing)
+        found, dtype = _labels(path, file, len(images), missing) if labelled else _unlabelled(len(images))
+        first = _hdf5.read(images, f"{path}: {IMAGES}, rows 0 to 0", slice(0, 1))
         described = repr((images.shape, images.dtype.str)).encode()
         return EventFile(
             path,
             images.shape,
             images.dtype,
             images.chunks,
-            tuple(_FILTERS.get(code, str(code)) for code in codes),
+            _hdf5.named_filters(images),
             found,
             dtype,
-            hashlib.sha256(described + found.tobytes() + _read(path, images, slice(0, 1)).tobytes()).hexdigest(),
+            hashlib.sha256(described + found.tobytes() + first.tobytes()).hexdigest(),
         )
+
+
+def images_of(path: Path, file: h5py.File, missing: str = f"a data set {IMAGES}") -> h5py.Dataset:
+    """The data set of the images of an open file, judged; where there is none, the error says what was expected."""
+    images = _hdf5.dataset(file, IMAGES, str(path), missing)
+    _check_images(path, images)
+    return images
 
 
 def check_finite(images: Tensor, rows: np.ndarray, files: Sequence[EventFile]) -> None:
@@ -124,30 +111,9 @@ def words(rows: np.ndarray) -> str:
     return ("rows " if len(rows) > 1 else "row ") + ", ".join(str(row) for row in rows[:_NAMED]) + more
 
 
-def damaged(path: Path, begin: int, end: int, error: Exception | str) -> None:
-    """Raise that some rows, `end` not among them, cannot be read."""
-    name = f"{path}: {IMAGES}, rows {begin} to {end - 1}"
-    _checks.fail_value(name, "whole chunks", error if isinstance(error, str) else _reason(error))
-
-
-def _dataset(path: Path, file: h5py.File, key: str, expected: str) -> h5py.Dataset:
-    """A data set whose numbers lie in this file."""
-    link = file.get(key, getlink=True)
-    if link is None:
-        _checks.fail_value(str(path), expected, sorted(file) or "an empty file")
-    if isinstance(link, h5py.ExternalLink):
-        _checks.fail_value(f"{path}: {key}", "a data set in this file", f"a link to {link.filename}")
-    try:
-        found = file[key]
-    except (KeyError, OSError, RuntimeError) as error:
-        _checks.fail_value(f"{path}: {key}", "a whole data set", _reason(error))
-    if not isinstance(found, h5py.Dataset):
-        _checks.fail_value(f"{path}: {key}", "a data set", f"a {type(found).__name__.lower()}")
-    if found.external or found.is_virtual:
-        _checks.fail_value(f"{path}: {key}", "a data set in this file", "one whose numbers lie in other files")
-    if found.dtype.kind not in "fiub":
-        _checks.fail_value(f"{path}: {key}", "real numbers", found.dtype)
-    return found
+def name_of(path: Path, begin: int, end: int) -> str:
+    """What errors call some rows of the images, `end` not among them."""
+    return f"{path}: {IMAGES}, rows {begin} to {end - 1}"
 
 
 def _check_images(path: Path, images: h5py.Dataset) -> None:
@@ -157,34 +123,26 @@ def _check_images(path: Path, images: h5py.Dataset) -> None:
         _checks.fail_value(name, "shape (N, H, W, C), channels last", shape)
     if shape[0] == 0:
         _checks.fail_value(name, "at least one event", "none")
+    # a chunk is unpacked as a whole, and beside one in use another one is read
+    rows = images.chunks[0] if images.chunks is not None else 1
+    least = 2 * 4 * rows * prod(shape[1:]) + _OF_ROW * shape[0]
+    if least > (free := available()):
+        expected = f"events of which two chunks and all labels fit the memory, {megabytes(free)}"
+        _checks.fail_value(name, expected, f"shape {shape} in chunks of {rows}, {megabytes(least)}")
 
 
 def _unlabelled(count: int) -> tuple[np.ndarray, np.dtype[Any]]:
     return np.zeros(count, np.uint8), np.dtype(np.uint8)
 
 
-def _labels(path: Path, file: h5py.File, count: int) -> tuple[np.ndarray, np.dtype[Any]]:
+def _labels(path: Path, file: h5py.File, count: int, missing: str) -> tuple[np.ndarray, np.dtype[Any]]:
     """The labels, and their dtype in the file."""
-    labels = _dataset(path, file, LABELS, f"data sets {IMAGES} and {LABELS}")
+    labels, name = _hdf5.dataset(file, LABELS, str(path), missing), f"{path}: {LABELS}"
     if labels.shape != (count,):
-        _checks.fail_value(f"{path}: {LABELS}", f"shape ({count},), a label for every event", labels.shape)
-    found = _read(path, labels, slice(None))
+        _checks.fail_value(name, f"shape ({count},), a label for every event", labels.shape)
+    found = _hdf5.read(labels, name)
     wrong = np.flatnonzero((found != PHOTON) & (found != ELECTRON))  # NaN is neither
     if len(wrong):
         got = f"{found[wrong[0]]} in {words(wrong)}"
-        _checks.fail_value(f"{path}: {LABELS}", "0 for a photon and 1 for an electron", got)
+        _checks.fail_value(name, "0 for a photon and 1 for an electron", got)
     return found.astype(np.uint8), labels.dtype
-
-
-def _read(path: Path, data: h5py.Dataset, rows: slice) -> np.ndarray:
-    try:
-        return np.asarray(data[rows])
-    except (OSError, RuntimeError) as error:
-        name = data.name.lstrip("/")
-        _checks.fail_value(
-            f"{path}: {name}, rows {rows.start or 0} to {rows.stop or len(data)}", "whole data", _reason(error)
-        )
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -5,14 +5,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from latentcore import _checks
-from latentcore._files import replacing
+from latentcore import _checks, _hdf5
 from latentcore.data.egamma_crystals import ENERGY_UNIT, FLOOR, SLOPE, TIME_UNIT, known_config, threshold, variance
-from latentcore.data.egamma_files import opened
 from latentcore.data.egamma_templates import SIDE, SimulatorConfig, Templates, templates
 
 __all__ = ["EventGenerator", "SimulatorConfig", "simulate", "simulated_by", "write"]
@@ -115,8 +112,7 @@ def write(
     X = np.empty((rows, SIDE, SIDE, 2), np.float32)
     y = np.empty(rows, np.float32)
     with (
-        replacing(path) as temporary,
-        h5py.File(temporary, "w") as file,
+        _hdf5.new_file(path) as (file, check),
         ThreadPoolExecutor(threads) as pool,
     ):
         file.attrs[_ATTRIBUTE] = json.dumps(config.to_dict())
@@ -129,6 +125,8 @@ def write(
             list(pool.map(lambda part, at=first: generator.fill(at + part.start, X[part], y[part]), parts))
             images[first : first + count] = X[:count]
             labels[first : first + count] = y[:count]
+            file.flush()  # HDF5 would keep small chunks until the end
+            check()
 
 
 def simulated_by(path: str | os.PathLike[str]) -> SimulatorConfig | None:
@@ -138,9 +136,9 @@ def simulated_by(path: str | os.PathLike[str]) -> SimulatorConfig | None:
         OSError: The file cannot be read.
         ValueError: It is no whole HDF5 file, or says a configuration that there cannot be.
     """
-    with opened(Path(path)) as file:
-        text = file.attrs.get(_ATTRIBUTE)
-    if not isinstance(text, str):
+    with _hdf5.opened(Path(path)) as file:
+        text = _hdf5.read_attribute(file, _ATTRIBUTE, str(path))
+    if text is None:
         return None
     try:
         found: SimulatorConfig = SimulatorConfig.from_dict(json.loads(text))

@@ -4,11 +4,11 @@ import csv
 import os
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from latentcore import _checks
 from latentcore._files import replacing
+from latentcore._hdf5 import new_file
 from latentcore.data.egamma import EgammaFiles
 from latentcore.train.egamma import EgammaRun
 
@@ -50,13 +50,12 @@ def write_predictions(run: EgammaRun, files: EgammaFiles, path: str | os.PathLik
         _checks.fail_value("path", "a name that ends in .h5, .hdf5 or .csv", str(path))
     if Path(path).resolve() in [file.path.resolve() for file in files.files]:
         _checks.fail_value("path", "another file than those that are read", str(path))
-    with replacing(path) as temporary:
-        (_write_csv if suffix == _CSV else _write_hdf5)(run, files, temporary)
+    (_write_csv if suffix == _CSV else _write_hdf5)(run, files, Path(path))
     return len(files)
 
 
 def _write_csv(run: EgammaRun, files: EgammaFiles, path: Path) -> None:
-    with path.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for events, scores in run.stream_scores(files):
@@ -66,7 +65,7 @@ def _write_csv(run: EgammaRun, files: EgammaFiles, path: Path) -> None:
 
 
 def _write_hdf5(run: EgammaRun, files: EgammaFiles, path: Path) -> None:
-    with h5py.File(path, "w") as file:
+    with new_file(path) as (file, check):
         dtypes = dict(zip(COLUMNS[1:], (np.float64, np.float64, np.uint8), strict=True))
         data = {name: file.create_dataset(name, (len(files),), dtype) for name, dtype in dtypes.items()}
         file.attrs["files"] = [f"{part.path.name}: {len(part)} events" for part in files.files]
@@ -74,3 +73,4 @@ def _write_hdf5(run: EgammaRun, files: EgammaFiles, path: Path) -> None:
             place = slice(int(events.rows[0]), int(events.rows[-1]) + 1)
             for name, values in zip(COLUMNS[1:], (scores, scores.sigmoid(), scores > 0), strict=True):
                 data[name][place] = values.numpy()
+            check()

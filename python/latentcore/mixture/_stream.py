@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _hdf5
+from latentcore._files import printable
+from latentcore._hdf5.memory import available, megabytes
 from latentcore.mixture import _arrays
 
 # shapes: (n, D) a piece, (N, D) all samples
@@ -43,13 +45,16 @@ def open_stream(X: Any) -> Stream:
     """The samples of an `is_stream`. An iterator, which can be read once only, is kept in a temporary file."""
     X = repeatable(X)
     if isinstance(X, (h5py.Dataset, np.memmap)):
-        return _mapped(X) or _Sliced(X)
+        sliced = _Sliced(X)
+        if isinstance(X, h5py.Dataset):
+            _hdf5.checked(X, _name(X))
+        return _mapped(X) or sliced
     return _Iterated(X if callable(X) else X.__iter__)
 
 
 def length_of(X: Any) -> int | None:
     """The number of samples, where it is known before they are read."""
-    return len(X) if isinstance(X, (h5py.Dataset, np.memmap)) else None
+    return X.shape[0] if isinstance(X, (h5py.Dataset, np.memmap)) and X.shape else None
 
 
 def repeatable(X: Any) -> Any:
@@ -71,7 +76,7 @@ class _Sliced:
     """Pieces of an array on disk, copied into memory, and converted where it is of another type."""
 
     def __init__(self, array: Any) -> None:
-        if array.ndim != 2 or array.shape[1] == 0:
+        if array.shape is None or array.ndim != 2 or array.shape[1] == 0:
             _checks.fail_value("X", "shape (N, D) with D >= 1", array.shape)
         if array.dtype.kind not in "fiub":
             _checks.fail_type("X", "real numbers", array.dtype)
@@ -81,6 +86,10 @@ class _Sliced:
         # a chunk of HDF5's is unpacked as a whole; but a piece does not become as large as one may be
         chunk = (getattr(array, "chunks", None) or (1,))[0]
         self._rows = min(-(-rows // chunk) * chunk, 8 * rows)
+        held = _AHEAD * min(self._rows, len(array)) * array.shape[1] * np.dtype(self._dtype).itemsize
+        if held > (free := available()):
+            expected = f"samples of which {_AHEAD} pieces fit the memory, {megabytes(free)}"
+            _checks.fail_value("X", expected, f"shape {array.shape}, {megabytes(held)}")
 
     def pieces(self) -> Iterator[Tensor]:
         return _ahead(self._read())
@@ -92,7 +101,7 @@ class _Sliced:
         for number, begin in enumerate(range(0, len(array), max(rows, 1))):
             part = buffers[number % _AHEAD][: len(array) - begin]
             if isinstance(array, h5py.Dataset):
-                array.read_direct(part, np.s_[begin : begin + rows])
+                _hdf5.read_into(array, part, begin, begin + len(part), _name(array))
             else:
                 np.copyto(part, array[begin : begin + rows], casting="same_kind")
             yield torch.from_numpy(part)
@@ -119,6 +128,9 @@ class _Mapped:
         rows = _rows(_MAPPED, size)
         # the open file itself: another one may have its name by now
         with os.fdopen(os.dup(self.array.file.id.get_vfd_handle()), "rb") as file:
+            end = os.fstat(file.fileno()).st_size
+            if end < self.offset + count * size:  # reading a mapping beyond the end would end the process
+                _checks.fail_value(_name(self.array), f"{self.offset + count * size} bytes", f"a file of {end}")
             for begin in range(0, count, rows):
                 shape = (min(rows, count - begin), features)
                 # a mapping for each piece: pages that were used do not count as this process's memory any longer.
@@ -126,6 +138,11 @@ class _Mapped:
                 part = np.memmap(file, dtype, "c", self.offset + begin * size, shape)
                 part[:: _rows(mmap.PAGESIZE, size), 0].sum()  # from the disk, if it is not in memory yet
                 yield torch.from_numpy(part)
+
+
+def _name(array: h5py.Dataset) -> str:
+    """What errors call a data set."""
+    return f"X, {printable(f'{array.file.filename}: {array.name}')}"
 
 
 def _rows(most: int, size: int) -> int:
