@@ -46,7 +46,8 @@ def test_plain_and_gzipped_files(folder):
         ("train-images-idx3-ubyte", idx(np.zeros((3, 0, 28), np.uint8)), "ubyte: expected at least one image"),
         ("train-images-idx3-ubyte", idx(np.zeros((3, 28, 28), np.uint8))[:-1], "expected 2352 bytes for shape"),
         ("train-images-idx3-ubyte", idx(np.zeros((3, 28, 28), np.uint8)) + b"x", "expected 2352 bytes for shape"),
-        ("train-labels-idx1-ubyte.gz", gzip.compress(bytes(100), mtime=0)[:-9], "expected a whole gzip file"),
+        ("train-labels-idx1-ubyte.gz", gzip.compress(idx(np.zeros(3, np.uint8)), mtime=0)[:-9], "a whole gzip file"),
+        ("train-labels-idx1-ubyte.gz", gzip.compress(idx(np.zeros(3, np.uint8)), mtime=0)[:-2], "a whole gzip file"),
         ("train-labels-idx1-ubyte.gz", b"hello", "expected a whole gzip file"),
         (
             "train-labels-idx1-ubyte.gz",

@@ -1,4 +1,4 @@
-"""Images as they lie in files: checked when they are read, uint8 in memory; and pairs made of them."""
+"""Images as they lie in files, checked when they are read: bytes, or floats in [0, 1]; and pairs made of them."""
 
 from latentcore.data.arrays import ImageSet, load_images, save_images
 from latentcore.data.cifar import load_cifar10, load_cifar100

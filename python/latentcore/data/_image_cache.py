@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore._files import replacing
+from latentcore._files import open_regular, replacing
 
 # shapes: N images, (C, H, W) of one image
 
-_VERSION = 1  # of how images are decoded; another one finds no old file
+_LINE = 2**16  # bytes that the list needs for a file at most: its path twice, all of it escaped
+_VERSION = 2  # of how images are decoded; another one finds no old file
 
 
 class Store:
@@ -25,11 +26,16 @@ class Store:
         folder: Of all such files; made where it is missing.
         files: What the images are read from.
         shape: (C, H, W).
+        white: What is white in 16-bit files; None: what is found from all of them.
     """
 
-    def __init__(self, folder: Path, files: Sequence[Path], shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, folder: Path, files: Sequence[Path], shape: tuple[int, int, int], white: int | None = None
+    ) -> None:
         self._shape, self._files = shape, files
-        word = hashlib.sha256(json.dumps([_VERSION, shape, [_state(path) for path in files]]).encode()).hexdigest()
+        word = hashlib.sha256(
+            json.dumps([_VERSION, shape, white, [_state(path) for path in files]]).encode()
+        ).hexdigest()
         self._array, self._list = folder / f"{word[:32]}.npy", folder / f"{word[:32]}.json"
 
     def images(
@@ -75,7 +81,8 @@ class Store:
     def _left_out(self) -> dict[str, str] | None:
         """What the list says; None where it is missing or damaged."""
         try:
-            content = json.loads(self._list.read_text())
+            with open_regular(self._list) as file:
+                content = json.loads(file.read(_LINE * (1 + len(self._files))))
         except (OSError, ValueError, RecursionError):
             return None
         names = {str(path) for path in self._files}
@@ -86,12 +93,12 @@ class Store:
         """The array, where it is whole and has so many images; nothing else in the file is believed."""
         header = self._header(count)
         try:
-            with self._array.open("rb") as file:
+            with open_regular(self._array) as file:
                 same = file.read(len(header)) == header
             size = self._array.stat().st_size
             whole = same and count > 0 and size == len(header) + count * prod(self._shape)
             return self._mapped(self._array, count) if whole else None
-        except OSError:
+        except (OSError, ValueError):
             return None
 
     def _mapped(self, path: Path, count: int) -> Tensor:

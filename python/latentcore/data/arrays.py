@@ -1,24 +1,30 @@
 """Images and labels in NumPy and HDF5 files."""
 
+import errno
 import os
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
-from latentcore._files import replacing
+from latentcore import _checks, _hdf5
+from latentcore._files import open_regular, replacing
+from latentcore.data._numpy_files import Found, read_npy, read_npz
+from latentcore.data._pixels import as_labels, as_pixels
 
 # shapes: N images, C channels, H rows, W columns
 
 _IMAGE_KEYS = ("data", "images", "x")
 _LABEL_KEYS = ("labels", "y")
-_MOST_CHANNELS = 4  # where the last dimension is not larger and the second one is, the last one is the channels
+_HDF5 = (".h5", ".hdf5")
+_DARK = 31  # of 255: where no byte is larger, they were meant to have fewer bits
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class ImageSet:
     """Images and, where they are known, their labels.
 
     Attributes:
-        images: (N, C, H, W), uint8.
+        images: (N, C, H, W), uint8 or float32 in [0, 1].
         labels: (N,), int64, or None.
     """
 
@@ -34,10 +40,14 @@ class ImageSet:
     labels: Tensor | None = None
 
     def __post_init__(self) -> None:
-        _checks.dtype("images", self.images, (torch.uint8,))
+        _checks.dtype("images", self.images, (torch.uint8, torch.float32))
         _checks.shape("images", self.images, ("N", "C", "H", "W"))
         if 0 in self.images.shape:
             _checks.fail_value("images", "at least one image of at least one pixel", tuple(self.images.shape))
+        if self.images.dtype == torch.float32:
+            low, high = (float(extreme) for extreme in self.images.aminmax())
+            if not (low >= 0 and high <= 1):  # NaN fails both
+                _checks.fail_value("images", "floats in [0, 1]", f"values from {low:g} to {high:g}")
         if self.labels is not None:
             _checks.dtype("labels", self.labels, (torch.int64,))
             _checks.shape("labels", self.labels, (len(self.images),))
@@ -81,38 +91,43 @@ class ImageSet:
         return self.labels
 
 
-def load_images(path: str | os.PathLike[str], *, labelled: bool = False) -> ImageSet:
+def load_images(path: str | os.PathLike[str], *, labelled: bool = False, channels_last: bool | None = None) -> ImageSet:
     """Read images, and labels where the file has them.
 
     Args:
         path: ``.npz``, ``.h5`` or ``.hdf5`` with the images under ``data``, ``images`` or ``x`` and the labels under
             ``labels`` or ``y``; or ``.npy`` with images alone. Images are (N, H, W) or (N, C, H, W), uint8 or floating
-            point in [0, 1], which is rounded to 1/255.
-        labelled: Whether labels must be there.
+            point in [0, 1].
+        labelled: Whether labels must be there; otherwise labels that cannot be used are left out, with a warning.
+        channels_last: Whether images are (N, H, W, C); False: (N, C, H, W), whatever the sizes. None: (N, C, H, W),
+            and an error where the sizes look as if the channels came last.
+
+    Returns:
+        Images (N, C, H, W), and labels (N,) or None. Bytes are uint8, and so are floats that all are multiples of
+        1/255; other floats are float32.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is damaged, holds pickled objects (never executed), lacks a key, or an array does not
-            fit; channels come before rows and columns.
+        ValueError: It is no regular file, is damaged, holds pickled objects (never executed) or more than its size can
+            mean, lacks a key, or an array does not fit.
 
     Example:
-        >>> images = load_images("train.npz").images  # doctest: +SKIP
+        >>> import numpy as np
+        >>> from latentcore.data import load_images
+        >>> np.save("colours.npy", np.full((2, 8, 8, 3), 255, dtype=np.uint8))
+        >>> load_images("colours.npy", channels_last=True).images.shape
+        torch.Size([2, 3, 8, 8])
     """
     path = Path(path)
-    readers = {".npz": _read_npz, ".npy": _read_npy, ".h5": _read_hdf5, ".hdf5": _read_hdf5}
-    if path.suffix not in readers:
-        _checks.fail_value(str(path), "a file named " + ", ".join(readers), path.name)
-    arrays = _guarded(path, readers[path.suffix])
-    images = _first(arrays, _IMAGE_KEYS)
-    if images is None:
-        _checks.fail_value(str(path), "an array named " + " or ".join(_IMAGE_KEYS), list(arrays))
-    labels = _first(arrays, _LABEL_KEYS)
-    if labels is None and labelled:
-        _checks.fail_value(str(path), "labels under " + " or ".join(_LABEL_KEYS), list(arrays))
-    try:
-        return ImageSet(as_bytes(images), None if labels is None else _as_labels(labels))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    if path.suffix not in (*_READERS, *_HDF5):
+        _checks.fail_value(str(path), "a file named " + ", ".join((*_READERS, *_HDF5)), path.name)
+    names, array = _read(path, _IMAGE_KEYS)
+    if array is None:
+        _checks.fail_value(str(path), "an array named " + " or ".join(_IMAGE_KEYS), names)
+    with _naming(path):
+        images = ImageSet(as_pixels(array, channels_last)).images
+    _warn_if_dark(path, images)
+    return ImageSet(images, _labels(path, len(images), labelled))
 
 
 def save_images(path: str | os.PathLike[str], images: ImageSet) -> None:
@@ -125,59 +140,66 @@ def save_images(path: str | os.PathLike[str], images: ImageSet) -> None:
         np.savez_compressed(file, **content)  # type: ignore[arg-type]  # numpy's stub takes its flags for arrays
 
 
-def _guarded(path: Path, reader: Callable[[IO[bytes]], dict[str, Any]]) -> dict[str, Any]:
-    """What `reader` finds; whatever a damaged file makes it raise becomes one ValueError."""
-    with path.open("rb") as file:  # a file that is missing or may not be read is an OSError with its own words
+def _labels(path: Path, count: int, needed: bool) -> Tensor | None:
+    """The labels of so many images; where nobody needs them, damaged ones are none."""
+    try:
+        names, array = _read(path, _LABEL_KEYS)
+        if array is not None:
+            with _naming(path):
+                return as_labels(array, count)
+        if needed:
+            _checks.fail_value(str(path), "labels under " + " or ".join(_LABEL_KEYS), names)
+    except ValueError as error:
+        if needed:
+            raise
+        warnings.warn(f"{error}; the images are read without labels", UserWarning, stacklevel=3)
+    return None
+
+
+def _warn_if_dark(path: Path, images: Tensor) -> None:
+    if images.dtype == torch.uint8 and 0 < (brightest := int(images.max())) <= _DARK:
+        words = f"{path}: images: the largest byte is {brightest}, which is taken as {brightest}/255: nearly black"
+        warnings.warn(words, UserWarning, stacklevel=3)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """What does not fit is a ValueError that names the file."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path, keys: Sequence[str]) -> Found:
+    """What a file has under one of the keys; whatever a damaged one makes its reader raise becomes one ValueError."""
+    with open_regular(path) as file:  # a file that is missing or may not be read is an OSError with its own words
         try:
-            return reader(file)
+            # HDF5 opens a file by its name, since the sources of a virtual data set lie beside it
+            return _read_hdf5(path, keys) if path.suffix in _HDF5 else _READERS[path.suffix](file, keys)
+        except MemoryError:
+            raise
         except Exception as error:  # zlib's, zipfile's, tokenize's and others' own: there is no common class
+            if isinstance(error, OSError) and error.errno == errno.EIO:  # the disk's: the file may be whole
+                raise OSError(error.errno, error.strerror, str(path)) from error
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "pickle" in reason:
                 reason = "it holds pickled objects, which are never read"
             _checks.fail_value(str(path), f"a whole {path.suffix} file of numbers", reason)
 
 
-def _read_npz(file: IO[bytes]) -> dict[str, Any]:
-    with np.load(file, allow_pickle=False) as content:
-        if isinstance(content, np.ndarray):
-            raise ValueError("it is a single array, as .npy files hold it")
-        return {key: content[key] for key in content.files if key in (*_IMAGE_KEYS, *_LABEL_KEYS)}
+def _read_hdf5(path: Path, keys: Sequence[str]) -> Found:
+    with _hdf5.opened(path) as content:
+        names = _hdf5.names_in(content)
+        parts = ((key, _hdf5.found(content, key, key)) for key in keys)
+        key, data = next(((key, part) for key, part in parts if isinstance(part, h5py.Dataset)), ("", None))
+        if data is None:
+            return Found(names, None)
+        # floats become bytes by way of others of their size
+        return Found(names, _hdf5.read(_hdf5.checked(data, key), key, copies=3 if data.dtype.kind == "f" else 2))
 
 
-def _read_npy(file: IO[bytes]) -> dict[str, Any]:
-    return {"images": np.lib.format.read_array(file, allow_pickle=False)}
-
-
-def _read_hdf5(file: IO[bytes]) -> dict[str, Any]:
-    with h5py.File(file, "r") as content:
-        keys = [key for key in (*_IMAGE_KEYS, *_LABEL_KEYS) if isinstance(content.get(key), h5py.Dataset)]
-        return {key: content[key][()] for key in keys}
-
-
-def _first(arrays: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    return next((arrays[key] for key in keys if key in arrays), None)
-
-
-def as_bytes(array: Any) -> Tensor:
-    """An array (N, H, W) or (N, C, H, W), uint8 or floats in [0, 1], as uint8 (N, C, H, W)."""
-    array = np.asarray(array)
-    if array.ndim not in (3, 4):
-        _checks.fail_value("images", "shape (N, H, W) or (N, C, H, W)", array.shape)
-    if array.ndim == 4 and array.shape[1] > _MOST_CHANNELS >= array.shape[3]:
-        _checks.fail_value("images", "channels before rows and columns, (N, C, H, W)", array.shape)
-    if array.dtype.kind == "f":
-        low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-        if not (low >= 0 and high <= 1):  # NaN fails both
-            _checks.fail_value("images", "floats in [0, 1]", f"values from {low:g} to {high:g}")
-        array = np.rint(array * 255).astype(np.uint8)
-    if array.dtype != np.uint8:
-        _checks.fail_type("images", "uint8, or floats in [0, 1]", array.dtype)
-    tensor = torch.from_numpy(np.array(array, order="C"))
-    return tensor.unsqueeze(1) if tensor.dim() == 3 else tensor
-
-
-def _as_labels(array: Any) -> Tensor:
-    array = np.asarray(array)
-    if array.dtype.kind not in "iu":
-        _checks.fail_type("labels", "whole numbers", array.dtype)
-    return torch.from_numpy(array.astype(np.int64))
+_READERS: dict[str, Callable[[IO[bytes], Sequence[str]], Found]] = {
+    ".npz": read_npz,
+    ".npy": read_npy,
+}

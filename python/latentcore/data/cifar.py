@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from latentcore import _checks
+from latentcore._files import open_regular
+from latentcore.data._sizes import check_size
 from latentcore.data.arrays import ImageSet
 
 Bytes = NDArray[np.uint8]
@@ -36,7 +38,7 @@ def load_cifar10(path: str | os.PathLike[str], split: str) -> ImageSet:
 
     Raises:
         OSError: A file is missing or cannot be read.
-        ValueError: A file is damaged, is not of the binary version, or belongs to the other split.
+        ValueError: A file is no regular one, is damaged, is not of the binary version, or belongs to the other split.
 
     Example:
         >>> from pathlib import Path
@@ -66,7 +68,7 @@ def load_cifar100(path: str | os.PathLike[str], split: str, *, labels: str = "fi
 
     Raises:
         OSError: A file is missing or cannot be read.
-        ValueError: A file is damaged, is not of the binary version, or belongs to the other split.
+        ValueError: A file is no regular one, is damaged, is not of the binary version, or belongs to the other split.
 
     Example:
         >>> from pathlib import Path
@@ -109,7 +111,10 @@ def _find(folder: Path, name: str) -> Path:
 
 def _read(path: Path, classes: Sequence[int]) -> Bytes:
     """The records (N, labels and pixels) of a file."""
-    content = path.read_bytes()  # a file that is missing or may not be read is an OSError with its own words
+    with open_regular(path) as file:  # a file that is missing or may not be read is an OSError with its own words
+        length = os.fstat(file.fileno()).st_size
+        check_size(str(path), length, length)
+        content = file.read(length)
     size = len(classes) + _PIXELS
     if not content or len(content) % size:
         if content[:1] == b"\x80":  # as pickles begin, and no label is as high

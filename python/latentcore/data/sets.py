@@ -15,7 +15,11 @@ _TEST_SHARE = 0.1
 
 
 def load_split(
-    train: str | os.PathLike[str], test: str | os.PathLike[str] | None = None, *, seed: int = 0
+    train: str | os.PathLike[str],
+    test: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    channels_last: bool | None = None,
 ) -> tuple[ImageSet, ImageSet]:
     """Read training and test images.
 
@@ -24,6 +28,7 @@ def load_split(
             file that `load_images` reads.
         test: A file with the test images; of a file without one, a tenth drawn from `seed` is the test set.
         seed: Any int >= 0.
+        channels_last: Of files of images, as `load_images` takes it.
 
     Raises:
         OSError: A file cannot be read.
@@ -33,12 +38,14 @@ def load_split(
     if Path(train).is_dir():
         if test is not None:
             _checks.fail_value("test", "none beside a folder, which has test images of its own", str(test))
+        if channels_last is not None:
+            _checks.fail_value("channels_last", "a file of images beside it", f"the folder {train}")
         load = load_cifar10 if any(Path(train).glob("*_batch*")) else mnist.load
         return load(train, "train"), load(train, "test")
-    images = load_images(train)
+    images = load_images(train, channels_last=channels_last)
     if test is None:
         return _divided(images, seed, str(train))
-    others = load_images(test)
+    others = load_images(test, channels_last=channels_last)
     if others.images.shape[1:] != images.images.shape[1:]:
         _checks.fail_value(str(test), f"images of {tuple(images.images.shape[1:])}", tuple(others.images.shape[1:]))
     return images, others

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from latentcore import _checks
+from latentcore.data._pixels import as_bytes, rounded
 from latentcore.data._ranges import check_finite, degrees_of, range_of
-from latentcore.data.arrays import ImageSet, as_bytes
+from latentcore.data.arrays import ImageSet
 from latentcore.data.folders import load_folder
 from latentcore.ops.warp import affine, rotate
 
@@ -252,7 +253,7 @@ def _uniform(places: Tensor, key: int) -> Tensor:
 
 def _image_set(images: Images, image_shape: tuple[int, int, int]) -> ImageSet:
     if isinstance(images, ImageSet):
-        return images
+        return ImageSet(rounded("images", images.images), images.labels)
     if isinstance(images, str | os.PathLike):
         return load_folder(images, image_shape)
     if isinstance(images, Tensor):

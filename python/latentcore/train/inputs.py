@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore.data._pixels import rounded
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -41,14 +42,13 @@ def as_images(images: Any, image_shape: tuple[int, int, int], name: str = "image
 
 
 def as_bytes(images: Any, image_shape: tuple[int, int, int] | None, name: str = "images") -> Tensor:
-    """As `as_images`, with floats rounded to 1/255; `image_shape` None leaves it free. (N, C, H, W), uint8."""
+    """As `as_images`, with floats `rounded` to 1/255; `image_shape` None leaves it free. (N, C, H, W), uint8."""
     if image_shape is None:
         sizes = tuple(_tensor(images, name).shape)
         if len(sizes) not in (3, 4):
             _checks.fail_value(name, "shape (N, H, W) or (N, C, H, W)", sizes)
         image_shape = (sizes[1] if len(sizes) == 4 else 1, sizes[-2], sizes[-1])
-    batch = as_images(images, image_shape, name)
-    return batch if batch.dtype == torch.uint8 else batch.mul(255).round_().to(torch.uint8)
+    return rounded(name, as_images(images, image_shape, name))
 
 
 def as_latents(z: Any, latent: int, name: str = "z") -> Tensor:
@@ -57,8 +57,7 @@ def as_latents(z: Any, latent: int, name: str = "z") -> Tensor:
     _checks.shape(name, vectors, ("N", latent))
     if not vectors.is_floating_point():
         _checks.fail_type(name, "a floating dtype", str(vectors.dtype))
-    if not bool(vectors.isfinite().all()):
-        _checks.fail_value(name, "finite numbers", "NaN or infinity")
+    _check_finite(vectors, name)
     return vectors.float()
 
 
@@ -68,7 +67,10 @@ def as_labels(labels: Any, count: int, name: str = "labels") -> Tensor:
     if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
         _checks.fail_type(name, "whole numbers", str(values.dtype))
     _checks.shape(name, values, (count,))
-    return values.long()
+    found = values.long()
+    if values.dtype == torch.uint64 and bool((found < 0).any()):  # beyond int64, numbers wrap
+        _checks.fail_value(name, "numbers below 2^63", int(found.min()) % 2**64)
+    return found
 
 
 def as_classes(labels: Any, count: int, classes: int, name: str = "labels") -> Tensor | None:
@@ -89,6 +91,8 @@ def as_events(images: Any, shape: tuple[int, int, int]) -> Tensor:
     """Events (N, C, H, W) on the CPU, whichever side their channels are on; finite real numbers."""
     if not isinstance(images, Tensor | np.ndarray):
         _checks.fail_type("images", "a NumPy array or a torch.Tensor", type(images).__name__)
+    if isinstance(images, np.ndarray):
+        images = np.ascontiguousarray(images, images.dtype.newbyteorder("="))  # as torch takes them; seldom a copy
     batch = torch.as_tensor(images).detach().cpu()
     if batch.is_complex() or batch.dtype == torch.bool:
         _checks.fail_type("images", "real numbers", str(batch.dtype))
@@ -96,8 +100,7 @@ def as_events(images: Any, shape: tuple[int, int, int]) -> Tensor:
     if tuple(batch.shape[1:]) == (height, width, channels) and shape != (height, width, channels):
         batch = batch.permute(0, 3, 1, 2)
     _checks.shape("images", batch, ("N", *shape))
-    if not bool(torch.isfinite(batch).all()):
-        _checks.fail_value("images", "finite numbers", "NaN or infinity")
+    _check_finite(batch, "images")
     return batch
 
 
@@ -112,10 +115,20 @@ def _tensor(value: Any, name: str) -> Tensor:
     if not isinstance(value, np.ndarray):
         _checks.fail_type(name, "a NumPy array or a torch.Tensor", type(value).__name__)
     try:
-        # a copy, since torch neither takes read-only arrays without a warning nor negative strides at all
-        return torch.from_numpy(np.array(value, order="C"))
+        # a copy: torch takes neither negative strides nor other processors' bytes, and warns of read-only arrays
+        return torch.from_numpy(np.array(value, value.dtype.newbyteorder("="), order="C"))
     except TypeError:
         _checks.fail_type(name, "an array of numbers", f"dtype {value.dtype}")
+
+
+def _check_finite(numbers: Tensor, name: str) -> None:
+    """All numbers are finite, and stay so as float32."""
+    if not numbers.is_floating_point() or not numbers.numel():
+        return
+    low, high = (float(extreme) for extreme in numbers.aminmax())
+    most = torch.finfo(torch.float32).max
+    if not (low >= -most and high <= most):  # NaN fails both
+        _checks.fail_value(name, "finite numbers that float32 holds", f"numbers from {low:g} to {high:g}")
 
 
 def _in_unit_range(batch: Tensor, name: str) -> None:
