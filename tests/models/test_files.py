@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,72 @@ def test_weights_that_are_not_finite(tmp_path, bad):
     state["decoder.0.weight"][0, 0] = bad
     torch.save(state, tmp_path / "vae.pth")
     with pytest.raises(ValueError, match=r"vae\.pth: decoder\.0\.weight: expected finite numbers"):
+        load_vae(tmp_path / "vae.pth")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda weight: weight.to(torch.float8_e4m3fn),
+        lambda weight: weight.to(torch.complex64),
+        lambda weight: weight.to(torch.int16),
+        lambda weight: weight.bool(),
+        lambda weight: weight.to("meta"),
+        lambda weight: weight.to_sparse(),
+        lambda weight: weight[:0],
+        lambda weight: weight[:1, :1].expand(10**6, 10**6),
+    ],
+)
+def test_weights_of_another_kind(tmp_path, other):
+    state = VAE(VAEConfig(hidden=(16,), decoder_hidden=(8,))).state_dict()
+    state["decoder.0.weight"] = other(state["decoder.0.weight"])
+    torch.save(state, tmp_path / "vae.pth")
+    with pytest.raises(ValueError, match=r"vae\.pth"):
+        load_vae(tmp_path / "vae.pth")
+
+
+@pytest.mark.parametrize("width", [torch.float64, torch.float16])
+def test_weights_of_another_width(tmp_path, width):
+    model = VAE(VAEConfig(hidden=(16,), decoder_hidden=(8,)))
+    save_vae(model.to(width), tmp_path / "vae.pth")
+    loaded = load_vae(tmp_path / "vae.pth")
+    assert torch.equal(loaded.encoder[1].weight, model.encoder[1].weight.float())
+    assert all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in loaded.parameters())
+
+
+def test_little_that_unpacks_to_much_is_refused(tmp_path):
+    save_vae(VAE(VAEConfig(hidden=(16,), decoder_hidden=(8,))), tmp_path / "vae.pth")
+    with zipfile.ZipFile(tmp_path / "vae.pth") as file, zipfile.ZipFile(tmp_path / "packed.pth", "w", 8) as packed:
+        for entry in file.infolist():
+            packed.writestr(entry.filename, file.read(entry))
+    with pytest.raises(ValueError, match=r"packed\.pth: expected a whole file of tensors .*its entries are packed"):
+        load_vae(tmp_path / "packed.pth")
+
+
+def test_values_in_values_are_refused(tmp_path):
+    laughs = [0]
+    for _ in range(40):
+        laughs = [laughs, laughs]
+    torch.save({"a": laughs}, tmp_path / "vae.pth")
+    with pytest.raises(ValueError, match=r"vae\.pth: .*more than 1,000,000 values"):
+        load_vae(tmp_path / "vae.pth")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"hidden": [8] * 50_000}, {"hidden": [8] * 9_000}, {"hidden": [10**6] * 9}, {"latent": 10**30}, {3: 4}, 5, "x"],
+)
+def test_words_that_no_tensor_bears_out_build_nothing(tmp_path, words):
+    state = VAE(VAEConfig(hidden=(16,), decoder_hidden=(8,))).state_dict()
+    state["_extra_state"] = {"latent": 2, **words} if isinstance(words, dict) else words
+    torch.save(state, tmp_path / "vae.pth")
+    with pytest.raises(ValueError, match=r"vae\.pth: expected the state dict of a VAE"):
+        load_vae(tmp_path / "vae.pth")
+
+
+def test_a_model_in_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "vae.pth")
+    with pytest.raises(ValueError, match=r"vae\.pth: expected a regular file, got a pipe"):
         load_vae(tmp_path / "vae.pth")
 
 

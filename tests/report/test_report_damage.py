@@ -102,10 +102,13 @@ def test_files_beyond_all_measure_are_not_read(copied, report):
 
 def test_what_is_no_plain_file_is_not_waited_for(copied, report):
     folder = copied("ae-2d")
-    for name in ("config.json", "metrics.csv"):
+    names = ("commands.json", "metrics.csv", "metrics.json", "latents.npz", "checkpoints/model.pth", "config.json")
+    for count, name in enumerate(names, 1):
         (folder / name).unlink()
         os.mkfifo(folder / name)
-    assert report(folder).text.count("bytes, got something else") == 2
+        # without a configuration neither latents nor weights are looked for
+        expected = count if name != "config.json" else count - 2
+        assert report(folder).text.count("expected a regular file, got a pipe") == expected
 
 
 def test_numbers_and_words_that_are_hardly_any(copied, tmp_path):

@@ -1,5 +1,7 @@
 """The report without a browser: what stands in the page."""
 
+import base64
+import hashlib
 import json
 import re
 
@@ -83,9 +85,22 @@ def test_a_page_asks_nobody_for_anything(made, report):
     for _, attributes in page.elements:
         for name in ("src", "href", "action", "data", "srcset", "poster"):
             assert re.match(r"data:|#", attributes.get(name) or "#")
-    policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
-    assert "default-src 'none'" in policy
-    assert "http" not in policy
+    policy = policy_of(page)
+    assert policy["default-src"] == "'none'"
+    assert not any("http" in sources for sources in policy.values())
+
+
+def test_only_the_scripts_of_the_page_may_run(made, report):
+    page = report(made["ae-2d"].folder)
+    executed = [script for attributes, script in zip(page.all("script"), page.scripts, strict=True) if not attributes]
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in executed]
+    assert policy_of(page)["script-src"].split() == [f"'sha256-{word}'" for word in hashes]
+    assert len(hashes) == 4
+
+
+def policy_of(page):
+    content = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    return dict(part.strip().split(" ", 1) for part in content.split(";"))
 
 
 def test_a_page_of_a_plain_decoder_stays_below_8_mb(made, copied, tmp_path):
@@ -99,7 +114,7 @@ def test_many_pictures_are_some_of_them(copied, report, monkeypatch):
     monkeypatch.setattr(report_folder, "_MOST_PICTURES", 2)
     page = report(copied("ae-2d"))
     assert len(page.all("img")) == 2
-    assert re.search(r"pictures: \d are there, of which the page has 2\.", page.text)
+    assert re.search(r"pictures: \d files are there, of which the page has 2\.", page.text)
 
 
 def test_the_command_says_where_the_page_is(made, tmp_path, capsys):

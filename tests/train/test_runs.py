@@ -3,6 +3,8 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -12,6 +14,9 @@ import latentcore
 from latentcore import _config
 from latentcore.models import VAE, VAEConfig, save_vae
 from latentcore.train import create_run, load_run
+from latentcore.train.checkpoint import seconds_trained
+from latentcore.train.journal import Journal
+from latentcore.train.provenance import commands_of
 
 CONFIG = VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,))
 
@@ -34,6 +39,37 @@ def test_a_new_folder_has_its_parts_and_is_never_overwritten(tmp_path, monkeypat
     assert json.loads((folders[0] / "config.json").read_text()) == {"system": "vae", "vae": {}}
     with pytest.raises(ValueError, match="run_dir: expected a folder without a run"):
         create_run("vae", {}, folders[0])
+
+
+def test_of_many_who_begin_the_same_run_one_does(tmp_path):
+    """50 times 4 threads, and 50 times 2 processes."""
+    with ThreadPoolExecutor(4) as pool:
+        for attempt in range(50):
+            begun = list(pool.map(begin, [tmp_path / f"threads-{attempt}"] * 4, range(4)))
+            assert sorted(begun) == [False, False, False, True]
+            config = json.loads((tmp_path / f"threads-{attempt}" / "config.json").read_text())
+            assert config["number"] == begun.index(True)
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:
+        for attempt in range(50):
+            begun = list(pool.map(begin, [tmp_path / f"processes-{attempt}"] * 2, range(2)))
+            assert sorted(begun) == [False, True]
+    assert not list(tmp_path.rglob(".*"))
+
+
+def begin(folder, number):
+    try:
+        create_run("vae", {"number": number}, folder)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_run_is_not_begun_over_a_link(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(ValueError, match="a folder without a run"):
+        create_run("vae", {}, tmp_path / "run")
+    assert not (tmp_path / "elsewhere.json").exists()
 
 
 def test_encode_decode_sample(folder):
@@ -103,9 +139,99 @@ def test_damaged_runs(folder, monkeypatch):
     save_vae(VAE(VAEConfig()), path)
     with pytest.raises(ValueError, match=r"model\.pth: expected a state dict of the configured VAE"):
         load_run(folder)
+    state = VAE(CONFIG).state_dict()
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match=r"model\.pth: .*it is no archive"):
+        load_run(folder)
+    torch.save({**state, "_extra_state": [8] * 600_000}, path)
+    with pytest.raises(ValueError, match=r"model\.pth: .* bytes of it are no numbers, more than 1,000,000"):
+        load_run(folder)
     path.unlink()
     with pytest.raises(FileNotFoundError):
         load_run(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "checkpoints/model.pth"])
+def test_what_is_no_plain_file_is_neither_waited_for_nor_followed(folder, tmp_path, name):
+    path = folder / name
+    path.rename(tmp_path / "own")
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=f"{name}: expected a regular file, got a pipe"):
+        load_run(folder)
+    path.unlink()
+    path.symlink_to(tmp_path / "own")
+    with pytest.raises(ValueError, match=f"{name}: expected a file in .*run, got a link that leads out of it"):
+        load_run(folder)
+    path.unlink()
+    (tmp_path / "own").rename(folder / "own")
+    path.symlink_to(folder / "own")  # within
+    assert load_run(folder).sample(1).shape == (1, 1, 12, 12)
+    os.truncate(folder / "own", 10**11)
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        load_run(folder)
+
+
+def test_a_folder_of_checkpoints_elsewhere_is_not_followed(folder, tmp_path):
+    (folder / "metrics.json").symlink_to("/proc/self/environ")
+    with pytest.raises(ValueError, match=r"metrics\.json: .*got a link that leads out of it"):
+        _ = load_run(folder).metrics
+    (folder / "checkpoints").rename(tmp_path / "elsewhere")
+    (folder / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "latest").symlink_to(folder)
+    for run in (folder, tmp_path / "latest"):
+        with pytest.raises(ValueError, match=r"model\.pth: .*got a link that leads out of it"):
+            load_run(run)
+    assert seconds_trained(folder) == 0
+    (tmp_path / "elsewhere" / "last.pth").touch()
+    with pytest.raises(ValueError, match=r"last\.pth: .*got a link that leads out of it"):
+        seconds_trained(folder)
+    assert commands_of(folder / "commands.json")
+    (folder / "commands.json").rename(tmp_path / "commands.json")
+    (folder / "commands.json").symlink_to(tmp_path / "commands.json")
+    assert not commands_of(folder / "commands.json")
+
+
+def test_the_journal_sweeps_up_and_names_what_cannot_be_written(folder, tmp_path):
+    left = folder / "checkpoints" / f".last.{os.getpid()}-999999.part.pth"
+    left.touch()
+    with journal(folder) as written:
+        assert not left.exists()
+        written.write([{"epoch": 0, "loss": 1.0}])
+        (folder / "metrics.csv").unlink()
+        (folder / "metrics.csv").mkdir()
+        with pytest.raises(OSError, match=r"metrics\.csv'$"):
+            written.write([{"epoch": 0, "loss": 1.0}])
+    (folder / "tensorboard").rename(tmp_path / "elsewhere")
+    (folder / "tensorboard").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"tensorboard: .*got a link that leads out of it"):
+        journal(folder)
+
+
+def journal(folder):
+    return Journal(folder, epochs=1, steps=1, done=0, unit="images", bar=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("hidden", [64] * 5_000, "many more layers than there are tensors"),
+        ("decoder_hidden", [64] * 5_000, "many more layers than there are tensors"),
+        ("hidden", [64] * 1_000_000, "at most 10,000 values"),
+        ("hidden", [[[]]] * 10_000, "at most 10,000 values"),
+    ],
+)
+def test_many_times_more_layers_than_tensors_are_not_built(folder, field, value, words):
+    config = json.loads((folder / "config.json").read_text())
+    config["vae"][field] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=rf"config\.json: .*{words}"):
+        load_run(folder)
+
+
+def test_data_may_come_from_very_many_files(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "source": {"files": ["a.npz"] * 20_000}}))
+    assert load_run(folder).sample(1).shape == (1, 1, 12, 12)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +248,9 @@ def test_damaged_runs(folder, monkeypatch):
 )
 def test_damaged_configurations(folder, content, message):
     (folder / "config.json").write_text(content)
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises(ValueError, match=message) as found:
         load_run(folder)
+    assert str(folder) in str(found.value)
 
 
 def test_importing_the_package_is_light():

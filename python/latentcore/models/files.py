@@ -1,10 +1,13 @@
 """Models in files: tensors and a few words, never code."""
 
 import os
+from collections.abc import Callable, Mapping
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from latentcore import _checks, _config
 from latentcore._tensors import load_tensors, save_tensors
@@ -13,10 +16,19 @@ from latentcore.models.base import EncoderDecoder
 from latentcore.models.networks import NetworkConfig
 from latentcore.models.vae import VAE, VAEConfig
 
+T = TypeVar("T")
 C = TypeVar("C", bound=NetworkConfig)
 M = TypeVar("M", bound=EncoderDecoder)
 
 _EXTRA = "_extra_state"
+_DTYPES = (*_checks.FLOATING, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+# what torch and the networks raise for a state or for sizes that are none
+_DAMAGES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+_LONGEST = 2000  # letters of a reason
+_MOST_VALUES = 10_000  # in a configuration
+_MOST_TENSORS = 20_000  # of a model
+# of torch's functions that a layer calls while it is built, for each of its tensors; those of our models call 11
+_CALLS = 100
 
 
 def save_vae(model: EncoderDecoder, path: str | os.PathLike[str]) -> None:
@@ -46,12 +58,64 @@ def model_from_state(state: dict[str, Any], name: str, kind: type[M], config_kin
     try:
         complete = "latent" in words
         fields = words if complete else _sizes(state, words, kind.outputs_per_latent)
-        model = kind(_config.from_plain(config_kind, fields))
+        check_few_values(fields)
+        config = _config.from_plain(config_kind, fields)
+        model = build_for(state, lambda: kind(config))
         state.setdefault(_EXTRA, model.get_extra_state())
-        model.load_state_dict(state)
-    except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
-        _checks.fail_value(name, f"the state dict of a {kind.__name__}", str(error))
-    return model.eval()
+        _check_kinds(model, state, name)
+        model.load_state_dict(state, assign=True)
+    except _DAMAGES as error:
+        _checks.fail_value(name, f"the state dict of a {kind.__name__}", _reason(error))
+    return model.float().eval()
+
+
+def check_few_values(plain: object) -> None:
+    """A configuration from outside has no more values than any network needs: each of them is looked at.
+
+    Raises:
+        ValueError: It has.
+    """
+    level, count = [plain], 0
+    while level:
+        count += len(level)
+        inner = chain.from_iterable(value.values() if isinstance(value, dict) else value for value in _holders(level))
+        level = list(islice(inner, _MOST_VALUES + 1))
+        if count > _MOST_VALUES:
+            _checks.fail_value("configuration", f"at most {_MOST_VALUES:,} values", "more")
+
+
+def _holders(values: list[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, dict | list | tuple)]
+
+
+def build_for(state: Mapping[str, Any], build: Callable[[], T]) -> T:
+    """The model that `build` makes, on the device "meta", whose state is to be loaded with `assign`.
+
+    Its sizes come from a file and may be anything: they take no memory, and where there are many times more layers
+    than the state has tensors, building stops.
+
+    Raises:
+        ValueError: There are.
+        RuntimeError: The sizes are those of no tensor.
+    """
+    with _CountedCalls(1000 + _CALLS * len(state)), torch.device("meta"):
+        return build()
+
+
+class _CountedCalls(TorchFunctionMode):
+    """Ends in an error where torch's functions are called more often than expected."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = self._left = most
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"many more layers than there are tensors, which took over {self._most:,} calls to build")
+        return function(*args, **(kwargs or {}))
 
 
 def load_state(model: nn.Module, state: object, name: str, *, assign: bool = False) -> None:
@@ -61,22 +125,46 @@ def load_state(model: nn.Module, state: object, name: str, *, assign: bool = Fal
     """
     tensors = _check_tensors(state, name)
     try:
+        _check_kinds(model, tensors, name)
         model.load_state_dict(tensors, assign=assign)
-    except (RuntimeError, ValueError, AttributeError) as error:
-        _checks.fail_value(name, f"a state dict of the configured {type(model).__name__}", str(error))
+    except _DAMAGES as error:
+        _checks.fail_value(name, f"a state dict of the configured {type(model).__name__}", _reason(error))
 
 
 def _check_tensors(state: object, name: str) -> dict[str, Any]:
     """The state, of finite numbers: a model with others would give NaN without a word."""
     if not isinstance(state, dict):
         _checks.fail_value(name, "a state dict", type(state).__name__)
+    if len(state) > _MOST_TENSORS:
+        _checks.fail_value(name, f"a state dict of at most {_MOST_TENSORS:,} tensors", f"{len(state):,}")
     for key, value in state.items():
         if isinstance(value, Tensor):
-            if value.layout != torch.strided or value.is_quantized:
-                _checks.fail_value(f"{name}: {key}", "a dense tensor", value.layout)
-            if not bool(value.isfinite().all()):
-                _checks.fail_value(f"{name}: {key}", "finite numbers", "NaN or infinity")
+            _check_numbers(f"{name}: {key}", value)
     return state
+
+
+def _check_numbers(name: str, value: Tensor) -> None:
+    if value.layout != torch.strided or value.is_quantized:
+        _checks.fail_value(name, "a dense tensor", value.layout)
+    if value.dtype not in _DTYPES:
+        _checks.fail_value(name, "floating-point or whole numbers that torch computes with", value.dtype)
+    if not bool(value.isfinite().all()):
+        _checks.fail_value(name, "finite numbers", "NaN or infinity")
+
+
+def _check_kinds(model: nn.Module, state: dict[str, Any], name: str) -> None:
+    """Floating-point numbers may have another width than the model's own; whole ones are of the same type."""
+    for key, own in model.state_dict().items():
+        value = state.get(key)
+        if not isinstance(own, Tensor) or not isinstance(value, Tensor) or value.dtype == own.dtype:
+            continue
+        if not {value.dtype, own.dtype} <= set(_checks.FLOATING):
+            _checks.fail_value(f"{name}: {key}", f"numbers of the type {own.dtype}", value.dtype)
+
+
+def _reason(error: Exception) -> str:
+    """An error's words, not all of them where a file names thousands of tensors."""
+    return str(error)[:_LONGEST]
 
 
 def _sizes(state: dict[str, Any], words: dict[str, Any], outputs_per_latent: int) -> dict[str, Any]:

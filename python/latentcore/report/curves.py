@@ -17,6 +17,8 @@ _NOT_CURVES = ("epoch", "seconds")
 _VALIDATION = "validation_"
 _DASHES = ("solid", "dot")  # of runs, where there are more than colours; dashed is the validation
 _CIRCLE = np.linspace(0, 2 * np.pi, 73)
+_MOST_POINTS = 1000  # of a curve
+_MOST_ELLIPSES = 300
 _RADIUS = 2.0  # of an ellipse, in standard deviations
 
 
@@ -64,7 +66,9 @@ def _curve(column: str, runs: Sequence[RunFolder]) -> dict[str, Any] | None:
             label = f"{run.name}, validation" if validation else run.name
             line = {"color": PALETTE[_colour(place)], "dash": "dash" if validation else _dash(place)}
             mode = "lines+markers" if len(values) < 40 else "lines"
-            figure.add_scatter(x=epochs, y=values, name=_plain(label), mode=mode, line=line, marker={"size": 5})
+            some = _places(len(values))
+            x, y = [epochs[at] for at in some], [values[at] for at in some]
+            figure.add_scatter(x=x, y=y, name=_plain(label), mode=mode, line=line, marker={"size": 5})
             words.append(f"{label}: from {values[0]:.4g} to {values[-1]:.4g} in {len(values)} epochs")
             longest, used = max(longest, len(values)), used or any(values)  # a term that nobody uses is 0 throughout
     if not used:
@@ -83,6 +87,12 @@ def _along(run: RunFolder, name: str) -> tuple[list[float], list[float]]:
             epochs.append(1 + (place if number is None else number))
             values.append(value)
     return epochs, values
+
+
+def _places(count: int) -> list[int]:
+    """All places of a curve; of more than can be told apart on a screen some, the first and the last among them."""
+    places = np.linspace(0, count - 1, min(count, _MOST_POINTS)).round().astype(int)
+    return list(map(int, places))
 
 
 def scatter(run: RunFolder) -> dict[str, Any] | None:
@@ -131,9 +141,10 @@ def _add_ellipses(figure: go.Figure, run: RunFolder) -> None:
     of_class = np.asarray(mixture.component_label_proba_).argmax(1)
     circle = _RADIUS * np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE)])
     colours = _colours(run)
-    for mean, covariance, place in zip(means, covariances, of_class, strict=True):
-        x, y = mean[:, None] + np.linalg.cholesky(covariance) @ circle
-        line = {"color": colours.get(int(mixture.classes_[place]), "#7F7F7F"), "width": 1.5}
+    heaviest = np.argsort(-np.asarray(mixture.weights_), kind="stable")[:_MOST_ELLIPSES]
+    for k in sorted(heaviest.tolist()):
+        x, y = means[k][:, None] + np.linalg.cholesky(covariances[k]) @ circle
+        line = {"color": colours.get(int(mixture.classes_[of_class[k]]), "#7F7F7F"), "width": 1.5}
         figure.add_scatter(x=x.round(4), y=y.round(4), mode="lines", line=line, showlegend=False, hoverinfo="skip")
 
 

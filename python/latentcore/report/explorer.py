@@ -1,5 +1,6 @@
 """What the page's explorer needs of a run: its decoder, where its latents lie, its mixture, and what turns them."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from latentcore.train.rotation import RotationRun
 _REACH = 3.0  # of the plane, in standard deviations of the prior, where no latents are known
 _BEYOND = 1.3  # the same of more than two axes, in typical lengths of a normal vector
 _MARGIN = 0.06  # of the plane around the latents, of their extent
+_MOST_AXES, _MOST_CLASSES, _MOST_VALUES = 2048, 1000, 1_000_000
 _TURNED = 10  # digits to choose from
 
 
@@ -39,6 +41,7 @@ def explorer(run: Any, latents: Latents | None) -> dict[str, Any]:
     """
     decoder = _decoder(run)
     config = run.model.config
+    _check_sizes(config.latent, getattr(config, "classes", 0), config.image_shape)
     if latents is not None and latents.z.shape[1] != config.latent:
         raise UnsupportedError("the latents in latents.npz are not this model's")
     found = {
@@ -53,6 +56,17 @@ def explorer(run: Any, latents: Latents | None) -> dict[str, Any]:
     if isinstance(run, RotationRun) and run.rotates:
         found["turn"] = _turn(run, latents)
     return found
+
+
+def _check_sizes(latent: int, classes: int, image: tuple[int, ...]) -> None:
+    """The page stays small, and what it draws at once too, whatever sizes a configuration names."""
+    for words, size, most in (
+        ("latent axes", latent, _MOST_AXES),
+        ("classes", classes, _MOST_CLASSES),
+        ("values in an image", math.prod(image), _MOST_VALUES),
+    ):
+        if size > most:
+            raise UnsupportedError(f"the model has {size:,} {words}, more than the {most:,} that a page shows")
 
 
 def _decoder(run: Any) -> nn.Sequential:
@@ -114,6 +128,9 @@ def _mixture(run: Any) -> dict[str, Any] | None:
     mixture = getattr(run, "mixture", None)
     if not isinstance(mixture, GaussianMixture) or not hasattr(mixture, "classes_"):
         return None
+    K, D = np.shape(mixture.means_)
+    if K * D * D > _MOST_VALUES:
+        raise UnsupportedError(f"the mixture has {K:,} components of {D:,} axes, more than a page carries")
     return {
         "classes": [int(name) for name in mixture.classes_],
         "weights": floats(mixture.weights_),

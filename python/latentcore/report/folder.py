@@ -1,7 +1,5 @@
 """What a run folder holds, as far as it is there: training may have been cut short, and files may be anything."""
 
-import csv
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,21 +7,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from latentcore import _checks
+from latentcore._files import inside, open_regular, read_bounded
 from latentcore.evaluate.latents import Latents, latents_path, read_latents
+from latentcore.report.tables import Row, history, short, some, table
+from latentcore.train.checkpoint import model_path
 from latentcore.train.provenance import commands_of
-from latentcore.train.runs import load_run, read_json
+from latentcore.train.runs import load_run, read_config, read_json
 
 T = TypeVar("T")
-Row = dict[str, float | None]
 
 _TOLD = ("config.json", "metrics.csv", "metrics.json")
 _PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".webp")
 _NETWORKS = ("vae", "autoencoder")  # sections of a configuration whose runs have latents of images
 _DEEPEST = 20  # a value in a configuration: sections in sections
-_MOST_ROWS = 200  # of a table that is shown
-_MOST_BYTES = 16_000_000  # of a file of figures or words
+_MOST_TABLES = 20
+_MOST_FIGURES = 300
+_MOST_ENTRIES = 50  # of the commands, and of an environment
 _MOST_PICTURES = 100
+_MOST_MODEL = 2_000_000_000  # bytes of the weights of a run that is opened
+# what an evaluation writes at most: images, pixels along their sides, latent axes of any model here
+_MOST_IMAGES, _MOST_SIDE, _MOST_AXES = 2000, 32, 2048
+_MOST_CLASSES = 200
 
 
 @dataclass
@@ -70,7 +77,8 @@ class RunFolder:
     def environment(self) -> dict[str, str]:
         """Where the first of its commands ran."""
         found = self.commands[0].get("environment") if self.commands else None
-        return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+        entries = list(found.items())[:_MOST_ENTRIES] if isinstance(found, dict) else []
+        return {short(key): short(value) for key, value in entries}
 
 
 def read_folders(paths: Sequence[Path]) -> list[RunFolder]:
@@ -82,7 +90,8 @@ def read_folders(paths: Sequence[Path]) -> list[RunFolder]:
     """
     if not paths:
         _checks.fail_value("RUN", "at least one run folder", "none")
-    resolved = [_real(path) for path in paths]
+    # `resolve` raises where links go round in a circle
+    resolved = [Path(os.path.realpath(path)) for path in paths]
     for place, folder in enumerate(resolved):
         if folder in resolved[:place]:
             _checks.fail_value("RUN", "run folders that differ", f"{paths[place]} twice")
@@ -101,36 +110,18 @@ def read_folder(path: Path, name: str) -> RunFolder:
     if not any((path / file).exists() for file in _TOLD):
         _checks.fail_value(str(path), f"a run folder, with {' or '.join(_TOLD)}", "a folder without them")
     found = RunFolder(path, name)
-    found.config = _try(found, "config.json", lambda: _config(_own(path, "config.json"))) or {}
-    figures = _try(found, "metrics.json", lambda: read_json(_own(path, "metrics.json"))) or {}
-    # a figure is a number or a word; lists and the like are none
-    found.figures = {key: value for key, value in figures.items() if isinstance(value, int | float | str)}
-    found.history = _try(found, "metrics.csv", lambda: _history(found, _own(path, "metrics.csv"))) or []
-    found.commands = _try(found, "commands.json", lambda: _commands(_own(path, "commands.json"))) or []
+    found.config = _try(found, "config.json", lambda: _config(path)) or {}
+    found.figures = _try(found, "metrics.json", lambda: _figures(found)) or {}
+    found.history = _try(found, "metrics.csv", lambda: history(inside(path, path / "metrics.csv"), found.missing)) or []
+    found.commands = _try(found, "commands.json", lambda: _commands(found)) or []
     _read_pictures(found)
     if found.has_latents:
-        found.latents = _try(found, "latents.npz", lambda: read_latents(_own(path, latents_path(path).name)))
+        found.latents = _try(found, "latents.npz", lambda: _latents(path))
     if found.config:
-        found.run = _try(found, "checkpoints", lambda: load_run(path))
+        found.run = _try(found, "checkpoints", lambda: _opened(path))
     else:
         found.missing.append("checkpoints: not opened, for it is not known what was trained.")
     return found
-
-
-def _own(folder: Path, name: str) -> Path:
-    """A plain file of a run's folder: none that a link leads out to, and none beyond all measure."""
-    path = folder / name
-    if not _real(path).is_relative_to(_real(folder)):
-        _checks.fail_value(str(path), "a file in the run's folder", "a link that leads out of it")
-    size = path.stat().st_size
-    if not path.is_file() or size > _MOST_BYTES:
-        found = f"one of {size:,}" if path.is_file() else "something else"
-        _checks.fail_value(str(path), f"a file of at most {_MOST_BYTES:,} bytes", found)
-    return path
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # `resolve` raises where links go round in a circle
 
 
 def _try(found: RunFolder, what: str, read: Callable[[], T]) -> T | None:
@@ -139,18 +130,43 @@ def _try(found: RunFolder, what: str, read: Callable[[], T]) -> T | None:
         return read()
     except FileNotFoundError:
         found.missing.append(f"{what}: {_ABSENT.get(what, 'not there')}.")
-    except (OSError, ValueError, TypeError, csv.Error, RecursionError, OverflowError) as error:
-        found.missing.append(f"{what}: cannot be used. {error}")
+    except Exception as error:  # one file that nobody foresaw leaves the others and the other runs as they are
+        found.missing.append(f"{what}: cannot be used. {short(error) or type(error).__name__}")
     return None
 
 
-def _config(path: Path) -> dict[str, Any]:
-    content = read_json(path)
+def _opened(folder: Path) -> Any:
+    size = model_path(folder).stat().st_size
+    if size > _MOST_MODEL:
+        _checks.fail_value(str(model_path(folder)), f"at most {_MOST_MODEL:,} bytes in a report", f"{size:,}")
+    return load_run(folder)
+
+
+def _figures(found: RunFolder) -> dict[str, float | str]:
+    """Of `metrics.json` the numbers and words; lists and the like are no figures."""
+    content = read_json(inside(found.path, found.path / "metrics.json"))
+    figures = {
+        short(key): value if isinstance(value, float) else _whole(value)
+        for key, value in content.items()
+        if isinstance(value, int | float | str)
+    }
+    return dict(some(found.missing, "metrics.json", "figures", list(figures.items()), _MOST_FIGURES))
+
+
+def _whole(value: int | str) -> int | str:
+    """A whole number where all of its digits can be shown, otherwise words."""
+    text = short(value)
+    return value if isinstance(value, int) and text == str(value) else text
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    content = read_config(folder)
     level: list[Any] = [content]
     for _ in range(_DEEPEST):
         level = [inner for value in level for inner in _inside(value)]
     if level:
-        _checks.fail_value(str(path), f"values nested at most {_DEEPEST} deep", "deeper ones")
+        expected = f"values nested at most {_DEEPEST} deep"
+        _checks.fail_value(str(folder / "config.json"), expected, "deeper ones")
     return content
 
 
@@ -170,32 +186,27 @@ _ABSENT = {
 }
 
 
-def _commands(path: Path) -> list[dict[str, Any]]:
+def _commands(found: RunFolder) -> list[dict[str, Any]]:
+    path = found.path / "commands.json"
+    # which is opened first, for the sake of what is wrong with it
+    read_bounded(inside(found.path, path))
     entries = commands_of(path)
     if not entries:
         _checks.fail_value(str(path), "the commands that worked on the run", "none that can be read")
-    return entries
+    return some(found.missing, path.name, "commands", entries, _MOST_ENTRIES)
 
 
-def _history(found: RunFolder, path: Path) -> list[Row]:
-    text = path.read_bytes().decode()
-    lines = text.splitlines(keepends=True)
-    if lines and not lines[-1].endswith(("\n", "\r")):
-        # the first digits of a number are another number
-        lines.pop()
-        found.missing.append("metrics.csv: the last line is cut short and left out.")
-    rows = [{key: _number(value) for key, value in row.items() if key} for row in csv.DictReader(lines)]
-    if not rows:
-        _checks.fail_value(str(path), "a row for each epoch", "none")
-    return rows
-
-
-def _number(text: Any) -> float | None:
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
+def _latents(folder: Path) -> Latents:
+    path = inside(folder, latents_path(folder))
+    open_regular(path).close()  # no pipe is waited for
+    latents = read_latents(path)
+    (count, axes), sides = latents.z.shape, latents.images.shape[2:]
+    if count > _MOST_IMAGES or max(sides) > _MOST_SIDE or axes > _MOST_AXES:
+        expected = f"at most {_MOST_IMAGES} images of {_MOST_SIDE} x {_MOST_SIDE} and {_MOST_AXES} latent axes"
+        _checks.fail_value(str(path), expected, f"{count} of {sides[0]} x {sides[1]} and {axes}")
+    if latents.labels is not None and len(kinds := np.unique(latents.labels)) > _MOST_CLASSES:
+        _checks.fail_value(str(path), f"images of at most {_MOST_CLASSES} classes", len(kinds))
+    return latents
 
 
 def _read_pictures(found: RunFolder) -> None:
@@ -208,11 +219,9 @@ def _read_pictures(found: RunFolder) -> None:
         found.missing.append("pictures: a link, which is not followed.")
     elif not pictures and found.system != "classifier":  # which has none
         found.missing.append("pictures: none are there; `latentcore evaluate` draws them.")
-    if len(pictures) > _MOST_PICTURES:
-        found.missing.append(f"pictures: {len(pictures):,} are there, of which the page has {_MOST_PICTURES}.")
-    found.pictures = pictures[:_MOST_PICTURES]
-    for file in _files(folder, (".csv",)):
-        rows = _try(found, f"pictures/{file.name}", partial(_table, folder, file.name))
+    found.pictures = some(found.missing, "pictures", "files", pictures, _MOST_PICTURES)
+    for file in some(found.missing, "pictures", "tables", _files(folder, (".csv",)), _MOST_TABLES):
+        rows = _try(found, f"pictures/{file.name}", partial(_table, found, file))
         if rows:
             found.tables[file.name] = rows
 
@@ -237,15 +246,5 @@ def _files(folder: Path, kinds: Sequence[str]) -> list[Path]:
     )
 
 
-def _table(folder: Path, name: str) -> list[dict[str, float | str]]:
-    with _own(folder, name).open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, restkey="", restval="")
-        return [
-            {str(key): _cell(value) for key, value in row.items() if key}
-            for row, _ in zip(rows, range(_MOST_ROWS), strict=False)
-        ]
-
-
-def _cell(text: Any) -> float | str:
-    value = _number(text)
-    return str(text) if value is None else value
+def _table(found: RunFolder, path: Path) -> list[dict[str, float | str]]:
+    return table(inside(found.path, path), found.missing)

@@ -1,14 +1,16 @@
 """The report: run folders as one HTML page that needs no network."""
 
+import base64
+import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -20,6 +22,7 @@ from latentcore.report.explorer import explorer
 from latentcore.report.folder import RunFolder, read_folders
 from latentcore.report.network import UnsupportedError
 from latentcore.report.pictures import Picture, name_of, picture, sprite
+from latentcore.report.tables import short
 
 _SCRIPTS = ("network.js", "plots.js", "explorer.js")
 # what a run of each system is judged by, the most telling first: shown large, and above all others in the table
@@ -34,6 +37,8 @@ _HEADLINES = {
 }
 _OF_ALL = ("loss", "seconds")
 _MOST_HEADLINES = 5
+_MOST_FIELDS = 500  # of a configuration
+_MOST_PIXELS = 200_000_000  # of the pictures of a run, all frames of all together
 
 
 def write_report(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> Path:
@@ -80,6 +85,7 @@ def render(runs: Sequence[RunFolder]) -> str:
     environment.filters["number"] = number
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     sections = [_section(place, run) for place, run in enumerate(runs)]
+    scripts = [Markup(get_plotlyjs()), *map(_asset, _SCRIPTS)]  # of this package and of plotly
     return environment.get_template("report.html").render(
         title=", ".join(run.name for run in runs),
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -88,7 +94,8 @@ def render(runs: Sequence[RunFolder]) -> str:
         curves=[{**plot, "figure": _plain(plot["figure"])} for plot in curves(runs)],
         runs=sections,
         style=_asset("style.css"),
-        scripts=[Markup(get_plotlyjs()), *map(_asset, _SCRIPTS)],  # of this package and of plotly
+        scripts=scripts,
+        allowed=Markup(" ".join(map(_source, scripts))),
     )
 
 
@@ -123,9 +130,9 @@ def _section(place: int, run: RunFolder) -> dict[str, Any]:
             data["explorer"] = _plain(explorer(run.run, run.latents))
     except UnsupportedError as error:
         if run.has_latents or "gan" in run.config:
-            missing.append(f"latent explorer: left out, for {error}.")
-    except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
-        missing.append(f"latent space: cannot be shown. {error}")
+            missing.append(f"latent explorer: left out, for {short(error)}.")
+    except Exception as error:  # numbers and sizes that nobody foresaw leave the rest of the page as it is
+        missing.append(f"latent space: cannot be shown. {short(error) or type(error).__name__}")
     found = data["explorer"]
     if found is not None and isinstance(found["turn"], str):
         missing.append(f"turning digits: left out. {found['turn']}")
@@ -139,9 +146,9 @@ def _section(place: int, run: RunFolder) -> dict[str, Any]:
         "data": data,
         "pictures": pictures,
         "tables": run.tables,
-        "config": _config(run.config),
+        "config": _config(run.config, missing),
         "environment": run.environment,
-        "commands": [(str(entry.get("command", "")), str(entry.get("began", ""))) for entry in run.commands],
+        "commands": [(short(entry.get("command", "")), short(entry.get("began", ""))) for entry in run.commands],
         "missing": missing,
     }
 
@@ -158,12 +165,12 @@ def _telling(run: RunFolder) -> list[str]:
 
 
 def _pictures(run: RunFolder, missing: list[str]) -> list[Picture]:
-    found = []
+    found: list[Picture] = []
     for path in run.pictures:
         try:
-            found.append(picture(path, run.system))
+            found.append(picture(path, run.system, _MOST_PIXELS - sum(one.pixels for one in found)))
         except (OSError, ValueError) as error:
-            missing.append(f"pictures/{name_of(path)}: cannot be shown. {error}")
+            missing.append(f"pictures/{name_of(path)}: cannot be shown. {short(error)}")
     return found
 
 
@@ -171,15 +178,22 @@ def _sprite(run: RunFolder) -> dict[str, Any] | None:
     return None if run.latents is None else sprite(run.latents)._asdict()
 
 
-def _config(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _config(config: Mapping[str, Any], missing: list[str]) -> list[tuple[str, str]]:
     """A configuration as rows, the names of nested fields joined by dots."""
-    rows: list[tuple[str, str]] = []
+    rows = list(islice(_fields(config), _MOST_FIELDS + 1))
+    if len(rows) > _MOST_FIELDS:
+        missing.append(f"config.json: there are more than {_MOST_FIELDS} fields, of which the page has the first.")
+    return rows[:_MOST_FIELDS]
+
+
+def _fields(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     for name, value in config.items():
+        path = short(f"{before}{name}")
         if isinstance(value, dict) and value:
-            rows += [(f"{name}.{inner}", words) for inner, words in _config(value)]
+            yield from _fields(value, f"{path}.")
         else:
-            rows.append((name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
-    return rows
+            words = map(short, value[:_MOST_FIELDS]) if isinstance(value, list) else [short(value)]
+            yield path, short(", ".join(words))
 
 
 def _plain(value: Any) -> Any:
@@ -194,3 +208,9 @@ def _plain(value: Any) -> Any:
 def _asset(name: str) -> Markup:
     """A file of this package that stands in the page as it is."""
     return Markup((files("latentcore.report") / "page" / name).read_text(encoding="utf-8"))
+
+
+def _source(script: str) -> str:
+    """A script as a content security policy names it: by the hash of what a browser reads, whose lines end in LF."""
+    read = script.replace("\r\n", "\n").replace("\r", "\n").encode()
+    return f"'sha256-{base64.b64encode(hashlib.sha256(read).digest()).decode()}'"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageSequence
 
+from latentcore._files import read_bounded
 from latentcore.evaluate.latents import Latents
 
 # shapes: (N, C, H, W) images
@@ -65,13 +66,14 @@ _AFTER = {
 
 
 class Picture(NamedTuple):
-    """A picture: its file's name, its words, its content as a data URI, and its size in pixels."""
+    """A picture: its file's name, its words, its content as a data URI, its size, and the pixels of all its frames."""
 
     name: str
     words: str
     uri: str
     width: int
     height: int
+    pixels: int
 
 
 class Sprite(NamedTuple):
@@ -82,39 +84,37 @@ class Sprite(NamedTuple):
     size: tuple[int, int]
 
 
-def picture(path: Path, system: str = "") -> Picture:
-    """A file of a run's pictures, made ready for a page.
+def picture(path: Path, system: str = "", most: int = _MOST_PIXELS) -> Picture:
+    """A file of a run's pictures, made ready for a page, where all its frames together have at most so many pixels.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: It is no picture, or one of too many pixels or bytes.
     """
-    size = path.stat().st_size
-    if size > _MOST_BYTES:
-        raise ValueError(f"{path}: expected at most {_MOST_BYTES:,} bytes, got {size:,}")
-    content = path.read_bytes()
+    content = read_bounded(path, _MOST_BYTES)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _encoded(path, system, content)
+            return _encoded(path, system, content, min(most, _MOST_PIXELS))
     except (OSError, ValueError):
         raise
     except Exception as error:  # a damaged file can make the readers raise anything
         raise ValueError(f"{path}: expected a picture, got one that cannot be read: {error}") from None
 
 
-def _encoded(path: Path, system: str, content: bytes) -> Picture:
+def _encoded(path: Path, system: str, content: bytes, most: int) -> Picture:
     with Image.open(io.BytesIO(content), formats=list(_TYPES)) as image:
         frames, size = getattr(image, "n_frames", 1), image.size
-        if size[0] * size[1] * frames > _MOST_PIXELS:
-            raise ValueError(f"{path}: expected at most {_MOST_PIXELS:,} pixels, got {size} in {frames} frames")
+        pixels = size[0] * size[1] * frames
+        if pixels > most:
+            raise ValueError(f"{path}: expected at most {most:,} pixels, got {size} in {frames} frames")
         image.load()
         kind = _TYPES[str(image.format)]
         if len(content) > _PLAIN:
             again = _webp(image)
             if len(again) < len(content):
                 content, kind = again, "image/webp"
-    return Picture(name_of(path), words_for(path, system), data_uri(content, kind), *size)
+    return Picture(name_of(path), words_for(path, system), data_uri(content, kind), *size, pixels)
 
 
 def name_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from latentcore import _checks
+from latentcore._files import inside
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.models.files import load_state
 from latentcore.train.averages import Averages
@@ -89,11 +90,13 @@ class State:
             ValueError: The file is damaged, holds code, or is of another model, configuration or data set.
         """
         path = last_path(folder)
-        content = _read(path)
+        content = _read(folder)
         _check_same(path, content["config"], plan.config.to_dict())
         if content["count"] != plan.count:
             _checks.fail_value("images", f"the {content['count']} images that {path} was trained on", plan.count)
         load_state(self.model, content["model"], str(path))
+        if content["scheduler"].keys() != self.scheduler.state_dict().keys():  # all of which torch would take over
+            _checks.fail_value(f"{path}: scheduler", "the state of this schedule", "another one")
         try:
             self.optimizer.load_state_dict(content["optimizer"])
             self.scheduler.load_state_dict(content["scheduler"])
@@ -101,18 +104,19 @@ class State:
                 self.averages.load_state_dict(content["averages"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             _checks.fail_value(str(path), "the optimiser's state of this model", str(error))
-        if content["totals"].shape != self.totals.shape or not 0 <= content["step"] < plan.steps:
+        totals = content["totals"]
+        fits = totals.shape == self.totals.shape and totals.dtype in _checks.FLOATING
+        if not fits or not 0 <= content["step"] < plan.steps:
             _checks.fail_value(str(path), "the sums over some steps of an epoch", f"those of {content['step']} steps")
-        self.totals.copy_(content["totals"])
+        self.totals.copy_(totals)
         self.history, self.step, self.seconds = content["history"], content["step"], content["seconds"]
 
 
 def seconds_trained(folder: Path) -> float:
     """Seconds that the run in `folder` has been trained."""
-    path = last_path(folder)
-    if not path.exists():
+    if not last_path(folder).exists():
         return 0.0
-    content = _read(path)
+    content = _read(folder)
     return float(sum(row["seconds"] for row in content["history"]) + content["seconds"])
 
 
@@ -126,8 +130,9 @@ def model_path(folder: Path) -> Path:
     return folder / "checkpoints" / "model.pth"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = load_tensors(path)
+def _read(folder: Path) -> dict[str, Any]:
+    path = last_path(folder)
+    content = load_tensors(inside(folder, path))
     for name in _FIELDS:
         if name not in content:
             _checks.fail_value(str(path), f"a checkpoint with {', '.join(_FIELDS)}", f"none of {name!r}")
@@ -142,5 +147,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name, value in wanted.items():
-        if name != "device" and saved.get(name) != value:
+        if name != "device" and not _same(saved.get(name), value):
             _checks.fail_value(f"TrainConfig.{name}", f"{saved.get(name)!r}, as in {path}", repr(value))
+
+
+def _same(saved: object, wanted: object) -> bool:
+    """Whether the values are equal; tensors, which no configuration has, do not say it in a word."""
+    try:
+        return bool(saved == wanted)
+    except RuntimeError:
+        return False

@@ -9,13 +9,16 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from latentcore._files import replacing
+from latentcore._files import inside, naming, remove_leftovers, replacing
 
+_WRITTEN = ("checkpoints", "pictures", "tensorboard")  # folders of a run into which a training writes
 _SHOWN = ("loss", "auc")
 
 
 class Journal:
     """Shows a progress bar where standard error is a terminal, and writes a row of figures per epoch.
+
+    What a process that was killed left half-written in the run's folder is removed first.
 
     Args:
         folder: Run folder: `metrics.csv` and `tensorboard/` are written there.
@@ -28,8 +31,12 @@ class Journal:
 
     def __init__(self, folder: Path, *, epochs: int, steps: int, done: int, unit: str, bar: bool) -> None:
         self._path, self._epochs, self._unit = folder / "metrics.csv", epochs, unit
+        if bar:  # the first process alone writes, and so did the one that may have been killed
+            for place in (folder, *(inside(folder, folder / name) for name in _WRITTEN)):
+                remove_leftovers(place)
         # rows of a run that was killed after its last checkpoint are taken back
-        self._board = TensorBoardLogger(folder / "tensorboard", name="", version="", purge_step=done // steps)
+        self._events = folder / "tensorboard"
+        self._board = TensorBoardLogger(self._events, name="", version="", purge_step=done // steps)
         console = Console(stderr=True)
         columns = (
             TextColumn("epoch {task.fields[epoch]}"),
@@ -51,7 +58,8 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.stop()
-        self._board.finalize("success" if kind is None else "failed")
+        with naming(self._events):
+            self._board.finalize("success" if kind is None else "failed")
 
     def step(self) -> None:
         """Count a step."""
@@ -66,7 +74,9 @@ class Journal:
     def write(self, history: list[dict[str, float]]) -> None:
         """Write the figures; the last row is new."""
         row = history[-1]
-        self._board.log_metrics({key: value for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
+        with naming(self._events):
+            figures = {key: value for key, value in row.items() if key != "epoch"}
+            self._board.log_metrics(figures, step=int(row["epoch"]))
         with replacing(self._path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(row))
             writer.writeheader()

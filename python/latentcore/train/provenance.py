@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from latentcore import _native
-from latentcore._files import replacing
+from latentcore._files import inside, read_bounded, replacing
 
 _BEGAN = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"  # of this process, which is one entry however often it writes
 
@@ -29,9 +29,9 @@ def note_command(folder: Path) -> None:
 
 
 def commands_of(path: Path) -> list[dict[str, Any]]:
-    """The entries of a `commands.json`; none where it is missing or damaged."""
+    """The entries of a run's `commands.json`; none where it is missing, damaged, or beyond a link out of the folder."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_bounded(inside(path.parent, path)))
     except (OSError, ValueError, RecursionError):
         return []
     return [entry for entry in content if isinstance(entry, dict)] if isinstance(content, list) else []

@@ -6,19 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from latentcore import _checks
-from latentcore._files import replacing
+from latentcore._ambient import torch_as_usual
+from latentcore._files import creating, inside, read_bounded, replacing
 from latentcore._tensors import load_tensors
-from latentcore.models.files import load_state
+from latentcore.models.files import build_for, check_few_values, load_state
 from latentcore.train.checkpoint import model_path
 from latentcore.train.provenance import note_command
 
 M = TypeVar("M", bound=nn.Module)
+
+_MOST_WORDS = 1_000_000  # bytes of the names and sizes of a model's tensors
 
 
 def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -34,11 +36,15 @@ def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLik
         ValueError: ``run_dir`` holds a run already; nothing is ever overwritten.
     """
     folder = _new_folder(system) if run_dir is None else Path(run_dir)
-    if (folder / "config.json").exists():
-        _checks.fail_value("run_dir", "a folder without a run in it", str(folder))
+    if os.path.lexists(folder / "config.json"):
+        _fail_taken(folder)
     for name in ("checkpoints", "pictures", "tensorboard"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", {"system": system, **config})
+    try:
+        with creating(folder / "config.json") as temporary:
+            temporary.write_text(_json({"system": system, **config}))
+    except FileExistsError:  # another process began at the same time
+        _fail_taken(folder)
     note_command(folder)
     return folder
 
@@ -46,7 +52,7 @@ def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLik
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.write_text(_json(content))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -54,15 +60,21 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not JSON, or not an object.
+        ValueError: It is no regular file, not JSON, not an object, or larger than 16 MB.
     """
+    text = read_bounded(path)
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         _checks.fail_value(str(path), "a JSON file", str(error))
     if not isinstance(content, dict):
         _checks.fail_value(str(path), "a JSON object", type(content).__name__)
     return content
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The `config.json` of a run folder, to which no link from outside leads; errors as `read_json`."""
+    return read_json(inside(folder, folder / "config.json"))
 
 
 class Run(ABC):
@@ -85,15 +97,18 @@ class Run(ABC):
     @property
     def metrics(self) -> dict[str, Any]:
         """Final figures, from `metrics.json`."""
-        return read_json(self.folder / "metrics.json")
+        return read_json(inside(self.folder, self.folder / "metrics.json"))
 
     def classify(self, images: Any) -> Tensor:
         """Labels (N,) of images; a system without a classifier raises TypeError."""
         raise TypeError(f"classify: the system {self.config['system']!r} of {self.folder} does not classify")
 
 
+@torch_as_usual()
 def load_run(folder: str | os.PathLike[str]) -> Any:
-    """Open a run folder.
+    """Open a run folder, which may come from anywhere: nothing in it is executed, and no link out of it is followed.
+
+    Time and memory are bounded by the sizes of its files.
 
     Args:
         folder: A folder that training made, with `config.json` and `checkpoints/`.
@@ -104,7 +119,9 @@ def load_run(folder: str | os.PathLike[str]) -> Any:
 
     Raises:
         FileNotFoundError: The folder or a file of it is missing.
-        ValueError: A file is damaged, holds code, or is of another model.
+        OSError: A file cannot be read.
+        ValueError: A file is damaged, holds code, is of another model, is no regular file, or is reached by a link
+            that leads out of the folder; the message names the file or the folder.
 
     Example:
         >>> run = latentcore.load_run("runs/digits148-20260101T120000")  # doctest: +SKIP
@@ -112,10 +129,21 @@ def load_run(folder: str | os.PathLike[str]) -> Any:
         torch.Size([10, 1, 28, 28])
     """
     folder = Path(folder)
-    config = read_json(folder / "config.json")
-    if not isinstance(config.get("system"), str):
-        _checks.fail_value(str(folder / "config.json"), "the name of a system under 'system'", config.get("system"))
-    return _kind_of(config["system"]).open(folder, config)
+    config = read_config(folder)
+    system = config.get("system")
+    if not isinstance(system, str):
+        _checks.fail_value(str(folder / "config.json"), "the name of a system under 'system'", type(system).__name__)
+    for path in (folder / "checkpoints").glob("*"):  # whichever of them the system reads
+        inside(folder, path)
+    try:
+        # where data come from is nobody's configuration, and may be the names of very many files
+        check_few_values({key: value for key, value in config.items() if key not in ("source", "data")})
+        return _kind_of(system).open(folder, config)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+        if isinstance(error, ValueError) and str(folder) in str(error):
+            raise
+        # the checks of configurations name fields, not where they were read
+        raise ValueError(f"{folder / 'config.json'}: {error}") from error
 
 
 def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
@@ -123,11 +151,10 @@ def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
     path = model_path(folder)
     if folder.exists() and not path.exists():
         raise FileNotFoundError(f"{path}: expected the model of a finished epoch, found none; resume the training")
-    state = load_tensors(path)
+    state = load_tensors(inside(folder, path), most_words=_MOST_WORDS)
     try:
-        with torch.device("meta"):  # sizes of a damaged file take no memory
-            model = build()
-    except RuntimeError as error:
+        model = build_for(state, build)
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         _checks.fail_value(str(folder / "config.json"), "the sizes of a model", str(error))
     load_state(model, state, str(path), assign=True)
     return model
@@ -162,6 +189,14 @@ def _kind_of(system: str) -> type[Run]:
     from latentcore.train.autoencoder import AutoencoderRun
 
     return AutoencoderRun
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _fail_taken(folder: Path) -> NoReturn:
+    _checks.fail_value("run_dir", "a folder without a run in it", str(folder))
 
 
 def _new_folder(system: str) -> Path:
