@@ -79,7 +79,9 @@ def test_a_file_of_test_images_needs_no_others(trained, tmp_path, monkeypatch):
     np.savez(file, images=np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8))
     shutil.copytree(trained / "ae-20", run)
     assert call("evaluate", run, "--test", file) == 0
-    assert json.loads((run / "metrics.json").read_text())["test_images"] == 12
+    assert json.loads((run / "metrics.json").read_text())["test_images"] == 400
+    (others,) = (run / "evaluations").iterdir()
+    assert json.loads((others / "metrics.json").read_text())["test_images"] == 12
     assert call("compare", run, "--test", file, "--out", tmp_path / "out") == 0
     assert (tmp_path / "out" / "figures.csv").exists()
 
@@ -93,6 +95,91 @@ def test_files_of_images_of_any_size(tmp_path, capsys):
     assert config["autoencoder"]["image_shape"] == [3, 8, 12]
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test_images"] == 6
     assert "arithmetic.png" not in capsys.readouterr().out  # nothing says what the images are
+
+
+@pytest.fixture
+def of_a_file(once, tmp_path):
+    """A run whose images are those of a file, the test's own; the images."""
+    shutil.copytree(once("autoencoder-of-a-file", train_on_a_file), tmp_path, dirs_exist_ok=True)
+    return np.load(tmp_path / "own.npy")
+
+
+def train_on_a_file(folder):
+    """Train a small network, which does not know where its images are after this."""
+    np.save(folder / "own.npy", np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8))
+    network = {"image_shape": (1, 8, 8), "latent": 2, "hidden": [8], "decoder_hidden": [8]}
+    (folder / "small.json").write_text(json.dumps({"autoencoder": network}))
+    words = ("--config", folder / "small.json", "--epochs", 1, "--run-dir", folder / "run")
+    assert call("train", "autoencoder", "--data", folder / "own.npy", *words) == 0
+
+
+def test_rows_that_are_held_out_stay_when_images_are_added(of_a_file, tmp_path, capsys):
+    file, before = tmp_path / "own.npy", json.loads((tmp_path / "run/metrics.json").read_text())
+    rows = json.loads((tmp_path / "run/held_out.json").read_text())["rows"]
+    assert (len(rows), before["test_images"]) == (3, 3)
+    np.save(file, np.concatenate([of_a_file, of_a_file[:5]]))
+    for words in (("evaluate", tmp_path / "run"), ("train", "autoencoder", "--resume", tmp_path / "run")):
+        assert call(*words, "--data", file) == 0
+        assert "5 images behind the 30 of the run are left out" in capsys.readouterr().out
+        assert json.loads((tmp_path / "run/metrics.json").read_text())["mse"] == before["mse"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images: images[1:], "the 30 uint8 images of shape [1, 8, 8] with which RUN began, got 29 uint8 images"),
+        (lambda images: images[::-1], "got as many that are others, or in another order; name other images with"),
+        (lambda images: np.repeat(images, 2, 1), "got 30 uint8 images of shape [1, 16, 8]"),
+    ],
+)
+@pytest.mark.parametrize("record", [True, False])
+def test_images_that_changed_are_refused(of_a_file, tmp_path, capsys, change, message, record):
+    file, run = tmp_path / "own.npy", tmp_path / "run"
+    np.save(file, change(of_a_file))
+    if not record:
+        (run / "held_out.json").unlink()  # a run of before knows what it has learned
+        message = "expected the images with which"
+    for words in (("evaluate", run), ("compare", run)):
+        assert call(*words, "--data", file, "--out", tmp_path / "out") == 1
+        error = capsys.readouterr().err
+        assert message.replace("RUN", str(run)) in error
+        assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+    np.save(file, of_a_file)
+    assert call("evaluate", run, "--data", file) == 0
+
+
+def test_a_file_of_test_images_is_remembered(of_a_file, tmp_path, capsys):
+    np.save(tmp_path / "test.npy", of_a_file[:4])
+    words = ("train", "autoencoder", "--config", tmp_path / "small.json", "--epochs", 1, "--data", tmp_path / "own.npy")
+    assert call(*words, "--test", tmp_path / "test.npy", "--run-dir", tmp_path / "told") == 0
+    before = json.loads((tmp_path / "told/metrics.json").read_text())
+    for more in ((), ("--data", tmp_path / "own.npy"), ("--test", tmp_path / "test.npy")):  # it knows where it began
+        assert call("evaluate", tmp_path / "told", *more) == 0
+    assert json.loads((tmp_path / "told/metrics.json").read_text()) == before
+    assert not (tmp_path / "told/evaluations").exists()
+    np.save(tmp_path / "test.npy", of_a_file[1:5])
+    assert call("evaluate", tmp_path / "told", "--data", tmp_path / "own.npy") == 1
+    assert "test.npy: expected the 4 uint8 images" in capsys.readouterr().err
+    assert call("train", "autoencoder", "--resume", tmp_path / "told") == 1
+
+
+def test_an_early_stop_without_validation_is_refused_before_the_training(of_a_file, tmp_path, capsys):
+    config = json.loads((tmp_path / "small.json").read_text()) | {"train": {"early_stop": 2}}
+    (tmp_path / "small.json").write_text(json.dumps(config))
+    words = ("--data", tmp_path / "own.npy", "--config", tmp_path / "small.json", "--run-dir", tmp_path / "early")
+    assert call("train", "autoencoder", *words) == 1
+    assert "TrainConfig.early_stop: expected 0 without validation data" in capsys.readouterr().err
+    assert not (tmp_path / "early").exists()
+
+
+@pytest.mark.parametrize("content", ["epoch,loss\n0,much\n", "epoch\n0\n", "epoch,loss\n0\n"])
+def test_damaged_curves_are_one_line(of_a_file, tmp_path, capsys, content):
+    (tmp_path / "run/metrics.csv").write_text(content)
+    assert call("evaluate", tmp_path / "run", "--data", tmp_path / "own.npy") == 1
+    error = capsys.readouterr().err
+    assert "metrics.csv: expected a number for each epoch under loss" in error
+    assert len(error.splitlines()) == 1
 
 
 def test_a_folder_of_cifar(tmp_path):
@@ -205,8 +292,10 @@ def test_a_run_goes_on(trained, few_digits, capsys):
         (("train", "autoencoder", "--resume", "RUN", "--epochs", 3), "--resume: expected no --epochs"),
         (("train", "autoencoder", "--preset", "cvae", "--data", "BARE"), "labels"),
         (("compare", "RUN", "RUN"), "RUN: expected folders of different names"),
-        (("compare", "RUN", "--data", "BARE"), "runs: expected at least one, all of the test images' size (1, 20, 20)"),
-        (("compare", "CVAE", "--data", "BARE28"), "cvae: labels: expected one of 10 classes"),
+        (("compare", "RUN", "--test", "BARE"), "runs: expected at least one, all of the test images' size (1, 20, 20)"),
+        (("compare", "CVAE", "--test", "BARE28"), "cvae: labels: expected one of 10 classes"),
+        (("evaluate", "RUN", "--data", "BARE28"), "got a file, which has no test images of its own; name other images"),
+        (("compare", "RUN", "--data", "BARE28"), "got a file, which has no test images of its own; name other images"),
         (("train", "autoencoder", "--data", "FEW"), "expected at least 6 images, or a test file, got 5"),
         (("train", "autoencoder", "--data", "PICKLED"), "the pickled Python one, never read"),
         (("interpolate", "RUN", "PICTURE", "PICTURE", "--out", "way.jpg"), "--out: expected a file named .png or .gif"),

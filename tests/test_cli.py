@@ -5,7 +5,9 @@ import json
 import resource
 import sys
 
+import numpy as np
 import pytest
+import torch
 
 import latentcore
 from children import run_child
@@ -136,11 +138,37 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, few_d
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     error = capsys.readouterr().err
-    assert error.splitlines()[-1] == "error: [Errno 27] File too large"
+    assert error.splitlines()[-1].startswith("error: [Errno 27] File too large")
     assert "Traceback" not in error
     assert not list((run / "checkpoints").iterdir())
     config = json.loads((run / "config.json").read_text())  # which did fit
     assert config["train"]["epochs"] == DIGITS148.train.epochs
+
+
+@pytest.mark.parametrize("allocate", [np.empty, torch.empty])
+def test_no_memory_is_one_line(monkeypatch, capsys, allocate):
+    monkeypatch.setattr("latentcore.commands.info.info", lambda: allocate(2**52))
+    assert call("info") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: not enough memory: ")
+    assert len(error.splitlines()) == 1
+
+
+def test_a_mistake_of_the_program_is_not_hidden(monkeypatch):
+    def wrong():
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr("latentcore.commands.info.info", wrong)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        call("info")
+
+
+def test_names_in_an_error_are_one_line_of_text(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert call("report", "two\nlines \x1b[31m") == 1
+    error = capsys.readouterr().err
+    assert "\x1b" not in error
+    assert len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

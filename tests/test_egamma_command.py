@@ -141,6 +141,24 @@ def test_all_events_may_be_for_training_and_crops_may_have_other_sizes(trained, 
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test_events"] == 40
 
 
+def test_the_roles_of_events_are_written_down(trained, tmp_path, capsys):
+    record = read_json(trained / "run/held_out.json")
+    assert {role: part["events"] for role, part in record.items()} == {"train": 640, "validation": 80, "test": 80}
+    before = (trained / "run/metrics.json").read_bytes()
+    assert call("evaluate", trained / "run", "--out", tmp_path / "out") == 0
+    assert read_json(tmp_path / "out/metrics.json")["test_events"] == 80
+    assert (tmp_path / "out/pictures/losses.png").exists()
+    assert (trained / "run/metrics.json").read_bytes() == before
+    write_json(trained / "run/held_out.json", record | {"test": {"events": 80, "sha256": "another draw"}})
+    for words in (("evaluate",), ("train", "egamma", "--resume")):
+        assert call(*words, trained / "run") == 1
+        error = capsys.readouterr().err
+        assert "held_out.json: expected the events that are drawn" in error
+        assert "got others for ['test']" in error
+    (trained / "run/held_out.json").unlink()  # a run of before
+    assert call("evaluate", trained / "run") == 0
+
+
 def test_a_configuration_is_taken_over(trained, tmp_path):
     words = ("--config", trained / "run" / "config.json", "--epochs", 1, "--run-dir", tmp_path / "run")
     assert call("train", "egamma", trained / "events.h5", *words) == 0
@@ -158,6 +176,10 @@ def test_a_configuration_is_taken_over(trained, tmp_path):
         (("train", "egamma", "EVENTS", "--validation", 0.9, "--test-share", 0.9), "EventsConfig.test"),
         (("train", "egamma", "EVENTS", "--run-dir", "RUN"), "run_dir: expected a folder without a run"),
         (("train", "egamma", "missing.h5"), "missing.h5"),
+        (
+            ("train", "egamma", "EVENTS", "--config", "CONFIG", "--validation", 0),
+            "of the command for --validation), got 6",
+        ),
         (("predict", "RUN", "EVENTS", "--out", "out.txt"), "ends in .h5, .hdf5 or .csv"),
         (("predict", "RUN", "missing.h5", "--out", "out.csv"), "missing.h5"),
         (("predict", "RUN", "EVENTS", "--out", "EVENTS"), "path: expected another file than those that are read"),
@@ -166,7 +188,7 @@ def test_a_configuration_is_taken_over(trained, tmp_path):
 )
 def test_mistakes_are_one_line(trained, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
-    places = {"EVENTS": trained / "events.h5", "RUN": trained / "run"}
+    places = {"EVENTS": trained / "events.h5", "RUN": trained / "run", "CONFIG": trained / "run/config.json"}
     assert call(*(places.get(word, word) for word in words)) == 1
     error = capsys.readouterr().err
     assert message in error

@@ -76,6 +76,16 @@ def test_images_of_any_size(tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["gan"]["image_shape"] == [3, 8, 12]
 
 
+def test_pictures_beside_other_images_go_elsewhere(runs, few_digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTCORE_DATA", str(few_digits))
+    before = figures_in(runs / "gan")
+    np.save(tmp_path / "others.npy", mnist.embedded("test").images[:20, 0].numpy())
+    assert call("evaluate", runs / "gan", "--test", tmp_path / "others.npy") == 0
+    assert figures_in(runs / "gan") == before
+    (others,) = (runs / "gan/evaluations").iterdir()
+    assert {"beside.png", "epochs.gif"} <= {path.name for path in (others / "pictures").iterdir()}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -89,7 +99,8 @@ def test_images_of_any_size(tmp_path):
             ("train", "gan", "--data", "many.npy", "--test", "one.npy", "--classifier", "RUNS/judge"),
             "--test: expected at least 2 images to compare samples with, got 1",
         ),
-        (("evaluate", "RUNS/gan", "--data", "ODD"), "expected images of (1, 28, 28), got (1, 10, 10)"),
+        (("evaluate", "RUNS/gan", "--test", "ODD"), "expected images of (1, 28, 28), got (1, 10, 10)"),
+        (("evaluate", "RUNS/gan", "--data", "many.npy"), "got a file, which has no test images of its own"),
         (("evaluate", "RUNS/vae", "--beside", "RUNS/gan"), "--beside: expected it beside"),
     ],
 )

@@ -63,9 +63,87 @@ def test_other_photographs_are_scored(place, tmp_path, capsys):
     shutil.copytree(place / "run", tmp_path / "run")
     assert call("evaluate", tmp_path / "run", "--test", place / "own/0") == 0
     assert "14 photographs to judge by" in capsys.readouterr().out
-    table = (tmp_path / "run/pictures/anomalies.csv").read_text().splitlines()
+    assert (tmp_path / "run/metrics.json").read_bytes() == (place / "run/metrics.json").read_bytes()
+    (others,) = (tmp_path / "run/evaluations").iterdir()
+    assert others.name.startswith("0-")
+    assert json.loads((others / "metrics.json").read_text())["test_images"] == 14
+    table = (others / "pictures/anomalies.csv").read_text().splitlines()
     assert len(table) == 15
     assert str(place / "own/0") in table[1]
+
+
+@pytest.fixture
+def moved(place, tmp_path):
+    """The photographs and the run, the test's own; the run does not know where the photographs lie now."""
+    shutil.copytree(place / "own", tmp_path / "own", ignore=shutil.ignore_patterns("loop"))
+    shutil.copytree(place / "run", tmp_path / "run")
+    return tmp_path
+
+
+def test_what_is_held_out_stays_when_photographs_come_and_go(place, moved, capsys):
+    figures = (moved / "run/metrics.json").read_bytes()
+    names = {row.split(",")[0] for row in (place / "run/pictures/anomalies.csv").read_text().splitlines()}
+    shutil.copy(moved / "own/1/01.jpg", moved / "own/0/-first.jpg")  # moves every tenth file of a listing
+    for words in (("evaluate", moved / "run"), ("train", "photographs", "--resume", moved / "run")):
+        more = ("--files", moved / "own") if words[0] == "evaluate" else (moved / "own",)
+        assert call(*words[:2], *more, *words[2:]) == 0
+        assert "4 photographs to judge by" in capsys.readouterr().out
+        rows = (moved / "run/pictures/anomalies.csv").read_text().splitlines()
+        assert {row.split(",")[0].replace(str(moved), str(place)) for row in rows} == names
+    (moved / "own/0/00.jpg").unlink()  # learned from: evaluation needs the others alone
+    assert call("evaluate", moved / "run", "--files", moved / "own") == 0
+    assert call("train", "photographs", moved / "own", "--resume", moved / "run") == 1
+    assert "own/0/00.jpg: expected one of the 36 photographs that" in capsys.readouterr().err
+    found, before = (json.loads(text) for text in ((moved / "run/metrics.json").read_bytes(), figures))
+    assert {name: found[name] for name in ("mse", "psnr", "test_kl")} == {
+        name: before[name] for name in ("mse", "psnr", "test_kl")
+    }
+
+
+def test_held_out_photographs_that_changed_are_one_message(moved, capsys):
+    number, name, _ = json.loads((moved / "run/held_out.json").read_text())["held_out"][1]
+    path = moved / "own" / name
+    for change, words in ((path.unlink, "missing"), (lambda: shutil.copy(moved / "own/0/00.jpg", path), "contents")):
+        change()
+        assert call("evaluate", moved / "run", "--files", moved / "own") == 1
+        error = capsys.readouterr().err
+        assert f"{path}: expected one of the 4 photographs" in error
+        assert words in error
+        assert len(error.splitlines()) == 1
+    record = json.loads((moved / "run/held_out.json").read_text())
+    for damage in ({"held_out": [[number, "../" + name, ""]]}, {"held_out": [[7, name, ""]]}, {"held_out": [1]}):
+        write_json(moved / "run/held_out.json", record | damage)
+        assert call("evaluate", moved / "run", "--files", moved / "own") == 1
+        assert "held_out.json" in capsys.readouterr().err
+
+
+def test_a_run_of_before_is_judged_where_the_number_of_photographs_is_the_same(moved, capsys):
+    (moved / "run/held_out.json").unlink()
+    assert call("evaluate", moved / "run", "--files", moved / "own") == 0
+    for number in range(2):
+        shutil.copy(moved / "own/1/01.jpg", moved / f"own/0/-{number}.jpg")
+    assert call("evaluate", moved / "run", "--files", moved / "own") == 1
+    assert "expected the 36 photographs that" in capsys.readouterr().err
+    assert call("evaluate", moved / "run", "--test", moved / "own/0") == 0
+
+
+def test_figures_go_where_they_are_told_to(moved, capsys):
+    before = {path: path.read_bytes() for path in (moved / "run").rglob("*") if path.is_file()}
+    words = ("evaluate", moved / "run", "--files", moved / "own", "--out")
+    assert call(*words, moved / "out") == 0
+    assert {path: path.read_bytes() for path in (moved / "run").rglob("*") if path.is_file()} == before
+    assert (moved / "out/pictures/anomalies.png").exists()
+    assert json.loads((moved / "out/metrics.json").read_text())["test_images"] == 4
+    shutil.copytree(moved / "run", moved / "other")
+    assert call(*words, moved / "other") == 1
+    assert "--out: expected a folder without a run in it" in capsys.readouterr().err
+    (moved / "run/evaluations").write_text("")  # in the way of a folder
+    assert call("evaluate", moved / "run", "--test", moved / "own/0") == 1
+    error = capsys.readouterr().err
+    assert "cannot be written to: Not a directory; name another folder with --out" in error
+    (moved / "file").write_text("")
+    assert call(*words, moved / "file") == 1
+    assert f"{moved / 'file'}: cannot be written to: File exists" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_without_being_told_its_folders(place, capsys):
@@ -92,7 +170,7 @@ def test_names_that_are_no_text_are_escaped(place, tmp_path, capsys):
     assert call("train", "photographs", tmp_path / "in", *words) == 0
     assert call("evaluate", tmp_path / "run", "--test", tmp_path / "in") == 0
     said = capsys.readouterr().out + (tmp_path / "run/left_out.txt").read_text()
-    said += (tmp_path / "run/pictures/anomalies.csv").read_text()
+    said += next((tmp_path / "run/evaluations").glob("*/pictures/anomalies.csv")).read_text()
     assert "no text \\udcff.jpg" in said
     assert "two\\nlines $\\q$ \\x1b[31m.jpg" in said
     assert "\x1b" not in said
@@ -116,6 +194,7 @@ def test_a_damaged_source_is_one_message(place, tmp_path, capsys, source):
     shutil.copytree(place / "run", tmp_path / "run")
     config = json.loads((tmp_path / "run/config.json").read_text())
     write_json(tmp_path / "run/config.json", config | {"source": source})
+    (tmp_path / "run/held_out.json").unlink()  # a run of before
     for words in (("train", "photographs", "--resume"), ("evaluate",)):
         assert call(*words, tmp_path / "run") == 1
         assert "config.json: source: expected lists of folders" in capsys.readouterr().err
@@ -138,7 +217,7 @@ def test_a_damaged_source_is_one_message(place, tmp_path, capsys, source):
         (("train", "photographs", "OWN", "--cache", "0.01"), "cache: expected at least 0.504 megabytes for 41 images"),
         (("train", "photographs", "OWN", "--perceptual", "vgg16"), "PerceptualConfig.kind: expected torchvision"),
         (("train", "photographs", "--resume", "RUN", "--latent", 3), "--resume: expected no --latent"),
-        (("train", "photographs", "OWN/0", "OWN/1", "--resume", "RUN"), "photographs: expected the data with which"),
+        (("train", "photographs", "OWN/0", "OWN/1", "--resume", "RUN"), "FOLDER: expected 1, where the run's"),
         (
             ("train", "photographs", "OWN", "--cache", "nan"),
             "for 41 images, or a folder for them as cache_dir, got nan",

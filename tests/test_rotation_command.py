@@ -61,6 +61,15 @@ def test_train_leaves_figures_pictures_and_a_table(run):
     assert read_json(run / "config.json")["source"] == {"digits": [1, 2], "image_shape": [1, 28, 28]}
 
 
+def test_figures_of_other_digits_do_not_replace_the_runs_own(run, mnist_folder):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert call("evaluate", run, "--data", mnist_folder) == 0
+    (others,) = (run / "evaluations").iterdir()
+    assert {path.name for path in (others / "pictures").iterdir()} == PICTURES
+    assert read_json(others / "metrics.json")["test_images"] != read_json(run / "metrics.json")["test_images"]
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
 def test_evaluate_with_and_without_the_systems_name_and_a_classifier(tmp_path, run, few_digits, monkeypatch, capsys):
     narrow = dataclasses.replace(CLASSIFIERS["rotated"], resnet=ResNetConfig(width=1 / 32))  # to be asked quickly
     monkeypatch.setitem(CLASSIFIERS, "rotated", narrow)

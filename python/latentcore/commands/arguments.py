@@ -72,6 +72,16 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="PATH", help="MNIST's or CIFAR-10's folder, or a file of images (LATENTCORE_DATA)"
     )
     parser.add_argument("--test", type=Path, metavar="FILE", help="file of test images, where --data is no folder")
+    add_channels_last(parser)
+
+
+def add_channels_last(parser: argparse.ArgumentParser) -> None:
+    """How images lie in files."""
+    parser.add_argument(
+        "--channels-last",
+        action=argparse.BooleanOptionalAction,
+        help="files hold images as rows, columns, channels (channels first, and an error where that is unlikely)",
+    )
 
 
 def class_list(text: str) -> tuple[int, ...]:

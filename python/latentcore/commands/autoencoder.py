@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from latentcore import _config
-from latentcore.commands.inputs import check_alone, data_folder
+from latentcore.commands.held_out import Where, divided, held_out, resumed
+from latentcore.commands.inputs import check_alone
+from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish, show_rows
-from latentcore.data import ImageSet, load_images
-from latentcore.data.sets import load_split
+from latentcore.data import ImageSet
 from latentcore.evaluate import autoencoder as evaluation
 from latentcore.evaluate import compare as comparison
 from latentcore.train.autoencoder import AutoencoderRun, AutoencodingConfig, resume_autoencoder, train_autoencoder
+from latentcore.train.held_out import check_unchanged, describe
 from latentcore.train.inputs import as_classes
 from latentcore.train.presets import AUTOENCODERS
 from latentcore.train.runs import load_run, write_json
@@ -23,6 +25,7 @@ def train(
     *,
     data: Path | None,
     test: Path | None,
+    channels_last: bool | None,
     preset: str | None,
     config: Path | None,
     seed: int | None,
@@ -31,17 +34,19 @@ def train(
     run_dir: Path | None,
 ) -> None:
     """Train an autoencoder or a VAE, evaluate it on the test images and draw its pictures."""
-    images, held_out = load_split(data_folder(data), test)
     if resume is not None:
         check_alone({"preset": preset, "config": config, "seed": seed, "epochs": epochs, "run_dir": run_dir})
+        images = resumed(resume, Where(data, test, channels_last))
         chosen = configuration_of(resume / "config.json", AutoencodingConfig)
-        _check_told(held_out, chosen)
-        run = resume_autoencoder(resume, images.images, labels=_wanted(images, chosen))
+        _check_told(images.test, chosen)
+        run = resume_autoencoder(resume, images.train.images, labels=_wanted(images.train, chosen))
     else:
-        chosen = _configured(preset, config, images, seed, epochs)
-        _check_told(held_out, chosen)
-        run = train_autoencoder(images.images, chosen, run_dir, labels=_wanted(images, chosen))
-    report(run, held_out)
+        images = divided(Where(data, test, channels_last))
+        chosen = _configured(preset, config, images.train, seed, epochs)
+        _check_told(images.test, chosen)
+        labels = _wanted(images.train, chosen)
+        run = train_autoencoder(images.train.images, chosen, run_dir, labels=labels, held_out=images.record)
+    report(run, images.test)
 
 
 def _configured(
@@ -69,26 +74,33 @@ def _check_told(test: ImageSet, config: AutoencodingConfig) -> None:
         as_classes(test.labels, len(test), config.network.classes, "labels of the test images")
 
 
-def report(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False) -> None:
+def report(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False, out: Path | None = None) -> None:
     """Evaluate a run on test images, and draw its pictures."""
-    pictures = evaluation.write_pictures(run, test, tsne=tsne)
-    finish(run, evaluation.figures(run, test))
+    pictures = evaluation.write_pictures(run, test, tsne=tsne, out=out)
+    finish(run, evaluation.figures(run, test), out)
     print(f"pictures     {', '.join(path.name for path in pictures)}")
 
 
-def report_on(run: AutoencoderRun, data: Path | None, test: Sequence[Path] | None, *, tsne: bool) -> None:
+def report_on(
+    run: AutoencoderRun,
+    data: Path | None,
+    test: Sequence[Path] | None,
+    *,
+    channels_last: bool | None,
+    tsne: bool,
+    out: Path | None,
+) -> None:
     """Evaluate a run on the test images that the options lead to."""
     if test and len(test) != 1:
         raise ValueError(f"--test: expected one file of images, got {len(test)}")
-    report(run, _test_images(data, test[0] if test else None), tsne=tsne)
+    images = held_out(run.folder, Where(data, test[0] if test else None, channels_last))
+    place = place_of(run.folder, out, images.own, images.name, describe(images.test)["sha256"])
+    report(run, images.test, tsne=tsne, out=place)
 
 
-def _test_images(data: Path | None, test: Path | None) -> ImageSet:
-    """A file of test images needs no others."""
-    return load_images(test) if data is None and test is not None else load_split(data_folder(data), test)[1]
-
-
-def compare(*, runs: Sequence[Path], data: Path | None, test: Path | None, out: Path) -> None:
+def compare(
+    *, runs: Sequence[Path], data: Path | None, test: Path | None, channels_last: bool | None, out: Path
+) -> None:
     """Set runs side by side: their figures as a table, their pictures in a folder."""
     opened = {folder.name or str(folder): load_run(folder) for folder in runs}
     if len(opened) != len(runs):
@@ -96,12 +108,21 @@ def compare(*, runs: Sequence[Path], data: Path | None, test: Path | None, out: 
     for name, run in opened.items():
         if not isinstance(run, AutoencoderRun):
             raise ValueError(f"{name}: expected a run with an autoencoder, got one of {run.config['system']!r}")
-    images = _test_images(data, test)
+    images = _judged_by(runs, Where(data, test, channels_last))
     rows = comparison.table(opened, images)
     files = comparison.write_comparison(opened, images, out, rows)
     columns = [column for column in rows[0] if column != "run"]
     show_rows("figures", ["figure", *opened], [_across(column, rows) for column in columns])
     print(f"\npictures     {', '.join(str(path) for path in files)}")
+
+
+def _judged_by(runs: Sequence[Path], where: Where) -> ImageSet:
+    """The images to compare all runs on, from which none of them has learned."""
+    found = {folder: held_out(folder, where).test for folder in runs}
+    first = found[runs[0]]
+    for folder, images in found.items():
+        check_unchanged(f"what {folder} has held out", runs[0], describe(first), describe(images), "name --test")
+    return first
 
 
 def _across(column: str, rows: Sequence[Mapping[str, float | str]]) -> dict[str, object]:

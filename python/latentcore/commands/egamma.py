@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from latentcore.commands.inputs import check_alone
+from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish, number, show
 from latentcore.data import egamma
 from latentcore.data.egamma_simulator import SimulatorConfig, write
@@ -67,6 +68,8 @@ def train(
         if preset and config:
             raise ValueError("--preset: expected no preset beside --config, got both")
         chosen = configuration_of(config, EgammaConfig) if config else EGAMMAS[preset or "egamma"]
+        if not config and validation == 0:  # a preset's early stop has nothing to look at then
+            chosen = replace(chosen, train=replace(chosen.train, early_stop=0))
         chosen = chosen.for_events(egamma.EgammaFiles(files[0]).shape)
         chosen = replace(
             chosen,
@@ -79,14 +82,20 @@ def train(
         report(run, files or None, test)
 
 
-def report(run: EgammaRun, files: Sequence[Path] | None = None, test: Sequence[Path] | None = None) -> None:
+def report(
+    run: EgammaRun,
+    files: Sequence[Path] | None = None,
+    test: Sequence[Path] | None = None,
+    out: Path | None = None,
+) -> None:
     """Evaluate a run on its test events, and draw its pictures."""
     parts = run.parts(files, test)
+    place = place_of(run.folder, out, True, "", "")
     scored = evaluation.score(run, parts.test_files, parts.test)
-    pictures = evaluation.write_pictures(run.folder / "pictures", scored)
+    pictures = evaluation.write_pictures(place / "pictures", scored)
     terms = ("loss", "validation_loss") if parts.validation is not None else ("loss",)
-    pictures += save_pictures(run.folder / "pictures", {"losses": loss_figure(run.folder, terms)})
-    finish(run, evaluation.figures(scored))
+    pictures += save_pictures(place / "pictures", {"losses": loss_figure(run.folder, terms)})
+    finish(run, evaluation.figures(scored), place)
     print(f"pictures     {', '.join(path.name for path in pictures)}")
 
 

@@ -5,13 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from latentcore.commands.held_out import check_own, is_own, record_of_test
 from latentcore.commands.inputs import check_alone, data_folder
+from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import few_label as evaluate
 from latentcore.train.few_label import FewLabelRun, plain_mixture, resume_few_label, train_few_label
+from latentcore.train.held_out import describe
 from latentcore.train.presets import FEW_LABEL
-from latentcore.train.runs import read_json
+from latentcore.train.runs import read_config
 
 
 def train(
@@ -30,26 +33,33 @@ def train(
     if resume is not None:
         new = {"classes": classes, "labels_per_class": labels_per_class, "preset": preset, "seed": seed}
         check_alone({**new, "epochs": epochs, "run_dir": run_dir})
-        _finish(*_resumed(resume, folder), folder)
+        _finish(*_resumed(resume, folder))
         return
     config = FEW_LABEL[preset or "digits148"]
     config = replace(config, train=replace(config.train, seed=seed or 0, epochs=epochs or config.train.epochs))
-    source = {"classes": list(classes or (1, 4, 8)), "labels_per_class": labels_per_class or 5}
+    chosen = list(classes or (1, 4, 8))
+    source = {"classes": chosen, "labels_per_class": labels_per_class or 5}
     images, labelled = _draw(folder, source, config.train.seed)
-    run = train_few_label(images.images, labelled.images, labelled.labels, config, run_dir, source=source)
-    _finish(run, images, labelled, folder)
+    test = _test(folder, chosen)
+    record = record_of_test(folder, test)
+    given = (images.images, labelled.images, labelled.labels)
+    run = train_few_label(*given, config, run_dir, source=source, held_out=record)
+    _finish(run, images, labelled, test)
 
 
-def _resumed(run_folder: Path, folder: Path) -> tuple[FewLabelRun, ImageSet, ImageSet]:
+def _resumed(run_folder: Path, folder: Path) -> tuple[FewLabelRun, ImageSet, ImageSet, ImageSet]:
     """Go on with an interrupted run of `train`."""
-    saved = read_json(run_folder / "config.json")
+    saved = read_config(run_folder)
     try:
         source, seed = saved["source"], int(saved["train"]["seed"])
         classes, count = [int(c) for c in source["classes"]], int(source["labels_per_class"])
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{run_folder}: expected a run of `latentcore train few-label`, got another") from None
     images, labelled = _draw(folder, {"classes": classes, "labels_per_class": count}, seed)
-    return resume_few_label(run_folder, images.images, labelled.images, labelled.labels), images, labelled
+    test = _test(folder, classes)
+    check_own(run_folder, record_of_test(folder, test))
+    run = resume_few_label(run_folder, images.images, labelled.images, labelled.labels)
+    return run, images, labelled, test
 
 
 def _draw(folder: Path, source: Mapping[str, Any], seed: int) -> tuple[ImageSet, ImageSet]:
@@ -58,18 +68,23 @@ def _draw(folder: Path, source: Mapping[str, Any], seed: int) -> tuple[ImageSet,
     return images, images.draw(source["labels_per_class"], seed=seed)
 
 
-def _finish(run: FewLabelRun, images: ImageSet, labelled: ImageSet, folder: Path) -> None:
-    test = mnist.load(folder, "test").select([int(c) for c in run.mixture.classes_])
+def _test(folder: Path, classes: Sequence[int]) -> ImageSet:
+    return mnist.load(folder, "test").select(classes)
+
+
+def _finish(run: FewLabelRun, images: ImageSet, labelled: ImageSet, test: ImageSet) -> None:
     plain = plain_mixture(run, images.images, labelled.images, labelled.labels)
     _report(run, test, {"f1_plain": evaluate.plain_f1(plain, run, test)})
 
 
-def evaluate_run(run: FewLabelRun, data: Path | None) -> None:
+def report_on(run: FewLabelRun, data: Path | None, out: Path | None) -> None:
     """Evaluate a run on MNIST's test images of its classes."""
-    classes = [int(c) for c in run.mixture.classes_]
-    _report(run, mnist.load(data_folder(data), "test").select(classes), {})
+    folder = data_folder(data)
+    test = _test(folder, [int(c) for c in run.mixture.classes_])
+    place = place_of(run.folder, out, is_own(run.folder, test), folder.name, describe(test)["sha256"])
+    _report(run, test, {}, place)
 
 
-def _report(run: FewLabelRun, test: ImageSet, more: dict[str, float]) -> None:
-    evaluate.write_pictures(run, test)
-    finish(run, {**evaluate.figures(run, test), **more})
+def _report(run: FewLabelRun, test: ImageSet, more: dict[str, float], out: Path | None = None) -> None:
+    evaluate.write_pictures(run, test, out=out)
+    finish(run, {**evaluate.figures(run, test), **more}, out)

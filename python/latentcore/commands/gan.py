@@ -5,24 +5,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from latentcore.commands.inputs import check_alone, data_folder
+from latentcore.commands.held_out import Where, divided, found_again, resumed
+from latentcore.commands.inputs import check_alone
+from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish
 from latentcore.data import ImageSet
-from latentcore.data.sets import load_split
 from latentcore.evaluate import gan as evaluation
 from latentcore.models import VAE
 from latentcore.train.autoencoder import AutoencoderRun
 from latentcore.train.classifier import ClassifierRun
 from latentcore.train.gan import GANRun, GANTraining, resume_gan, train_gan
+from latentcore.train.held_out import describe
 from latentcore.train.presets import GANS
 from latentcore.train.runs import load_run
-from latentcore.train.systems import configuration_of
+from latentcore.train.systems import check_same_data, configuration_of, fingerprint
 
 
 def train(
     *,
     data: Path | None,
     test: Path | None,
+    channels_last: bool | None,
     preset: str | None,
     config: Path | None,
     classifier: Path | None,
@@ -33,17 +36,19 @@ def train(
     run_dir: Path | None,
 ) -> None:
     """Train a GAN, draw its pictures, and where there is a classifier evaluate its samples."""
-    images, held_out = load_split(data_folder(data), test)
-    shape = tuple(images.images.shape[1:])
+    where = Where(data, test, channels_last)
+    images = divided(where) if resume is None else resumed(resume, where)
+    shape = tuple(images.train.images.shape[1:])
     judge, other = open_classifier(classifier, shape), open_sampler(beside, shape)
     if judge is not None:
-        _check_enough(held_out)
+        _check_enough(images.test)
     if resume is not None:
         check_alone({"preset": preset, "config": config, "seed": seed, "epochs": epochs, "run_dir": run_dir})
-        run = resume_gan(resume, images.images)
+        run = resume_gan(resume, images.train.images)
     else:
-        run = train_gan(images.images, _configured(preset, config, shape, seed, epochs), run_dir)
-    report(run, images, held_out, judge, other)
+        chosen = _configured(preset, config, shape, seed, epochs)
+        run = train_gan(images.train.images, chosen, run_dir, held_out=images.record)
+    report(run, images.train, images.test, judge, other)
 
 
 def _configured(
@@ -84,27 +89,44 @@ def open_sampler(folder: Path | None, shape: Sequence[int]) -> evaluation.Sample
 
 
 def report(
-    run: GANRun, train: ImageSet, test: ImageSet, classifier: ClassifierRun | None, beside: evaluation.Sampler | None
+    run: GANRun,
+    train: ImageSet,
+    test: ImageSet,
+    classifier: ClassifierRun | None,
+    beside: evaluation.Sampler | None,
+    out: Path | None = None,
 ) -> None:
     """Draw a run's pictures, and evaluate its samples where there is a classifier."""
-    pictures = evaluation.write_pictures(run, train, test, beside=beside)
+    pictures = evaluation.write_pictures(run, train, test, beside=beside, out=out)
     found = {} if classifier is None else evaluation.figures(run, classifier, train, test, beside=beside)
-    finish(run, found)
+    finish(run, found, out)
     print(f"pictures     {', '.join(path.name for path in pictures)}")
 
 
 def report_on(
-    run: GANRun, data: Path | None, test: Sequence[Path] | None, classifier: Path | None, beside: Path | None
+    run: GANRun,
+    data: Path | None,
+    test: Sequence[Path] | None,
+    classifier: Path | None,
+    beside: Path | None,
+    *,
+    channels_last: bool | None,
+    out: Path | None,
 ) -> None:
     """Evaluate a run beside the images that the options lead to."""
     if test and len(test) != 1:
         raise ValueError(f"--test: expected one file of images, got {len(test)}")
-    images, held_out = load_split(data_folder(data), test[0] if test else None)
+    images = found_again(run.folder, Where(data, test[0] if test else None, channels_last))
     shape = run.model.config.image_shape
-    _check_shape(data_folder(data), tuple(images.images.shape[1:]), shape)
+    _check_shape(images.name, images.train.images.shape[1:], shape)
+    _check_shape(images.name, images.test.images.shape[1:], shape)
     if classifier is not None:
-        _check_enough(held_out)
-    report(run, images, held_out, open_classifier(classifier, shape), open_sampler(beside, shape))
+        _check_enough(images.test)
+    if images.record is not None:
+        check_same_data(run.folder, "--data", fingerprint(images.train.images))
+    judge, other = open_classifier(classifier, shape), open_sampler(beside, shape)
+    place = place_of(run.folder, out, images.own, images.name, describe(images.test)["sha256"])
+    report(run, images.train, images.test, judge, other, place)
 
 
 def _check_enough(test: ImageSet) -> None:
@@ -113,6 +135,6 @@ def _check_enough(test: ImageSet) -> None:
         raise ValueError(f"--test: expected at least 2 images to compare samples with, got {len(test)}")
 
 
-def _check_shape(place: Path, found: Sequence[int], expected: Sequence[int]) -> None:
+def _check_shape(place: Path | str, found: Sequence[int], expected: Sequence[int]) -> None:
     if tuple(found) != tuple(expected):
         raise ValueError(f"{place}: expected images of {tuple(expected)}, got {tuple(found)}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from latentcore.commands.arguments import (
     add_beside,
+    add_channels_last,
     add_choice,
     add_command,
     add_data_folder,
@@ -180,15 +181,27 @@ def _add_evaluate(commands: Any) -> None:
         "--files", type=Path, nargs="+", metavar="FILE", help="for egamma and photographs: where they lie now"
     )
     evaluate.add_argument(
-        "--test", type=Path, nargs="+", metavar="FILE", help="for egamma: where the test's lie now; else test images"
+        "--test",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="for egamma: where the test's lie now; else other images, none of which the run has learned",
     )
     evaluate.add_argument(
         "--data",
         type=Path,
         metavar="PATH",
-        help="MNIST's folder; for autoencoder and gan what it was trained on (LATENTCORE_DATA)",
+        help="MNIST's folder; for autoencoder and gan what it was trained on (where that was, or LATENTCORE_DATA)",
     )
+    add_channels_last(evaluate)
     evaluate.add_argument("--tsne", action="store_true", help="for autoencoder: t-SNE of the latents too (minutes)")
+    evaluate.add_argument(
+        "--out",
+        type=folder_name,
+        metavar="DIR",
+        help="for figures and pictures (the run's folder; of data that the run did not hold out itself "
+        "RUN/evaluations/NAME-HASH, so that the run keeps its own)",
+    )
 
 
 def _add_predict(commands: Any) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 from latentcore._files import printable, replacing
 from latentcore.commands.inputs import check_alone
+from latentcore.commands.outputs import place_of
+from latentcore.commands.photograph_files import divided, judged_by, judged_by_before, record_of, resumed
 from latentcore.commands.tables import finish
 from latentcore.data import ImageFolder
-from latentcore.data.folders import Found, check_room, find_images
-from latentcore.data.sets import divide_files
+from latentcore.data.folders import Found, check_room, common_white
 from latentcore.evaluate import photographs as evaluation
 from latentcore.train.photographs import PhotographsConfig, PhotographsRun, resume_photographs, train_photographs
 from latentcore.train.presets import PHOTOGRAPHS
@@ -48,32 +49,44 @@ def train(
         chosen = _configured(preset, config, size=size, latent=latent, perceptual=perceptual, epochs=epochs, seed=seed)
     if not folders:
         raise ValueError("FOLDER: expected at least one folder of photographs, got none")
-    photographs = _Photographs(folders, test, chosen.vae.image_shape, cache_dir)
+    files = None if resume is None else resumed(resume, folders, test)
+    files = files or divided(folders, test)
+    shape = chosen.vae.image_shape
     if cache_dir is None:
-        photographs.check_room(_CACHE if cache is None else cache)
-    learned, others = photographs.train(), photographs.test()
+        count = len(files.learned.files) + len(files.held_out.files)
+        check_room(count, shape, _CACHE if cache is None else cache)
+    white = common_white([*files.learned.files, *files.held_out.files]) if files.white is None else files.white
+    learned = _read(files.learned, "to learn from", shape, cache_dir, white)
+    others = _read_to_judge(files.held_out, shape, cache_dir, white)
     if resume is not None:
         run = resume_photographs(resume, learned, shown=others)
     else:
-        run = train_photographs(learned, chosen, run_dir, shown=others, source=photographs.source)
-    _note_left_out(run.folder, [*learned.left_out, *others.left_out])
+        record = record_of(folders, test, learned.paths, others.paths, white)
+        source = {name: record[name] for name in ("folders", "test") if record[name]}
+        run = train_photographs(learned, chosen, run_dir, shown=others, source=source, held_out=record)
+        _note_left_out(run.folder, [*learned.left_out, *others.left_out])
     report(run, others)
 
 
-def report(run: PhotographsRun, test: ImageFolder) -> None:
+def report(run: PhotographsRun, test: ImageFolder, out: Path | None = None) -> None:
     """Evaluate a run on photographs that it has not seen, and draw its pictures."""
-    pictures = evaluation.write_pictures(run, test.images, test.paths)
-    finish(run, evaluation.figures(run, test.images))
+    pictures = evaluation.write_pictures(run, test.images, test.paths, out=out)
+    finish(run, evaluation.figures(run, test.images), out)
     print(f"pictures     {', '.join(path.name for path in pictures)}")
 
 
-def report_on(run: PhotographsRun, folders: Sequence[Path] | None, test: Sequence[Path] | None) -> None:
+def report_on(
+    run: PhotographsRun, folders: Sequence[Path] | None, test: Sequence[Path] | None, out: Path | None
+) -> None:
     """Evaluate a run on the photographs that the options lead to: `test`, or those that its training kept back."""
-    folders, test = _places(run.folder, folders, test)
-    if not folders and not test:
-        raise ValueError(f"--files: expected the folders of photographs of {run.folder}, got none")
-    # beside photographs to judge by, those that were learned from need not be there any more
-    report(run, _Photographs([] if test else folders, test, run.model.config.image_shape, None).test())
+    files = judged_by(run.folder, folders or (), test)
+    if files is None:
+        known_folders, known_test = _places(run.folder, folders, test)
+        if not known_folders and not known_test:
+            raise ValueError(f"--files: expected the folders of photographs of {run.folder}, got none")
+        files = judged_by_before(run.folder, known_folders, known_test, known=not test)
+    place = place_of(run.folder, out, files.own, files.name, files.word)
+    report(run, _read_to_judge(files.held_out, run.model.config.image_shape, None, files.white), place)
 
 
 def _places(
@@ -89,59 +102,25 @@ def _places(
     return folders or known, test or known_test or None
 
 
-class _Photographs:
-    """The photographs to learn from, and those to judge by; decoded only where they are asked for."""
+def _read_to_judge(found: Found, shape: tuple[int, int, int], cache_dir: Path | None, white: int | None) -> ImageFolder:
+    read = _read(found, "to judge by", shape, cache_dir, white)
+    if len(read) < 2:
+        raise ValueError(f"{found.files[0]}: expected at least 2 photographs to judge by, got {len(read)}")
+    return read
 
-    def __init__(
-        self,
-        folders: Sequence[Path],
-        test: Sequence[Path] | None,
-        shape: tuple[int, int, int],
-        cache_dir: Path | None,
-    ) -> None:
-        self.source = {"folders": [str(path.resolve()) for path in folders]}
-        if test:
-            self.source["test"] = [str(path.resolve()) for path in test]
-        self._shape, self._cache_dir = shape, cache_dir
-        # listed once, so that no file that comes meanwhile moves another one to the other side
-        self._learned = find_images(folders) if folders else Found([], [])
-        if test:
-            self._others = find_images(test)
-            judged = {path.absolute() for path in self._others.files}
-            files = [path for path in self._learned.files if path.absolute() not in judged]
-            if folders and not files:
-                raise ValueError("--test: expected other photographs than those to learn from, got all of them")
-        else:
-            files, judged_by = divide_files(self._learned.files)
-            self._others = Found(judged_by, [])
-        self._learned = Found(files, self._learned.left_out)
 
-    def check_room(self, cache: float) -> None:
-        """Both take no more than `cache` megabytes."""
-        check_room(len(self._learned.files) + len(self._others.files), self._shape, cache)
-
-    def train(self) -> ImageFolder:
-        """Those to learn from."""
-        return self._read(self._learned, "to learn from")
-
-    def test(self) -> ImageFolder:
-        """Those to judge by."""
-        read = self._read(self._others, "to judge by")
-        if len(read) < 2:
-            where = self._others.files[0]
-            raise ValueError(f"{where}: expected at least 2 photographs to judge by, got {len(read)}")
-        return read
-
-    def _read(self, found: Found, purpose: str) -> ImageFolder:
-        # there is room for both, or a file for them
-        read = ImageFolder(found.files, self._shape, cache=math.inf, cache_dir=self._cache_dir)
-        read.left_out += map(printable, found.left_out)
-        print(f"{len(read):,} photographs {purpose}" + (f", {len(read.left_out):,} left out" if read.left_out else ""))
-        for line in read.left_out[:_SHOWN]:
-            print(f"  {line}")
-        if len(read.left_out) > _SHOWN:
-            print(f"  and {len(read.left_out) - _SHOWN:,} more")
-        return read
+def _read(
+    found: Found, purpose: str, shape: tuple[int, int, int], cache_dir: Path | None, white: int | None
+) -> ImageFolder:
+    # there is room for both, or a file for them
+    read = ImageFolder(found.files, shape, cache=math.inf, cache_dir=cache_dir, white=white)
+    read.left_out += map(printable, found.left_out)
+    print(f"{len(read):,} photographs {purpose}" + (f", {len(read.left_out):,} left out" if read.left_out else ""))
+    for line in read.left_out[:_SHOWN]:
+        print(f"  {line}")
+    if len(read.left_out) > _SHOWN:
+        print(f"  and {len(read.left_out) - _SHOWN:,} more")
+    return read
 
 
 def _configured(

@@ -1,21 +1,24 @@
 """`latentcore train rotation`, the evaluation of its runs, and `latentcore transform`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from latentcore import _config
+from latentcore.commands.held_out import check_own, is_own, record_of_test
 from latentcore.commands.inputs import check_alone, data_folder
+from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish
 from latentcore.data import ImageSet, mnist, read_image
 from latentcore.evaluate import rotation as evaluation
 from latentcore.evaluate.rotation_pictures import write_pictures
 from latentcore.plots import save_image
 from latentcore.train.classifier import ClassifierRun
+from latentcore.train.held_out import describe
 from latentcore.train.objectives import TransformationLoss
 from latentcore.train.presets import ROTATIONS
 from latentcore.train.rotation import RotationConfig, RotationRun, resume_rotation, train_rotation
-from latentcore.train.runs import load_run, read_json
+from latentcore.train.runs import load_run, read_config, read_json
 from latentcore.train.systems import configuration_of
 
 _STUDY_DIGITS = (1, 2)
@@ -29,21 +32,30 @@ def train(
     if resume is not None:
         check_alone({**new, "run_dir": run_dir})
         judge = open_classifier(classifier, configuration_of(resume / "config.json", RotationConfig))
-        known = digits_of(folder, "train", _digits_in(resume))
+        known, test = parts_of(folder, digits_in(resume))
+        check_own(resume, record_of_test(folder, test))
         run = resume_rotation(resume, known.images, labels=known.labels)
     else:
         config, digits = configured(**new)  # type: ignore[arg-type]  # the options of the parser
         judge = open_classifier(classifier, config)
-        run = begin(digits_of(folder, "train", digits), config, digits, run_dir)
-    report(run, data, judge)
+        known, test = parts_of(folder, digits)
+        run = begin(known, config, digits, run_dir, record=record_of_test(folder, test))
+    report(run, test, judge)
 
 
 def begin(
-    images: ImageSet, config: RotationConfig, digits: Sequence[int], run_dir: Path | None, vae: Path | None = None
+    images: ImageSet,
+    config: RotationConfig,
+    digits: Sequence[int],
+    run_dir: Path | None,
+    vae: Path | None = None,
+    *,
+    record: Mapping[str, Any],
 ) -> RotationRun:
-    """Train a system on digits; its folder knows which."""
+    """Train a system on digits; its folder knows which, and by its `record` what it is judged by."""
     source = {"digits": list(digits), "image_shape": list(images.images.shape[1:])}
-    return train_rotation(images.images, config, run_dir, labels=images.labels, vae=vae, source=source)
+    labels = images.labels
+    return train_rotation(images.images, config, run_dir, labels=labels, vae=vae, source=source, held_out=record)
 
 
 def configured(
@@ -78,7 +90,7 @@ def configured(
     if loss is not None:
         plain["loss"] = _config.to_plain(loss_of(loss))
     if digits is None and config is not None and "source" in read_json(config):
-        digits = _digits_in(config.parent)
+        digits = digits_in(config.parent)
     default = _STUDY_DIGITS if preset == "study" else tuple(range(10))
     return RotationConfig.from_dict(plain), tuple(digits or default)
 
@@ -102,6 +114,11 @@ def digits_of(folder: Path, split: str, digits: Sequence[int]) -> ImageSet:
     return mnist.load(folder, split).select(digits)
 
 
+def parts_of(folder: Path, digits: Sequence[int]) -> tuple[ImageSet, ImageSet]:
+    """Some digits of MNIST to learn from, and those to judge by."""
+    return digits_of(folder, "train", digits), digits_of(folder, "test", digits)
+
+
 def open_classifier(folder: Path | None, config: RotationConfig) -> ClassifierRun | None:
     """The run that judges whether labels are kept, on the images of a configuration."""
     if folder is None:
@@ -116,16 +133,23 @@ def open_classifier(folder: Path | None, config: RotationConfig) -> ClassifierRu
     return run
 
 
-def report(run: RotationRun, data: Path | None, judge: ClassifierRun | None) -> None:
+def report_on(run: RotationRun, data: Path | None, judge: ClassifierRun | None, out: Path | None) -> None:
     """Evaluate a run on MNIST's test images of its digits."""
-    test = digits_of(data_folder(data), "test", _digits_in(run.folder))
+    folder = data_folder(data)
+    test = digits_of(folder, "test", digits_in(run.folder))
+    place = place_of(run.folder, out, is_own(run.folder, test), folder.name, describe(test)["sha256"])
+    report(run, test, judge, place)
+
+
+def report(run: RotationRun, test: ImageSet, judge: ClassifierRun | None, out: Path | None = None) -> None:
+    """Evaluate a run on test images of its digits."""
     measured = evaluation.measure(run, test, judge)
     found = {**evaluation.figures(measured), "test_images": len(test)}
     if judge is not None:
         images = evaluation.on_canvas(run, test.images)
         found["classifier_accuracy"] = evaluation.classifier_accuracy(judge, images, test.known_labels())
-    finish(run, found)
-    write_pictures(run, test, measured)
+    finish(run, found, out)
+    write_pictures(run, test, measured, out=out)
 
 
 def transform(
@@ -153,7 +177,7 @@ def transform(
     print(f"{out}: {image.name}, angle {angle:g}, scale {scale:g}, translation {translate[0]:g},{translate[1]:g}")
 
 
-def _digits_in(folder: Path) -> tuple[int, ...]:
+def digits_in(folder: Path) -> tuple[int, ...]:
     """The digits that a run has learned."""
     digits = _source(folder).get("digits")
     if not isinstance(digits, list) or not all(isinstance(digit, int) for digit in digits):
@@ -173,7 +197,7 @@ def _image_shape(run: RotationRun) -> tuple[int, int, int]:
 
 def _source(folder: Path) -> dict[str, Any]:
     """Where the images of a run come from."""
-    source = read_json(folder / "config.json").get("source")
+    source = read_config(folder).get("source")
     if not isinstance(source, dict):
         found = type(source).__name__
         raise ValueError(f"{folder / 'config.json'}: source: expected an object, got {found}")

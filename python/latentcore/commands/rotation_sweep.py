@@ -1,17 +1,20 @@
 """`latentcore sweep rotation`: many variants of the system, as one table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+from latentcore._files import inside
+from latentcore.commands.held_out import check_own, record_of_test
 from latentcore.commands.inputs import data_folder
-from latentcore.commands.rotation import begin, configured, digits_of
+from latentcore.commands.rotation import begin, configured, digits_in, parts_of
 from latentcore.commands.tables import show_rows
 from latentcore.data import ImageSet
 from latentcore.evaluate import rotation as evaluation
 from latentcore.evaluate.pictures import write_table
 from latentcore.train.rotation import RotationConfig, RotationRun, resume_rotation
-from latentcore.train.runs import read_json, write_json
+from latentcore.train.runs import read_config, read_json, write_json
 from latentcore.train.systems import configured as settings_of
 from latentcore.train.systems import fingerprint
 
@@ -53,7 +56,8 @@ def sweep(
         variants[name] = configured(model=model, latent=latent, activation=activation, loss=loss, **fixed)  # type: ignore[arg-type]
     try:
         for name, (config, chosen) in variants.items():
-            _measure(_trained(out / name, config, digits_of(folder, "train", chosen), chosen), folder, chosen)
+            images, test = parts_of(folder, chosen)
+            _measure(_trained(out / name, config, images, chosen, record_of_test(folder, test)), test)
             rows = _table(out)
             show_rows(f"{len(rows)} runs", ("run", *_SHOWN), rows)
     except KeyboardInterrupt:
@@ -61,14 +65,17 @@ def sweep(
     print(f"\ntable   {out / 'sweep.csv'}")
 
 
-def _trained(run_dir: Path, config: RotationConfig, images: ImageSet, digits: Sequence[int]) -> RotationRun:
+def _trained(
+    run_dir: Path, config: RotationConfig, images: ImageSet, digits: Sequence[int], record: Mapping[str, Any]
+) -> RotationRun:
     """The run in `run_dir`, which is opened, continued or begun."""
     if not (run_dir / "config.json").exists():
-        return begin(images, config, digits, run_dir, _same_vae(run_dir.parent, config, images))
+        return begin(images, config, digits, run_dir, _same_vae(run_dir.parent, config, images), record=record)
     if settings_of(run_dir, "rotation", RotationConfig) != config or not _same_data(run_dir, images):
         raise ValueError(f"--out: expected {run_dir} with the options and data of this sweep, got others; name another")
+    check_own(run_dir, record)
     if (run_dir / "metrics.json").exists():
-        return RotationRun.open(run_dir, read_json(run_dir / "config.json"))
+        return RotationRun.open(run_dir, read_config(run_dir))
     return resume_rotation(run_dir, images.images, labels=images.labels)
 
 
@@ -85,28 +92,32 @@ def _same_vae(out: Path, config: RotationConfig, images: ImageSet) -> Path | Non
 
 def _same_data(run_dir: Path, images: ImageSet) -> bool:
     known = (images.images, images.known_labels())
-    return bool(read_json(run_dir / "config.json").get("data") == fingerprint(*known))
+    return bool(read_config(run_dir).get("data") == fingerprint(*known))
 
 
-def _measure(run: RotationRun, folder: Path, digits: Sequence[int]) -> None:
+def _measure(run: RotationRun, test: ImageSet) -> None:
     """Add the run's figures to its `metrics.json`, once."""
     found = run.metrics
     if "test_images" not in found:
-        test = digits_of(folder, "test", digits)
         figures = evaluation.figures(evaluation.measure(run, test))
         write_json(run.folder / "metrics.json", {**found, **figures, "test_images": len(test)})
+
+
+def _about(folder: Path) -> dict[str, object]:
+    """What tells the run in `folder` from others."""
+    config = settings_of(folder, "rotation", RotationConfig)
+    weights = {f"weight_{term}": weight for term, weight in vars(config.loss).items()}
+    names = {"model": config.operator.model, "latents": config.vae.latent, "activation": config.vae.activation}
+    return {**names, "digits": list(digits_in(folder)), **weights}
 
 
 def _table(out: Path) -> list[dict[str, object]]:
     """Write `sweep.csv`, and return its rows: the evaluated runs in the folder, by their names."""
     rows: list[dict[str, object]] = []
     for folder in sorted(path.parent for path in out.glob("*/metrics.json")):
-        figures, plain = read_json(folder / "metrics.json"), read_json(folder / "config.json")
+        figures = read_json(inside(folder, folder / "metrics.json"))
         if "test_images" in figures:
-            about = {"model": plain["operator"]["model"], "latents": plain["vae"]["latent"]}
-            about |= {"activation": plain["vae"]["activation"], "digits": plain["source"]["digits"]}
-            about |= {f"weight_{term}": weight for term, weight in plain["loss"].items()}
-            rows.append({"run": folder.name, **about, **figures})
+            rows.append({"run": folder.name, **_about(folder), **figures})
     columns = list(dict.fromkeys(column for row in rows for column in row))
     write_table(out / "sweep.csv", [{column: row.get(column, "") for column in columns} for row in rows])
     return rows

@@ -50,8 +50,8 @@ def figures(run: AutoencoderRun, test: ImageSet) -> dict[str, float]:
     return found
 
 
-def write_pictures(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False) -> list[Path]:
-    """Draw a run's pictures into its folder.
+def write_pictures(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False, out: Path | None = None) -> list[Path]:
+    """Draw a run's pictures into its folder, or into `out`.
 
     `losses.png`; `reconstructions.png`; `latents.png`, on the plane or its first two principal axes, and
     `latents3d.png` where there are more than two; `interpolation.png`, from a 3 to an 8 or from an image of the first
@@ -66,9 +66,10 @@ def write_pictures(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False) -
     Raises:
         ValueError: Labels are missing where the model is told them, or there are fewer than four images for t-SNE.
     """
-    folder, labels = run.folder / "pictures", labels_for(run, test)
+    place, labels = out or run.folder, labels_for(run, test)
+    folder = place / "pictures"
     latents = run.encode(test.images, labels)
-    write_latents(run.folder, drawable(test.images), latents, test.labels)
+    write_latents(place, drawable(test.images), latents, test.labels)
     drawn: dict[str, Figure] = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
     some = slice(0, SHOWN)
     names = None if labels is None else labels[some]

@@ -1,6 +1,5 @@
 """Autoencoders and VAEs side by side."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from torch import Tensor
 from latentcore import _checks, plots
 from latentcore.data import ImageSet
 from latentcore.evaluate.autoencoder import SHOWN, drawable, figures, labels_for, prior_samples, walks
-from latentcore.evaluate.pictures import save_pictures, spread, write_table
+from latentcore.evaluate.pictures import history, save_pictures, spread, write_table
 from latentcore.models import VAE
 from latentcore.plots.style import literal
 from latentcore.train.autoencoder import AutoencoderRun
@@ -98,9 +97,4 @@ def _walked(runs: Mapping[str, AutoencoderRun], test: ImageSet, latents: Mapping
 
 
 def _history(folder: Path) -> dict[str, list[float]]:
-    path = folder / "metrics.csv"
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        _checks.fail_value(str(path), "a row for each epoch", "none")
-    return {name: [float(row[name]) for row in rows] for name in rows[0] if name not in _NOT_LOSSES}
+    return {name: values for name, values in history(folder).items() if name not in _NOT_LOSSES}

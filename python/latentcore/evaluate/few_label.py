@@ -48,8 +48,8 @@ def plain_f1(mixture: Any, run: FewLabelRun, test: ImageSet) -> float:
     return metrics.classification_report(test.known_labels(), predicted).f1_score
 
 
-def write_pictures(run: FewLabelRun, test: ImageSet) -> list[Path]:
-    """Draw a run's pictures into its folder: losses, reconstructions, manifold, latents, rotations.
+def write_pictures(run: FewLabelRun, test: ImageSet, *, out: Path | None = None) -> list[Path]:
+    """Draw a run's pictures into its folder, or into `out`: losses, reconstructions, manifold, latents, rotations.
 
     Manifold and latents need two latent axes and are left out otherwise. `latents.npz` is written beside the pictures.
 
@@ -67,8 +67,9 @@ def write_pictures(run: FewLabelRun, test: ImageSet) -> list[Path]:
             means=run.mixture.means_,
             covariances=run.mixture.covariances_,
         )
-    write_latents(run.folder, test.images, latents, test.labels)
-    return save_pictures(run.folder / "pictures", drawn)
+    place = out or run.folder
+    write_latents(place, test.images, latents, test.labels)
+    return save_pictures(place / "pictures", drawn)
 
 
 def _reconstructions(run: FewLabelRun, test: ImageSet) -> Figure:

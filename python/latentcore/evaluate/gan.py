@@ -112,8 +112,10 @@ def figures(
     return found | {f"share_{name}": 100 * float(share) for name, share in enumerate(own.shares)}
 
 
-def write_pictures(run: GANRun, train: ImageSet, test: ImageSet, *, beside: Sampler | None = None) -> list[Path]:
-    """Draw a run's pictures into its folder.
+def write_pictures(
+    run: GANRun, train: ImageSet, test: ImageSet, *, beside: Sampler | None = None, out: Path | None = None
+) -> list[Path]:
+    """Draw a run's pictures into its folder, or into `out`.
 
     `losses.png`; `samples.png`; `beside.png`, samples above test images, and above the other run's samples where there
     is one; `nearest.png`, samples above the training images that are nearest in their pixels, which shows whether the
@@ -123,7 +125,7 @@ def write_pictures(run: GANRun, train: ImageSet, test: ImageSet, *, beside: Samp
     Returns:
         The files.
     """
-    folder = run.folder / "pictures"
+    folder = (out or run.folder) / "pictures"
     drawn: dict[str, Figure] = {"losses": loss_figure(run.folder, ("discriminator", "generator", "real", "fake"))}
     grid = run.sample(_SIDE**2)
     drawn["samples"] = plots.samples(grid, _SIDE)
@@ -137,7 +139,7 @@ def write_pictures(run: GANRun, train: ImageSet, test: ImageSet, *, beside: Samp
     names = [f"{start + 1} to {start + 2}" for start in range(_ROWS)]
     drawn["walk"] = plots.interpolation(dict(zip(names, walk, strict=False)), ends=("", ""))
     plots.save_gif(walk[:, :-1].flatten(0, 1), folder / "walk.gif")
-    return [*save_pictures(folder, drawn), folder / "walk.gif", *_film_of_epochs(run)]
+    return [*save_pictures(folder, drawn), folder / "walk.gif", *_film_of_epochs(run, folder)]
 
 
 def _walk(run: GANRun) -> Tensor:
@@ -154,12 +156,11 @@ def _nearest(samples: Tensor, train: Tensor) -> Figure:
     return plots.comparison({"samples": samples, "nearest in training": to_unit(train[found])})
 
 
-def _film_of_epochs(run: GANRun) -> list[Path]:
+def _film_of_epochs(run: GANRun, folder: Path) -> list[Path]:
     """`epochs.gif` of the pictures that the training left, where there are several."""
-    folder = run.folder / "pictures"
     channels, height, width = run.model.config.image_shape
     shape = (channels, EPOCH_SIDE * (height + 1) - 1, EPOCH_SIDE * (width + 1) - 1)
-    frames = [read_image(path, shape) for path in sorted(folder.glob("epochs/*.png"))]
+    frames = [read_image(path, shape) for path in sorted(run.folder.glob("pictures/epochs/*.png"))]
     if len(frames) < 2:
         return []
     plots.save_gif(to_unit(torch.stack(frames)), folder / "epochs.gif", milliseconds=400, enlarge=2)

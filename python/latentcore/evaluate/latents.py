@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from latentcore import _checks
-from latentcore._files import replacing
+from latentcore._files import open_regular, replacing
 from latentcore.evaluate.pictures import spread
 from latentcore.train.inputs import to_unit
 
@@ -84,7 +84,7 @@ def read_latents(path: Path) -> Latents:
         ValueError: It is damaged, or holds something else.
     """
     expected = "a file of latents as an evaluation writes it"
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         try:
             arrays = _arrays(file)
         except Exception as error:  # a damaged file can make the readers raise anything

@@ -103,8 +103,10 @@ def figures(run: PhotographsRun, images: Tensor) -> dict[str, float]:
     return {"test_images": float(len(images)), **means, "mse_ratio_pca": ratio}
 
 
-def write_pictures(run: PhotographsRun, images: Tensor, names: Sequence[object]) -> list[Path]:
-    """Draw a run's pictures into its folder, of photographs that it has not seen.
+def write_pictures(
+    run: PhotographsRun, images: Tensor, names: Sequence[object], *, out: Path | None = None
+) -> list[Path]:
+    """Draw a run's pictures into its folder, or into `out`, of photographs that it has not seen.
 
     `losses.png`; `reconstructions.png`, with what the principal axes draw; `interpolation.png`, between the two
     photographs whose latents are farthest from each other; `latents.png` and `latents3d.png`, the latents on their
@@ -115,13 +117,15 @@ def write_pictures(run: PhotographsRun, images: Tensor, names: Sequence[object])
         run: The run.
         images: (N, C, H, W), uint8 or float in [0, 1]. N >= 2.
         names: What stands in the table for each of them, N.
+        out: Where to write, instead of the run's folder.
 
     Returns:
         The files.
     """
     images = as_images(images, run.model.config.image_shape)
     scores, latents = anomaly_scores(run, images), run.encode(images)
-    write_latents(run.folder, images, latents)
+    place = out or run.folder
+    write_latents(place, images, latents)
     order = scores.score.argsort(descending=True, stable=True)
     rows = [
         {
@@ -140,8 +144,8 @@ def write_pictures(run: PhotographsRun, images: Tensor, names: Sequence[object])
         **_scatters(latents),
     }
     return [
-        *save_pictures(run.folder / "pictures", drawn),
-        write_table(run.folder / "pictures" / "anomalies.csv", rows),
+        *save_pictures(place / "pictures", drawn),
+        write_table(place / "pictures" / "anomalies.csv", rows),
     ]
 
 

@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from latentcore import plots
-from latentcore._files import replacing
+from latentcore import _checks, plots
+from latentcore._files import inside, read_bounded, replacing
 
 
 def save_pictures(folder: Path, drawn: Mapping[str, Figure]) -> list[Path]:
@@ -30,11 +30,31 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
+def history(run_folder: Path, terms: Sequence[str] | None = None) -> dict[str, list[float]]:
+    """Columns of a run's `metrics.csv`, all or some, with a number for each epoch.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It has no row, lacks a column, or holds what is no number.
+    """
+    path = run_folder / "metrics.csv"
+    content = read_bounded(inside(run_folder, path))
+    try:
+        rows = list(csv.DictReader(content.decode().splitlines(keepends=True)))
+    except (csv.Error, UnicodeDecodeError) as error:
+        _checks.fail_value(str(path), "a row for each epoch", str(error))
+    if not rows:
+        _checks.fail_value(str(path), "a row for each epoch", "none")
+    names = list(rows[0]) if terms is None else terms
+    try:
+        return {name: [float(row[name]) for row in rows] for name in names}
+    except (KeyError, TypeError, ValueError):
+        _checks.fail_value(str(path), f"a number for each epoch under {', '.join(map(str, names))}", "another content")
+
+
 def loss_figure(run_folder: Path, terms: Sequence[str]) -> Figure:
     """The curves of a run's `metrics.csv`."""
-    with (run_folder / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return plots.loss_curves({term: [float(row[term]) for row in rows] for term in terms})
+    return plots.loss_curves(history(run_folder, terms))
 
 
 def spread(images: Tensor, count: int) -> Tensor:

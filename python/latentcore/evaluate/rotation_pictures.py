@@ -21,8 +21,8 @@ _COMPARED = 16  # images in a row of scaled and translated ones
 _FINE = tuple(10.0 * step for step in range(36))  # angles of the film and of the orbits
 
 
-def write_pictures(run: RotationRun, test: ImageSet, measured: Measured) -> list[Path]:
-    """Draw a run's pictures into its folder, and all that was measured as a table.
+def write_pictures(run: RotationRun, test: ImageSet, measured: Measured, *, out: Path | None = None) -> list[Path]:
+    """Draw a run's pictures into its folder, or into `out`, and all that was measured as a table.
 
     Rotations give `angles.png` (a row per method, a column per angle), `psnr.png` (over the angle), `orbit.png`
     (latents while their images turn) and `turning.gif`; scales and translations `transformed.png`; all `losses.png`
@@ -31,8 +31,9 @@ def write_pictures(run: RotationRun, test: ImageSet, measured: Measured) -> list
     Returns:
         The files.
     """
-    folder, images = run.folder / "pictures", on_canvas(run, test.images)
-    write_latents(run.folder, images, run.encode(images), test.labels)
+    place, images = out or run.folder, on_canvas(run, test.images)
+    folder = place / "pictures"
+    write_latents(place, images, run.encode(images), test.labels)
     drawn = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
     others = []
     if measured.moved is not None:

@@ -11,15 +11,25 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _config
+from latentcore._ambient import torch_as_usual
 from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
 from latentcore.train.checkpoint import seconds_trained
 from latentcore.train.config import TrainConfig
 from latentcore.train.inputs import as_classes, as_images, as_latents, to_unit
 from latentcore.train.loop import minimise
 from latentcore.train.objectives import objective_of
-from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
+from latentcore.train.runs import Run, load_checkpoint, read_config, write_json
 from latentcore.train.sources import Images
-from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
+from latentcore.train.systems import (
+    begin,
+    check_early_stop,
+    check_same_data,
+    configured,
+    fingerprint,
+    rate,
+    resumable,
+    seeded,
+)
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N,) labels
 
@@ -79,10 +89,12 @@ class AutoencoderRun(Run):
         self.model = model.eval().float()  # also where it was trained in float64
 
     @classmethod
+    @torch_as_usual(gradients=False)
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
         """The run in `folder`, whose configuration is read already."""
         return cls(folder, config, load_autoencoder_checkpoint(folder, config))
 
+    @torch_as_usual(gradients=False)
     @torch.no_grad()
     def encode(self, images: Any, labels: Any = None) -> Tensor:
         """Latent means (N, L) of images (N, H, W) or (N, C, H, W), uint8 or float in [0, 1], NumPy or torch."""
@@ -91,6 +103,7 @@ class AutoencoderRun(Run):
         means = [self._means(to_unit(batch.cpu()), part) for batch, part in zip(batches, known, strict=True)]
         return torch.cat(means)
 
+    @torch_as_usual(gradients=False)
     @torch.no_grad()
     def decode(self, z: Any, labels: Any = None) -> Tensor:
         """Images (N, C, H, W) in [0, 1] for latents z (N, L)."""
@@ -98,10 +111,12 @@ class AutoencoderRun(Run):
         known = self._split_labels(labels, sum(map(len, batches)))
         return torch.cat([self.model.decode(batch.cpu(), part) for batch, part in zip(batches, known, strict=True)])
 
+    @torch_as_usual(gradients=False)
     def reconstruct(self, images: Any, labels: Any = None) -> Tensor:
         """decode(encode(images)): images (N, C, H, W) in [0, 1]."""
         return self.decode(self.encode(images, labels), labels)
 
+    @torch_as_usual(gradients=False)
     def sample(self, n: int, labels: Any = None, *, seed: int = 0) -> Tensor:
         """`n` images (n, C, H, W), decoded from the standard normal prior."""
         _checks.integer("n", n, 1, 2**31)
@@ -117,6 +132,7 @@ class AutoencoderRun(Run):
         return [None] * max(1, -(-count // _BATCH)) if known is None else list(known.split(_BATCH))
 
 
+@torch_as_usual()
 def train_autoencoder(
     images: Any,
     config: AutoencodingConfig,
@@ -126,6 +142,7 @@ def train_autoencoder(
     validation: Any = None,
     validation_labels: Any = None,
     source: Mapping[str, Any] | None = None,
+    held_out: Mapping[str, Any] | None = None,
 ) -> AutoencoderRun:
     """Train an autoencoder or a VAE and write its run folder.
 
@@ -137,6 +154,7 @@ def train_autoencoder(
         validation: Images by which the best weights are chosen, as they are; ``None`` keeps the last ones.
         validation_labels: Of those, as `labels`.
         source: Where the images come from, as plain data; kept in `config.json`.
+        held_out: What is kept back to judge by, as plain data; kept in `held_out.json`.
 
     Returns:
         The run, as `latentcore.load_run` opens it.
@@ -157,11 +175,13 @@ def train_autoencoder(
         torch.Size([3, 1, 28, 28])
     """
     data = _source(config, images, labels)
-    held_out = _held_out(config, validation, validation_labels)
-    folder = begin("autoencoder", config, _word(data), run_dir, source)
-    return _train(folder, config, data, held_out)
+    check_early_stop(config.train, validation is not None, "the argument `validation`; commands have no option for it")
+    kept_back = _held_out(config, validation, validation_labels)
+    folder = begin("autoencoder", config, _word(data), run_dir, source, held_out)
+    return _train(folder, config, data, kept_back)
 
 
+@torch_as_usual()
 def resume_autoencoder(
     folder: str | os.PathLike[str],
     images: Any,
@@ -207,7 +227,7 @@ def _train(folder: Path, config: AutoencodingConfig, data: Images, validation: I
         "loss": history[-1]["loss"],  # its terms have the names of what evaluation finds on test images
     }
     write_json(folder / "metrics.json", figures)
-    return AutoencoderRun.open(folder, read_json(folder / "config.json"))
+    return AutoencoderRun.open(folder, read_config(folder))
 
 
 def _source(config: AutoencodingConfig, images: Any, labels: Any) -> Images:

@@ -11,15 +11,25 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _config
+from latentcore._ambient import torch_as_usual
 from latentcore.models import ResNet15, ResNetConfig
 from latentcore.train.checkpoint import seconds_trained
 from latentcore.train.config import TrainConfig
 from latentcore.train.inputs import as_images, as_labels, to_unit
 from latentcore.train.loop import minimise
 from latentcore.train.objectives import CrossEntropy
-from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
+from latentcore.train.runs import Run, load_checkpoint, read_config, write_json
 from latentcore.train.sources import LabelledImages
-from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
+from latentcore.train.systems import (
+    begin,
+    check_early_stop,
+    check_same_data,
+    configured,
+    fingerprint,
+    rate,
+    resumable,
+    seeded,
+)
 
 # shapes: (N, C, H, W) images, K classes, F features
 
@@ -49,19 +59,23 @@ class ClassifierRun(Run):
         self.model = model.eval()
 
     @classmethod
+    @torch_as_usual(gradients=False)
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
         """The run in `folder`, whose configuration is read already."""
         resnet = _config.from_plain(ResNetConfig, config.get("resnet"), f"{folder / 'config.json'}: resnet")
         return cls(folder, config, load_checkpoint(folder, lambda: ResNet15(resnet)))
 
+    @torch_as_usual(gradients=False)
     def classify(self, images: Any) -> Tensor:
         """Labels (N,), int64, of images (N, H, W) or (N, C, H, W), uint8 or float in [0, 1], NumPy or torch."""
         return self._logits(images).argmax(1)
 
+    @torch_as_usual(gradients=False)
     def predict_proba(self, images: Any) -> Tensor:
         """Class probabilities (N, K) of images as `classify` takes them."""
         return self._logits(images).softmax(1)
 
+    @torch_as_usual(gradients=False)
     def features(self, images: Any) -> Tensor:
         """What the network's last layer reads, (N, F), of images as `classify` takes them."""
         return self._in_batches(self.model.features, images)
@@ -75,6 +89,7 @@ class ClassifierRun(Run):
         return torch.cat([ask(to_unit(batch.cpu())) for batch in batches])
 
 
+@torch_as_usual()
 def train_classifier(
     images: Any,
     labels: Any,
@@ -82,6 +97,7 @@ def train_classifier(
     run_dir: str | os.PathLike[str] | None = None,
     *,
     source: Mapping[str, Any] | None = None,
+    held_out: Mapping[str, Any] | None = None,
 ) -> ClassifierRun:
     """Train a classifier and write its run folder.
 
@@ -91,6 +107,7 @@ def train_classifier(
         config: The configuration; `latentcore.train.presets` has measured ones.
         run_dir: The run's folder; ``None`` makes one under ``runs/``.
         source: Where the images come from, as plain data; kept in `config.json`.
+        held_out: What is kept back to judge by, as plain data; kept in `held_out.json`.
 
     Returns:
         The run, as `latentcore.load_run` opens it.
@@ -101,10 +118,12 @@ def train_classifier(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(images, labels, config)
-    folder = begin("classifier", config, fingerprint(*data), run_dir, source)
+    check_early_stop(config.train, False, "this system takes none")
+    folder = begin("classifier", config, fingerprint(*data), run_dir, source, held_out)
     return _train(folder, config, *data)
 
 
+@torch_as_usual()
 def resume_classifier(folder: str | os.PathLike[str], images: Any, labels: Any) -> ClassifierRun:
     """Go on with a run that was interrupted, with the same images, to the result it would have had.
 
@@ -133,7 +152,7 @@ def _train(folder: Path, config: ClassifierConfig, images: Tensor, labels: Tenso
         **{term: history[-1][term] for term in CrossEntropy.terms},
     }
     write_json(folder / "metrics.json", figures)
-    return ClassifierRun.open(folder, read_json(folder / "config.json"))
+    return ClassifierRun.open(folder, read_config(folder))
 
 
 def _checked(images: Any, labels: Any, config: ClassifierConfig) -> tuple[Tensor, Tensor]:

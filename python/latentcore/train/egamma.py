@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from latentcore import _checks, _config
+from latentcore._ambient import torch_as_usual
 from latentcore.data.egamma import EgammaFiles, Events
 from latentcore.models import EventClassifier, ResNetConfig
 from latentcore.train.checkpoint import last_path, seconds_trained
@@ -24,8 +25,16 @@ from latentcore.train.objectives import Discrimination
 from latentcore.train.parts import EventsConfig, Parts, Paths, divided
 from latentcore.train.plan import Plan
 from latentcore.train.processes import alone, from_first, synchronised, together
-from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
-from latentcore.train.systems import begin, check_same_data, configured, rate, resumable, seeded
+from latentcore.train.runs import Run, load_checkpoint, read_config, write_json
+from latentcore.train.systems import (
+    begin,
+    check_early_stop,
+    check_same_data,
+    configured,
+    rate,
+    resumable,
+    seeded,
+)
 
 # shapes: (N, C, H, W) events
 
@@ -78,11 +87,13 @@ class EgammaRun(Run):
         self.settings, self.model = settings, model.eval()
 
     @classmethod
+    @torch_as_usual(gradients=False)
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
         """The run in `folder`, whose configuration is read already."""
         settings = configured(folder, "egamma", EgammaConfig)
         return cls(folder, config, settings, load_checkpoint(folder, lambda: EventClassifier(settings.resnet)))
 
+    @torch_as_usual(gradients=False)
     def parts(self, paths: Paths | None = None, test: Paths | None = None) -> Parts:
         """The events of the training, validation and test, from where they were or from where they lie now.
 
@@ -92,15 +103,18 @@ class EgammaRun(Run):
         """
         return _parts_of(self.folder, self.settings, paths, test)
 
+    @torch_as_usual(gradients=False)
     def classify(self, images: Any) -> Tensor:
         """Labels (N,), int64, 0 photon and 1 electron, of events as `scores` takes them."""
         return (self.scores(images) > 0).long()
 
+    @torch_as_usual(gradients=False)
     def predict_proba(self, images: Any) -> Tensor:
         """Probabilities (N, 2) of photon and electron, float64, of events as `scores` takes them."""
         scores = self.scores(images)
         return torch.stack([torch.sigmoid(-scores), torch.sigmoid(scores)], 1)
 
+    @torch_as_usual(gradients=False)
     @torch.no_grad()
     def scores(self, images: Any) -> Tensor:
         """Log p(electron) - log p(photon), (N,), float64.
@@ -118,6 +132,7 @@ class EgammaRun(Run):
             found.append((logits[:, 1] - logits[:, 0]).cpu())
         return torch.cat(found) if found else torch.empty(0, dtype=torch.float64)
 
+    @torch_as_usual(gradients=False)
     def stream_scores(self, files: EgammaFiles, rows: np.ndarray | None = None) -> Iterator[tuple[Events, Tensor]]:
         """Batches of events in the order of the files, and their `scores`; memory does not grow with the files."""
         if files.shape != self.model.config.image_shape:
@@ -126,6 +141,7 @@ class EgammaRun(Run):
             yield events, self.scores(events.images)
 
 
+@torch_as_usual()
 def train_egamma(
     paths: Paths,
     config: EgammaConfig | None = None,
@@ -169,16 +185,19 @@ def train_egamma(
     shape = parts.files.shape
     if shape != wanted.resnet.image_shape:
         _checks.fail_value("ResNetConfig.image_shape", f"{shape}, as in the files", wanted.resnet.image_shape)
+    remedy = "a share for EventsConfig.validation, of the command for --validation"
+    check_early_stop(wanted.train, parts.validation is not None, remedy)
     _check_batch(wanted, parts, fabric)
     storage = from_first(fabric, lambda: _storage(wanted, parts, fabric))
     config = replace(wanted, events=replace(wanted.events, storage=storage))
     scaling = from_first(fabric, lambda: _scaling(config, parts))
     source = {"files": _names(parts.files), "test": None if test is None else _names(parts.test_files)}
     word = _fingerprint(parts)
-    folder = from_first(fabric, lambda: begin("egamma", config, word, run_dir, source))
+    folder = from_first(fabric, lambda: begin("egamma", config, word, run_dir, source, parts.describe()))
     return _train(folder, config, parts, fabric, scaling)
 
 
+@torch_as_usual()
 def resume_egamma(
     folder: str | os.PathLike[str], paths: Paths | None = None, *, test: Paths | None = None
 ) -> EgammaRun:
@@ -223,7 +242,7 @@ def _train(folder: Path, config: EgammaConfig, parts: Parts, fabric: Fabric, sca
         **{name: history[-1][name] for name in Discrimination.terms},
     }
     from_first(fabric, lambda: write_json(folder / "metrics.json", figures))
-    return EgammaRun.open(folder, read_json(folder / "config.json"))
+    return EgammaRun.open(folder, read_config(folder))
 
 
 def _source(
@@ -278,13 +297,14 @@ def _fingerprint(parts: Parts) -> str:
 
 
 def _parts_of(folder: Path, config: EgammaConfig, paths: Paths | None, test: Paths | None) -> Parts:
-    source = read_json(folder / "config.json").get("source")
+    source = read_config(folder).get("source")
     if not isinstance(source, dict) or not isinstance(source.get("files"), list):
         _checks.fail_value(str(folder / "config.json"), "the names of files under 'source'", source)
     if test and not source.get("test"):
         _checks.fail_value("test", f"none: {folder} is judged by events of its own files", test)
     parts = divided(paths or source["files"], test or source.get("test"), config.events)
     check_same_data(folder, "paths or test", _fingerprint(parts))
+    parts.check_same(folder)
     return parts
 
 

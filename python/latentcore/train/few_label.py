@@ -13,6 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from latentcore import _checks, _config
+from latentcore._ambient import torch_as_usual
+from latentcore._files import inside
 from latentcore.mixture import GaussianMixture
 from latentcore.mixture.files import load_mixture, save_mixture
 from latentcore.mixture.presets import class_mean_mixture, few_label_mixture
@@ -22,8 +24,16 @@ from latentcore.train.checkpoint import seconds_trained
 from latentcore.train.config import TrainConfig
 from latentcore.train.inputs import as_images, as_labels
 from latentcore.train.loop import fit
-from latentcore.train.runs import read_json, write_json
-from latentcore.train.systems import begin, check_same_data, configured, fingerprint, resumable, seeded
+from latentcore.train.runs import read_config, write_json
+from latentcore.train.systems import (
+    begin,
+    check_early_stop,
+    check_same_data,
+    configured,
+    fingerprint,
+    resumable,
+    seeded,
+)
 
 # shapes: (N, C, H, W) images, (M, C, H, W) labelled images, (N, L) latents
 
@@ -81,25 +91,29 @@ class FewLabelRun(AutoencoderRun):
         self.mixture = mixture
 
     @classmethod
+    @torch_as_usual(gradients=False)
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
         """The run in `folder`, whose configuration is read already."""
         model = load_autoencoder_checkpoint(folder, config)
         path = mixture_path(folder)
         if not path.exists():
             raise FileNotFoundError(f"{path}: expected the mixture of a finished run, found none; resume the training")
-        return cls(folder, config, model, load_mixture(path))
+        return cls(folder, config, model, load_mixture(inside(folder, path)))
 
+    @torch_as_usual(gradients=False)
     def classify(self, images: Any) -> Tensor:
         """Labels (N,), int64, of images as `encode` takes them."""
         labels: Tensor = self.mixture.predict_label(self.encode(images))
         return labels
 
+    @torch_as_usual(gradients=False)
     def predict_proba(self, images: Any) -> Tensor:
         """Class probabilities (N, C) of images, columns in the order of `mixture.classes_`."""
         probabilities: Tensor = self.mixture.predict_label_proba(self.encode(images))
         return probabilities
 
 
+@torch_as_usual()
 def train_few_label(
     train_images: Any,
     labelled_images: Any,
@@ -108,6 +122,7 @@ def train_few_label(
     run_dir: str | os.PathLike[str] | None = None,
     *,
     source: Mapping[str, Any] | None = None,
+    held_out: Mapping[str, Any] | None = None,
 ) -> FewLabelRun:
     """Train the system and write its run folder.
 
@@ -118,6 +133,7 @@ def train_few_label(
         config: The configuration; `latentcore.train.presets` has measured ones.
         run_dir: The run's folder; ``None`` makes one under ``runs/``.
         source: Where the images come from, as plain data; kept in `config.json`.
+        held_out: What is kept back to judge by, as plain data; kept in `held_out.json`.
 
     Returns:
         The run, as `latentcore.load_run` opens it.
@@ -128,10 +144,12 @@ def train_few_label(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(train_images, labelled_images, labels, config)
-    folder = begin("few-label", config, fingerprint(*data), run_dir, source)
+    check_early_stop(config.train, False, "this system takes none")
+    folder = begin("few-label", config, fingerprint(*data), run_dir, source, held_out)
     return _train(folder, config, *data)
 
 
+@torch_as_usual()
 def resume_few_label(
     folder: str | os.PathLike[str], train_images: Any, labelled_images: Any, labels: Any
 ) -> FewLabelRun:
@@ -168,7 +186,7 @@ def _train(folder: Path, config: FewLabelConfig, images: Tensor, labelled: Tenso
         model = VAE(config.vae)
     with resumable(folder):
         history = fit(model, images, config.train, folder, resume=True)
-    run = AutoencoderRun(folder, read_json(folder / "config.json"), model.cpu())
+    run = AutoencoderRun(folder, read_config(folder), model.cpu())
     mixture = _fit_mixture(run, images, labelled, labels, config.mixture, config.train.seed)
     save_mixture(mixture_path(folder), mixture)
     figures = {

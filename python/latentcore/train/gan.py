@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _config
+from latentcore._ambient import torch_as_usual
 from latentcore.models import GAN, GANConfig
 from latentcore.train.adversarial import Adversarial
 from latentcore.train.checkpoint import seconds_trained
@@ -18,9 +19,18 @@ from latentcore.train.config import TrainConfig
 from latentcore.train.inputs import as_images, as_latents
 from latentcore.train.loop import minimise
 from latentcore.train.progress import check_channels, pictures_of_epochs
-from latentcore.train.runs import Run, load_checkpoint, read_json, write_json
+from latentcore.train.runs import Run, load_checkpoint, read_config, write_json
 from latentcore.train.sources import Images
-from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
+from latentcore.train.systems import (
+    begin,
+    check_early_stop,
+    check_same_data,
+    configured,
+    fingerprint,
+    rate,
+    resumable,
+    seeded,
+)
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -58,29 +68,34 @@ class GANRun(Run):
         self.model = model.eval().float()  # also where it was trained in float64
 
     @classmethod
+    @torch_as_usual(gradients=False)
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
         """The run in `folder`, whose configuration is read already."""
         gan = _config.from_plain(GANConfig, config.get("gan"), f"{folder / 'config.json'}: gan")
         return cls(folder, config, load_checkpoint(folder, lambda: GAN(gan)))
 
+    @torch_as_usual(gradients=False)
     @torch.no_grad()
     def decode(self, z: Any) -> Tensor:
         """Images (N, C, H, W) in [0, 1] for latents z (N, L)."""
         batches = as_latents(z, self.model.config.latent).split(_BATCH)
         return torch.cat([self.model.draw(batch.cpu()) for batch in batches])
 
+    @torch_as_usual(gradients=False)
     def sample(self, n: int, *, seed: int = 0) -> Tensor:
         """`n` images (n, C, H, W), decoded from the standard normal prior."""
         _checks.integer("n", n, 1, 2**31)
         return self.decode(_prior(n, self.model.config.latent, seed))
 
 
+@torch_as_usual()
 def train_gan(
     images: Any,
     config: GANTraining,
     run_dir: str | os.PathLike[str] | None = None,
     *,
     source: Mapping[str, Any] | None = None,
+    held_out: Mapping[str, Any] | None = None,
 ) -> GANRun:
     """Train a GAN and write its run folder.
 
@@ -89,6 +104,7 @@ def train_gan(
         config: The configuration; `latentcore.train.presets` has a measured one.
         run_dir: The run's folder; ``None`` makes one under ``runs/``.
         source: Where the images come from, as plain data; kept in `config.json`.
+        held_out: What is kept back to judge by, as plain data; kept in `held_out.json`.
 
     Returns:
         The run, as `latentcore.load_run` opens it.
@@ -109,10 +125,12 @@ def train_gan(
         torch.Size([3, 1, 28, 28])
     """
     pictures = as_images(images, config.gan.image_shape)
-    folder = begin("gan", config, fingerprint(pictures), run_dir, source)
+    check_early_stop(config.train, False, "this system takes none")
+    folder = begin("gan", config, fingerprint(pictures), run_dir, source, held_out)
     return _train(folder, config, pictures)
 
 
+@torch_as_usual()
 def resume_gan(folder: str | os.PathLike[str], images: Any) -> GANRun:
     """Go on with a run that was interrupted, with the same images, to the result it would have had.
 
@@ -142,7 +160,7 @@ def _train(folder: Path, config: GANTraining, images: Tensor) -> GANRun:
         **{term: history[-1][term] for term in Adversarial.terms},
     }
     write_json(folder / "metrics.json", figures)
-    return GANRun.open(folder, read_json(folder / "config.json"))
+    return GANRun.open(folder, read_config(folder))
 
 
 def _samples_of(model: GAN) -> Callable[[], Tensor]:

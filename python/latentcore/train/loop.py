@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from latentcore import _checks, _native
 from latentcore._ambient import torch_as_usual
+from latentcore._files import inside
 from latentcore._memory import FreedMemory
 from latentcore._tensors import load_tensors
 from latentcore.models.base import EncoderDecoder
@@ -147,7 +148,7 @@ def minimise(
                 if watch is not None:
                     loop.show_to(watch)
     fabric.barrier()
-    load_state(model, load_tensors(model_path(folder)), str(model_path(folder)))
+    load_state(model, load_tensors(inside(folder, model_path(folder))), str(model_path(folder)))
     model.eval()
     return state.history
 

@@ -1,15 +1,17 @@
 """Which calorimeter events are for training, which to choose a model by, and which to judge it by."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from latentcore import _checks, _config
 from latentcore.data.egamma import EgammaFiles
+from latentcore.train.held_out import read_record, record_path
 
 # shapes: N events of all files, n of them
 
@@ -69,6 +71,18 @@ class Parts:
     test_files: EgammaFiles
     test: np.ndarray
 
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Number of each role's events, and a hash of their rows."""
+        roles = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: _described(rows) for name, rows in roles.items() if rows is not None}
+
+    def check_same(self, folder: Path) -> None:
+        """The events have the roles in which the run in `folder` began, where it has written them down."""
+        known, found = read_record(folder), self.describe()
+        if known is not None and known != found:
+            changed = [name for name in found if known.get(name) != found[name]]
+            _checks.fail_value(str(record_path(folder)), f"the events that are drawn, {found}", f"others for {changed}")
+
 
 def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
     """Divide the events of some files; those of test files, where there are some, all are for the test.
@@ -94,6 +108,10 @@ def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
     parts = Parts(files, rows["train"], rows.get("validation"), judge, judged)
     _check_classes(parts)
     return parts
+
+
+def _described(rows: np.ndarray) -> dict[str, Any]:
+    return {"events": len(rows), "sha256": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()}
 
 
 def _check_different(files: EgammaFiles, others: EgammaFiles | None) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _config
+from latentcore._ambient import torch_as_usual
 from latentcore.data import ImageFolder
 from latentcore.models import SharpConfig, SharpVAE
 from latentcore.train.autoencoder import AutoencoderRun
@@ -23,9 +24,18 @@ from latentcore.train.perceptual import PerceptualConfig, PerceptualELBO, chosen
 from latentcore.train.principal import principal_axes
 from latentcore.train.processes import alone
 from latentcore.train.progress import check_channels, pictures_of_epochs
-from latentcore.train.runs import load_checkpoint, read_json, write_json
+from latentcore.train.runs import load_checkpoint, read_config, write_json
 from latentcore.train.sources import Images
-from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
+from latentcore.train.systems import (
+    begin,
+    check_early_stop,
+    check_same_data,
+    configured,
+    fingerprint,
+    rate,
+    resumable,
+    seeded,
+)
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -61,17 +71,20 @@ class PhotographsRun(AutoencoderRun):
         self.settings = settings
 
     @classmethod
+    @torch_as_usual(gradients=False)
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
         """The run in `folder`, whose configuration is read already."""
         settings = configured(folder, "photographs", PhotographsConfig)
         return cls(folder, config, load_checkpoint(folder, lambda: SharpVAE(settings.vae)), settings)
 
+    @torch_as_usual(gradients=False)
     def principal(self, images: Any) -> Tensor:
         """What the principal axes of the training photographs draw, as many as there are latents. (N, C, H, W)."""
         shown = as_images(images, self.model.config.image_shape)
         return torch.cat([self.model.project(to_unit(part.cpu())) for part in shown.split(_PART)])
 
 
+@torch_as_usual()
 def train_photographs(
     photographs: Any,
     config: PhotographsConfig,
@@ -80,6 +93,7 @@ def train_photographs(
     validation: Any = None,
     shown: Any = None,
     source: Mapping[str, Any] | None = None,
+    held_out: Mapping[str, Any] | None = None,
 ) -> PhotographsRun:
     """Train a VAE on photographs and write its run folder, with a picture after every epoch.
 
@@ -95,6 +109,7 @@ def train_photographs(
         validation: Photographs by which the best weights are chosen; ``None`` keeps the last ones.
         shown: Photographs for the pictures of epochs; ``None`` takes those of the validation or the training.
         source: Where the photographs come from, as plain data; kept in `config.json`.
+        held_out: What is kept back to judge by, as plain data; kept in `held_out.json`.
 
     Returns:
         The run, as `latentcore.load_run` opens it.
@@ -117,14 +132,16 @@ def train_photographs(
     images = _images(photographs, config, "photographs")
     if len(images) < 2:
         _checks.fail_value("photographs", "at least 2", len(images))
-    held_out, pictured = _others(config, validation, shown)
+    check_early_stop(config.train, validation is not None, "the argument `validation`; commands have no option for it")
+    kept_back, pictured = _others(config, validation, shown)
     kind = chosen_kind(config.perceptual, config.vae.image_shape[0])
     config = replace(config, perceptual=replace(config.perceptual, kind=kind))
     objective = _objective(config)
-    folder = begin("photographs", config, _word(images), run_dir, source)
-    return _train(folder, config, objective, images, held_out, pictured)
+    folder = begin("photographs", config, _word(images), run_dir, source, held_out)
+    return _train(folder, config, objective, images, kept_back, pictured)
 
 
+@torch_as_usual()
 def resume_photographs(
     folder: str | os.PathLike[str], photographs: Any, *, validation: Any = None, shown: Any = None
 ) -> PhotographsRun:
@@ -168,7 +185,7 @@ def _train(
         **{name: history[-1][name] for name in objective.figures(torch.zeros(objective.size))},
     }
     write_json(folder / "metrics.json", figures)
-    return PhotographsRun.open(folder, read_json(folder / "config.json"))
+    return PhotographsRun.open(folder, read_config(folder))
 
 
 def _objective(config: PhotographsConfig) -> Objective:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _config
+from latentcore._ambient import torch_as_usual
 from latentcore.data import ImageSet
 from latentcore.models import VAE, LatentConfig, TransformingVAE, VAEConfig, build_operator
 from latentcore.train.autoencoder import AutoencoderRun
@@ -21,8 +22,17 @@ from latentcore.train.inputs import as_bytes, as_labels, as_latents
 from latentcore.train.loop import fit, minimise
 from latentcore.train.objectives import TransformationLoss
 from latentcore.train.pairs import Pairs, PairsConfig
-from latentcore.train.runs import create_run, load_checkpoint, read_json, write_json
-from latentcore.train.systems import begin, check_same_data, configured, fingerprint, rate, resumable, seeded
+from latentcore.train.runs import create_run, load_checkpoint, read_config, write_json
+from latentcore.train.systems import (
+    begin,
+    check_early_stop,
+    check_same_data,
+    configured,
+    fingerprint,
+    rate,
+    resumable,
+    seeded,
+)
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
 
@@ -90,6 +100,7 @@ class RotationRun(AutoencoderRun):
         self.settings = settings
 
     @classmethod
+    @torch_as_usual(gradients=False)
     def open(cls, folder: Path, config: dict[str, Any]) -> Self:
         """The run in `folder`, whose configuration is read already."""
         settings = configured(folder, "rotation", RotationConfig)
@@ -100,6 +111,7 @@ class RotationRun(AutoencoderRun):
         """Whether rotations were learned."""
         return self.settings.pairs.angles != (0.0,)
 
+    @torch_as_usual(gradients=False)
     def possible(self, angles: Sequence[float]) -> list[float]:
         """Those of the angles that this run can turn by: a "step" model knows whole steps only."""
         operator = self.settings.operator
@@ -115,6 +127,7 @@ class RotationRun(AutoencoderRun):
             return None
         return frozenset(angle % 360 for angle in angles)
 
+    @torch_as_usual(gradients=False)
     @torch.no_grad()
     def transform(self, z: Any, angle: Any = 0.0, *, scale: Any = 1.0, translate: Any = (0.0, 0.0)) -> Tensor:
         """Latents (N, L) of the transformed images, for latents z (N, L) of images.
@@ -153,6 +166,7 @@ class RotationRun(AutoencoderRun):
             _checks.fail_value("angle", f"multiples of {operator.step:g} degrees, the step of this run", "others")
 
 
+@torch_as_usual()
 def train_rotation(
     images: Any,
     config: RotationConfig,
@@ -161,6 +175,7 @@ def train_rotation(
     labels: Any = None,
     vae: str | os.PathLike[str] | None = None,
     source: Mapping[str, Any] | None = None,
+    held_out: Mapping[str, Any] | None = None,
 ) -> RotationRun:
     """Train the system and write its run folder.
 
@@ -171,6 +186,7 @@ def train_rotation(
         labels: Their classes, which only `PairsConfig.upright_labels` needs. (N,).
         vae: The folder `vae` of another run of the same images and `vae_train`, which is taken over instead of trained.
         source: Where the images come from, as plain data; kept in `config.json`.
+        held_out: What is kept back to judge by, as plain data; kept in `held_out.json`.
 
     Returns:
         The run, as `latentcore.load_run` opens it.
@@ -181,9 +197,12 @@ def train_rotation(
         ValueError: A shape or range does not fit, or the folder holds a run already.
     """
     data = _checked(images, labels, config)
+    for phase in (config.train, config.vae_train):
+        if phase is not None:
+            check_early_stop(phase, False, "this system takes none")
     if vae is not None:
         _check_taken_over(Path(vae), config)
-    folder = begin("rotation", config, fingerprint(*_tensors(data)), run_dir, source)
+    folder = begin("rotation", config, fingerprint(*_tensors(data)), run_dir, source, held_out)
     if vae is not None:
         # whole or not at all: a part would stop every later attempt
         shutil.copytree(vae, folder / f".{_VAE}.part")
@@ -191,6 +210,7 @@ def train_rotation(
     return _train(folder, config, data)
 
 
+@torch_as_usual()
 def resume_rotation(folder: str | os.PathLike[str], images: Any, *, labels: Any = None) -> RotationRun:
     """Go on with a run that was interrupted, with the same images, to the result it would have had.
 
@@ -223,7 +243,7 @@ def _train(folder: Path, config: RotationConfig, images: ImageSet) -> RotationRu
         **{term: history[-1][term] for term in config.loss.terms},
     }
     write_json(folder / "metrics.json", figures)
-    return RotationRun.open(folder, read_json(folder / "config.json"))
+    return RotationRun.open(folder, read_config(folder))
 
 
 def _train_vae(folder: Path, vae: VAE, images: Tensor, config: TrainConfig) -> None:
@@ -237,7 +257,7 @@ def _check_taken_over(vae: Path, config: RotationConfig) -> None:
     """The folder holds a VAE as this configuration would train it."""
     if config.vae_train is None:
         _checks.fail_value("vae", "none: this configuration trains its VAE together with the transformation", str(vae))
-    found = read_json(vae / "config.json")
+    found = read_config(vae)
     if (found.get("vae"), found.get("train")) != (_config.to_plain(config.vae), config.vae_train.to_dict()):
         _checks.fail_value("vae", "a VAE of this configuration", str(vae))
 

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _config
+from latentcore._files import inside
 from latentcore.train.checkpoint import last_path
-from latentcore.train.runs import create_run, read_json
+from latentcore.train.config import TrainConfig
+from latentcore.train.held_out import write_record
+from latentcore.train.runs import create_run, read_config, read_json
 
 T = TypeVar("T")
 
@@ -23,10 +26,22 @@ def begin(
     data: str,
     run_dir: str | os.PathLike[str] | None,
     source: Mapping[str, Any] | None,
+    held_out: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Make a run's folder; its `config.json` knows the configuration, the data's word, and where they come from."""
+    """Make a run's folder; its `config.json` knows the configuration, the data's word, and where they come from.
+
+    What is `held_out`, where it is given, is written beside that before the first step.
+    """
     about = {"data": data, "source": dict(source or {})}
-    return create_run(system, {**_config.to_plain(config), **about}, run_dir)
+    folder = create_run(system, {**_config.to_plain(config), **about}, run_dir)
+    write_record(folder, held_out)
+    return folder
+
+
+def check_early_stop(config: TrainConfig, validated: bool, remedy: str) -> None:
+    """Training ends early only where there is something to validate by; `remedy` says how to give that."""
+    if config.early_stop and not validated:
+        _checks.fail_value("TrainConfig.early_stop", f"0 without validation data ({remedy})", config.early_stop)
 
 
 def configured(folder: Path, system: str, kind: type[T]) -> T:
@@ -36,10 +51,10 @@ def configured(folder: Path, system: str, kind: type[T]) -> T:
         OSError: The file cannot be read.
         ValueError: It is damaged, or of another system.
     """
-    found = read_json(folder / "config.json").get("system")
+    found = read_config(folder).get("system")
     if found != system:
         _checks.fail_value(str(folder), f"a run of the system {system!r}", f"one of {found!r}")
-    return configuration_of(folder / "config.json", kind)
+    return configuration_of(inside(folder, folder / "config.json"), kind)
 
 
 def configuration_of(path: Path, kind: type[T]) -> T:
@@ -50,7 +65,7 @@ def configuration_of(path: Path, kind: type[T]) -> T:
 
 def check_same_data(folder: Path, name: str, data: str) -> None:
     """The run in `folder` began with the data of this word."""
-    if read_json(folder / "config.json").get("data") != data:
+    if read_config(folder).get("data") != data:
         _checks.fail_value(name, f"the data with which {folder} began", "others")
 
 
