@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from children import run_child
 
 # small blocks stay beside those that are freed, as those of a progress line or a log do
