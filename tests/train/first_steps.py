@@ -24,11 +24,12 @@ BATCH = 4
 
 
 def images(shape):
-    return torch.randint(0, 256, (EXAMPLES, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    generator = torch.Generator("cpu").manual_seed(0)
+    return torch.randint(0, 256, (EXAMPLES, *shape), generator=generator, dtype=torch.uint8, device="cpu")
 
 
 def labels():
-    return torch.arange(EXAMPLES) % 3
+    return torch.arange(EXAMPLES, device="cpu") % 3
 
 
 def autoencoder(config, folder):

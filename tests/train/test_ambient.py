@@ -1,41 +1,14 @@
 """What a caller has told torch for all its work changes nothing of a training, and is as it was afterwards."""
 
-import contextlib
+import dataclasses
 
 import pytest
 import torch
-from first_steps import TRAININGS, gradients_of_first_steps
+from first_steps import TRAININGS, brief, gradients_of_first_steps, images
 
+from ambient import STATES, state
 from latentcore.models import VAE, VAEConfig
-from latentcore.train import TrainConfig, fit
-
-
-@contextlib.contextmanager
-def default_dtype(dtype):
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-STATES = {
-    "float64": lambda: default_dtype(torch.float64),
-    "no_grad": torch.no_grad,
-    "inference_mode": torch.inference_mode,
-    "device": lambda: torch.device("meta"),
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-}
-
-
-def state():
-    return (
-        torch.get_default_dtype(),
-        torch.get_default_device(),
-        torch.is_grad_enabled(),
-        torch.is_inference_mode_enabled(),
-        torch.is_autocast_enabled("cpu"),
-    )
+from latentcore.train import TrainConfig, fit, load_run
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -67,14 +40,42 @@ def test_a_model_of_inference_mode_is_refused(tmp_path, images):
         fit(model, images, TrainConfig(epochs=1), tmp_path)
 
 
-SYSTEMS = {name.partition(":")[0]: name for name in TRAININGS}
+SYSTEMS = {name.partition(":")[0]: name for name in reversed(TRAININGS)}
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", STATES)
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_each_systems_training_is_the_same(system, state, tmp_path):
+def test_each_systems_training_is_the_same(system, name, tmp_path):
     expected = gradients_of_first_steps(SYSTEMS[system], "32-true", tmp_path / "usual")
-    with STATES[state]():
+    with STATES[name]():
         found = gradients_of_first_steps(SYSTEMS[system], "32-true", tmp_path / "inside")
     for one, other in zip(found, expected, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def autoencoder(run):
+    return [run.encode(SHOWN), run.decode(run.encode(SHOWN)), run.reconstruct(SHOWN), run.sample(3)]
+
+
+def classifier(run):
+    return [run.classify(SHOWN), run.predict_proba(SHOWN), run.features(SHOWN)]
+
+
+def gan(run):
+    return [run.sample(3), run.decode(torch.ones(2, run.model.config.latent, device="cpu"))]
+
+
+SHOWN = images((1, 28, 28))
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("use", [autoencoder, classifier, gan])
+def test_each_runs_methods_say_the_same(use, name, tmp_path):
+    train, config = TRAININGS[SYSTEMS[use.__name__]]
+    train(dataclasses.replace(config, train=brief(config.train, "32-true")), tmp_path / "run")
+    expected = use(load_run(tmp_path / "run"))
+    with STATES[name]():
+        before = state()
+        found = use(load_run(tmp_path / "run"))
+        assert state() == before
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))

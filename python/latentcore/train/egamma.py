@@ -132,7 +132,6 @@ class EgammaRun(Run):
             found.append((logits[:, 1] - logits[:, 0]).cpu())
         return torch.cat(found) if found else torch.empty(0, dtype=torch.float64)
 
-    @torch_as_usual(gradients=False)
     def stream_scores(self, files: EgammaFiles, rows: np.ndarray | None = None) -> Iterator[tuple[Events, Tensor]]:
         """Batches of events in the order of the files, and their `scores`; memory does not grow with the files."""
         if files.shape != self.model.config.image_shape:
