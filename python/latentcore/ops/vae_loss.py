@@ -77,6 +77,8 @@ def vae_loss(
     """
     _check(logits, target, mu, logvar, beta, likelihood, scale, reduction)
     if not _native.has_kernel("vae_loss", logits):
+        _checks.countable("logits", logits)  # as the kernel does
+        _checks.countable("mu", mu)
         terms = reference.vae_loss(
             logits, target, mu, logvar, beta=beta, likelihood=likelihood, scale=scale, reduction=reduction
         )
@@ -112,14 +114,12 @@ def _check(
     _checks.floating("logits", logits)
     if logits.dim() == 0:
         _checks.fail_value("logits", "at least 1 dimension", "a scalar")
-    _checks.countable("logits", logits)
     _checks.dtype("target", target, (torch.uint8, *_checks.FLOATING))
     _checks.shape("target", target, tuple(logits.shape))
     if target.device != logits.device:
         _checks.fail_value("target", f"the device of logits, {logits.device}", target.device)
     _checks.like("mu", mu, "logits", logits)
     _checks.shape("mu", mu, (logits.shape[0], "L"))
-    _checks.countable("mu", mu)
     _checks.like("logvar", logvar, "mu", mu)
     _checks.shape("logvar", logvar, tuple(mu.shape))
     _checks.one_of("likelihood", likelihood, ("bernoulli", "gaussian"))
