@@ -10,6 +10,7 @@
 
 #include "cpu/elementary.h"
 #include "cpu/simd/levels.h"
+#include "cpu/vae_loss.h"
 #include "math/philox.h"
 
 namespace {
@@ -81,6 +82,8 @@ PYBIND11_MODULE(_C, m) {
   m.def("simd_level", [] { return level_name(latentcore::simd_level()); }, "The SIMD level in use.");
   m.def("set_simd_level", &set_level, py::arg("level"), "Choose a SIMD level that this processor supports.");
   m.def("simd_levels", &supported_levels, "The SIMD levels that this processor supports.");
+  m.def("take_nan_of_vae_loss", &latentcore::take_nan_of_vae_loss,
+        "Whether vae_loss made NaN of a floating Bernoulli target on this thread since this was asked last.");
   m.def("philox4x32_10", &philox, py::arg("counter_low"), py::arg("counter_high"), py::arg("key"),
         "Known-answer hook: one Philox4x32-10 block.");
   m.def("elementary_float", &elementary<float>, py::arg("name"), py::arg("x"),

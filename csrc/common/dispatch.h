@@ -1,7 +1,10 @@
 // From a tensor's dtype to a template argument.
 #pragma once
 
-#include "common/stable.h"
+#include <exception>
+#include <optional>
+
+#include "common/sizes.h"
 #include "math/storage.h"
 
 namespace latentcore {
@@ -33,9 +36,26 @@ inline ScalarType compute_dtype(ScalarType dtype) {
   return dtype == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
+// The tensor of these sizes that `make` returns, or an error that names them: torch's own words do not come through its
+// stable ABI.
+template <class Make>
+Tensor made(Sizes sizes, const Make& make) {
+  try {
+    return make();
+  } catch (const std::exception&) {
+    STD_TORCH_CHECK(false, "a tensor of the sizes ", in_words(sizes), " could not be made: is there enough memory?");
+  }
+}
+
+// A tensor to be filled, on the device of `like`.
+inline Tensor allocate(const Tensor& like, Sizes sizes, std::optional<ScalarType> dtype = {}) {
+  return made(sizes, [&] { return torch::stable::new_empty(like, sizes, dtype); });
+}
+
 // The tensor itself where it is contiguous: asking torch for it costs a call through the dispatcher.
 inline Tensor as_contiguous(const Tensor& tensor) {
-  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+  if (tensor.is_contiguous()) return tensor;
+  return made(tensor.sizes(), [&] { return torch::stable::contiguous(tensor); });
 }
 
 template <class T>

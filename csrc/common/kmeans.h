@@ -7,6 +7,7 @@
 
 #include "common/checks.h"
 #include "common/dispatch.h"
+#include "common/sizes.h"
 
 namespace latentcore {
 
@@ -52,7 +53,11 @@ struct KmeansArguments {
     // labels are found in the type of computation, in which float counts up to 2^24
     STD_TORCH_CHECK(K >= 1 && K <= (int64_t{1} << 24), "centers: expected 1 to 16777216 centres, got ", K);
     STD_TORCH_CHECK(D >= 1, "x: expected at least 1 feature");
-    return {centers.numel() / (K * D), x.size(0), K, D};
+    elements_of(x.sizes(), "x");
+    elements_of(centers.sizes(), "centers");
+    const int64_t R = elements_of(leading_sizes(centers, 2), "centers");
+    elements_of({R, x.size(0)}, "the result");
+    return {R, x.size(0), K, D};
   }
   Tensor checked(const Tensor& tensor, ScalarType dtype, const char* name) const {
     check_dtype(tensor, dtype, name);
@@ -91,7 +96,7 @@ inline std::tuple<Tensor, Tensor, Tensor, Tensor> new_step(const KmeansArguments
   const auto [R, N, K, D] = given.sizes;
   const ScalarType dtype = compute_dtype(given.x.scalar_type());
   const auto make = [&](const std::vector<int64_t>& rest, ScalarType type) {
-    return torch::stable::new_empty(given.x, given.batched(rest), type);
+    return allocate(given.x, given.batched(rest), type);
   };
   return {make({N}, ScalarType::Int), make({}, dtype), make({K}, dtype), make({K, D}, dtype)};
 }

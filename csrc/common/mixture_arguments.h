@@ -37,6 +37,7 @@ inline Problem problem_of(const Tensor& x, const Tensor& means, const Tensor& pr
   STD_TORCH_CHECK(x.dim() >= 2, "x: expected at least 2 dimensions, got ", x.dim());
   const auto [type, batch, K, D] = sizes_of(means, covariance_type);
   check_size(x, x.dim() - 1, D, "x");
+  elements_of(x.sizes(), "x");
   check_parameter(means, x, x.scalar_type(), {K, D}, "means");
   check_parameter(precisions_cholesky, x, x.scalar_type(), covariance_shape(type, K, D), "precisions_cholesky");
   return {type, batch, x.size(x.dim() - 2), K, D};

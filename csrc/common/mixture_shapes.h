@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/checks.h"
+#include "common/sizes.h"
 #include "math/mixture.h"
 
 namespace latentcore {
@@ -35,16 +36,17 @@ inline MixtureSizes sizes_of(const Tensor& means, const std::string& covariance_
   const int64_t K = means.size(means.dim() - 2), D = means.size(means.dim() - 1);
   STD_TORCH_CHECK(K >= 1, "means: expected at least 1 component, got ", K);
   STD_TORCH_CHECK(D >= 1, "means: expected at least 1 feature, got ", D);
-  int64_t batch = 1;
-  for (int64_t i = 0; i + 2 < means.dim(); ++i) batch *= means.size(i);
-  return {type, batch, K, D};
+  elements_of(means.sizes(), "means");
+  return {type, elements_of(leading_sizes(means, 2), "means"), K, D};
 }
 
 // (batch dimensions of `model`, rest...), where `model` has two dimensions more than the batch
-inline std::vector<int64_t> batched(const Tensor& model, const std::vector<int64_t>& rest) {
-  std::vector<int64_t> shape;
-  for (int64_t i = 0; i + 2 < model.dim(); ++i) shape.push_back(model.size(i));
+inline std::vector<int64_t> batched(const Tensor& model, const std::vector<int64_t>& rest,
+                                    const char* name = "the result") {
+  const Sizes batch = leading_sizes(model, 2);
+  std::vector<int64_t> shape(batch.begin(), batch.end());
   shape.insert(shape.end(), rest.begin(), rest.end());
+  elements_of(shape, name);
   return shape;
 }
 
@@ -52,7 +54,7 @@ inline std::vector<int64_t> batched(const Tensor& model, const std::vector<int64
 inline void check_batched(const Tensor& tensor, const Tensor& model, const std::vector<int64_t>& rest,
                           const char* name) {
   STD_TORCH_CHECK(tensor.device() == model.device(), name, ": expected the device of the other arguments");
-  const std::vector<int64_t> expected = batched(model, rest);
+  const std::vector<int64_t> expected = batched(model, rest, name);
   check_dim(tensor, static_cast<int64_t>(expected.size()), name);
   for (size_t i = 0; i < expected.size(); ++i) check_size(tensor, static_cast<int64_t>(i), expected[i], name);
 }

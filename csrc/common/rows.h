@@ -3,6 +3,7 @@
 
 #include "common/checks.h"
 #include "common/dispatch.h"
+#include "common/sizes.h"
 
 namespace latentcore {
 
@@ -11,19 +12,13 @@ struct Rows {
   int64_t length;
 };
 
-// The sizes but the last.
-inline torch::headeronly::IntHeaderOnlyArrayRef leading_sizes(const Tensor& tensor) {
-  return tensor.sizes().slice(0, static_cast<size_t>(tensor.dim() - 1));
-}
-
 inline Rows rows_of(const Tensor& tensor) {
-  int64_t count = 1;
-  for (const int64_t size : leading_sizes(tensor)) count *= size;
-  return {count, tensor.size(tensor.dim() - 1)};
+  return {elements_of(leading_sizes(tensor, 1), "mu"), tensor.size(tensor.dim() - 1)};
 }
 
 inline void check_reparameterize(const Tensor& mu, const Tensor& logvar, const Tensor& seed) {
   STD_TORCH_CHECK(mu.dim() >= 1, "mu: expected at least 1 dimension, got 0");
+  elements_of(mu.sizes(), "mu");
   check_like(logvar, mu, "logvar", "mu");
   check_dtype(seed, ScalarType::Long, "seed");
   STD_TORCH_CHECK(seed.numel() == 1, "seed: expected 1 element, got ", seed.numel());

@@ -7,17 +7,14 @@
 
 #include "common/checks.h"
 #include "common/dispatch.h"
+#include "common/sizes.h"
 
 namespace latentcore {
 
 // Elements of one row of (B, ...).
-inline int64_t row_length(const Tensor& tensor) {
-  int64_t length = 1;
-  for (int64_t i = 1; i < tensor.dim(); ++i) length *= tensor.size(i);
-  return length;
-}
+inline int64_t row_length(const Tensor& tensor) { return elements_of(tensor.sizes().slice(1), "a row"); }
 
-// What scales the Gaussian term; 0 stands for the Bernoulli likelihood.
+// What scales the Gaussian term. A large scale makes it 0, so that it does not tell the two likelihoods apart.
 inline double inverse_variance(const std::string& likelihood, double scale) {
   if (likelihood == "bernoulli") return 0.0;
   STD_TORCH_CHECK(likelihood == "gaussian", "likelihood: expected 'bernoulli' or 'gaussian', got '", likelihood, "'");
@@ -27,6 +24,7 @@ inline double inverse_variance(const std::string& likelihood, double scale) {
 
 inline void check_latents(const Tensor& mu, const Tensor& logvar) {
   check_dim(mu, 2, "mu");
+  elements_of(mu.sizes(), "mu");
   check_like(logvar, mu, "logvar", "mu");
 }
 
@@ -39,14 +37,18 @@ inline double gradient_factor(ScalarType dtype, bool mean, int64_t B) {
 // The arguments of the forward pass, checked and contiguous.
 struct VaeLoss {
   Tensor logits, target, mu, logvar;
-  bool bytes, mean;  // the target is uint8
-  double weight;     // of the Gaussian term
+  bool bytes, mean, gaussian;  // the target is uint8
+  double weight;               // of the Gaussian term
   int64_t B, P, L;
 
   VaeLoss(const Tensor& logits_, const Tensor& target_, const Tensor& mu_, const Tensor& logvar_,
           const std::string& likelihood, double scale, bool mean_)
-      : bytes(target_.scalar_type() == ScalarType::Byte), mean(mean_), weight(inverse_variance(likelihood, scale)) {
+      : bytes(target_.scalar_type() == ScalarType::Byte),
+        mean(mean_),
+        gaussian(likelihood == "gaussian"),
+        weight(inverse_variance(likelihood, scale)) {
     STD_TORCH_CHECK(logits_.dim() >= 1, "logits: expected at least 1 dimension, got 0");
+    elements_of(logits_.sizes(), "logits");
     STD_TORCH_CHECK(same_sizes(target_, logits_), "target: expected the shape of logits");
     STD_TORCH_CHECK(target_.device() == logits_.device(), "target: expected the device of logits");
     if (!bytes) check_dtype(target_, logits_.scalar_type(), "target");
@@ -68,14 +70,14 @@ struct VaeLoss {
   std::tuple<Tensor, Tensor, Tensor> new_results() const {
     const std::vector<int64_t> sizes = mean ? std::vector<int64_t>{} : std::vector<int64_t>{B};
     const ScalarType dtype = compute_dtype(logits.scalar_type());
-    return {torch::stable::new_empty(logits, sizes, dtype), torch::stable::new_empty(logits, sizes, dtype),
-            torch::stable::new_empty(logits, sizes, dtype)};
+    return {allocate(logits, sizes, dtype), allocate(logits, sizes, dtype), allocate(logits, sizes, dtype)};
   }
 };
 
 inline void check_vae_loss_backward(const Tensor& gradient, const Tensor& mu, const Tensor& logvar) {
   check_latents(mu, logvar);
   STD_TORCH_CHECK(gradient.dim() >= 1, "gradient: expected at least 1 dimension, got 0");
+  elements_of(gradient.sizes(), "gradient");
   check_size(gradient, 0, mu.size(0), "gradient");
   check_dtype(gradient, mu.scalar_type(), "gradient");
   STD_TORCH_CHECK(gradient.device() == mu.device(), "gradient: expected the device of mu");

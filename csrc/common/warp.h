@@ -5,6 +5,7 @@
 
 #include "common/checks.h"
 #include "common/dispatch.h"
+#include "common/sizes.h"
 
 namespace latentcore {
 
@@ -19,6 +20,9 @@ inline void check_warp(const Tensor& images, const Tensor& matrix, const std::st
   STD_TORCH_CHECK(images.size(2) > 0 && images.size(3) > 0, "images: expected at least one pixel");
   // pixels of a row are counted in 32 bits
   STD_TORCH_CHECK(images.size(2) < (1 << 30) && images.size(3) < (1 << 30), "images: expected smaller sides");
+  elements_of(images.sizes(), "images");
+  elements_of(matrix.sizes(), "matrix");
+  elements_of({images.size(0), matrix.size(1), images.size(1), images.size(2), images.size(3)}, "the result");
   STD_TORCH_CHECK(interpolation == "bilinear" || interpolation == "nearest",
                   "interpolation: expected 'bilinear' or 'nearest', got '", interpolation, "'");
 }

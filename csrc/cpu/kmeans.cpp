@@ -17,20 +17,21 @@ constexpr int64_t kMostChunks = 64;
 template <class T>
 std::vector<compute_t<T>> converted(const Tensor& tensor) {
   const T* source = data<T>(tensor);
-  std::vector<compute_t<T>> result(static_cast<size_t>(tensor.numel()));
+  auto result = zeros<compute_t<T>>(tensor.numel());
   for (size_t i = 0; i < result.size(); ++i) result[i] = load(source[i]);
   return result;
 }
 
-// Calls add(first, count, workspace, sums) for blocks of samples and adds up what they leave in `sums`, by chunks that
-// depend on the sizes alone, so that the result is the same for any number of threads.
+// For `centres` centres, calls add(first, count, workspace, sums) for blocks of samples and adds up what they leave in
+// `sums`, by chunks that depend on the sizes alone, so that the result is the same for any number of threads.
 template <class C, class Add>
-std::vector<double> summed(int64_t N, int64_t D, int64_t cost, int64_t size, const Add& add) {
+std::vector<double> summed(int64_t N, int64_t D, int64_t centres, int64_t size, const Add& add) {
   const int64_t blocks = (N + kSamples - 1) / kSamples, chunks = std::clamp(blocks, int64_t{1}, kMostChunks);
   const int64_t step = (blocks + chunks - 1) / chunks * kSamples;
-  std::vector<double> sums(static_cast<size_t>(chunks * size));
-  parallel(chunks, step * cost, [&](int64_t begin, int64_t end) {
-    std::vector<C> buffer(static_cast<size_t>((D + 2) * kSamples));
+  auto sums = zeros<double>(chunks * size);
+  if (N == 0 || size == 0) return sums;
+  parallel(chunks, cost_of({step, centres, D}), [&](int64_t begin, int64_t end) {
+    auto buffer = zeros<C>((D + 2) * kSamples);
     C* nearest = buffer.data() + D * kSamples;
     const KmeansWorkspace<C> work{kSamples, buffer.data(), nearest, nearest + kSamples};
     for (int64_t chunk = begin; chunk < end; ++chunk) {
@@ -58,7 +59,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> kmeans_step(const Tensor& x_, const T
     const Centres<C> centres{R, K, D, values.data()};
     const int64_t size = 1 + K + K * D;
     const std::vector<double> sums =
-        summed<C>(N, D, R * K * D, R * size, [&](int64_t s, int64_t count, const auto& work, double* part) {
+        summed<C>(N, D, R * K, R * size, [&](int64_t s, int64_t count, const auto& work, double* part) {
           loop(centres, data<T>(given.x) + s * D, given.weight<T>(s), count, N, work, mutable_data<int32_t>(labels) + s,
                part);
         });
@@ -74,7 +75,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> kmeans_step(const Tensor& x_, const T
 
 Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const Tensor* out) {
   const auto [R, N, K, D] = given.sizes;
-  const Tensor potentials = torch::stable::new_empty(given.x, {K}, ScalarType::Double);
+  const Tensor potentials = allocate(given.x, {K}, ScalarType::Double);
   dispatch_floating(given.x.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
     using C = compute_t<T>;
@@ -82,7 +83,7 @@ Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const 
     const std::vector<C> values = converted<T>(given.centers);
     const Centres<C> points{1, K, D, values.data()};
     const std::vector<double> sums =
-        summed<C>(N, D, K * D, K, [&](int64_t s, int64_t count, const auto& work, double* part) {
+        summed<C>(N, D, K, K, [&](int64_t s, int64_t count, const auto& work, double* part) {
           loop(points, data<T>(given.x) + s * D, given.weight<T>(s), data<C>(closest) + s, count, work,
                out != nullptr ? mutable_data<C>(*out) + s : nullptr, part);
         });

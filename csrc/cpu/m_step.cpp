@@ -16,11 +16,9 @@ using Parameters = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-size_t at(int64_t i) { return static_cast<size_t>(i); }
-
 std::vector<double> doubles(const Tensor& tensor_, const char* name) {
   const Tensor tensor = as_contiguous(tensor_);
-  std::vector<double> values(at(tensor.numel()));
+  auto values = zeros<double>(tensor.numel());
   dispatch_floating(tensor.scalar_type(), name, [&](auto type) {
     const auto* source = data<typename decltype(type)::type>(tensor);
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(load(source[i]));
@@ -156,30 +154,29 @@ Parameters gmm_m_step(const Tensor& n_k_, const Tensor& first_, const Tensor& se
   const std::vector<double> old_means = doubles(means_, "means");
 
   const auto output = [&](const std::vector<int64_t>& rest) {
-    return torch::stable::new_empty(means_, batched(means_, rest), ScalarType::Double);
+    return allocate(means_, batched(means_, rest), ScalarType::Double);
   };
   const Tensor weights = output({sizes.K}), means = output({sizes.K, sizes.D});
   const Tensor covariances = output(shape), factors = output(shape);
-  int64_t step = 1;
-  for (const int64_t size : shape) step *= size;
-  parallel(sizes.batch, sizes.K * sizes.D * (is_triangular(sizes.type) ? sizes.D * sizes.D + 32 : 8),
-           [&](int64_t begin, int64_t end) {
-             for (int64_t b = begin; b < end; ++b) {
-               const int64_t k = b * sizes.K, kd = k * sizes.D;
-               const Update update{sizes,
-                                   reg_covar,
-                                   n_k.data() + k,
-                                   first.data() + kd,
-                                   second.data() + b * step,
-                                   old_means.data() + kd,
-                                   mutable_data<double>(weights) + k,
-                                   mutable_data<double>(means) + kd,
-                                   mutable_data<double>(covariances) + b * step,
-                                   mutable_data<double>(factors) + b * step};
-               update.move_means();
-               update.fit_covariances();
-             }
-           });
+  const int64_t step = elements_of(shape, "second");
+  const double per_number = is_triangular(sizes.type) ? cost_of({sizes.D, sizes.D}) + 32 : 8;
+  parallel(sizes.batch, cost_of({sizes.K, sizes.D}) * per_number, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t k = b * sizes.K, kd = k * sizes.D;
+      const Update update{sizes,
+                          reg_covar,
+                          n_k.data() + k,
+                          first.data() + kd,
+                          second.data() + b * step,
+                          old_means.data() + kd,
+                          mutable_data<double>(weights) + k,
+                          mutable_data<double>(means) + kd,
+                          mutable_data<double>(covariances) + b * step,
+                          mutable_data<double>(factors) + b * step};
+      update.move_means();
+      update.fit_covariances();
+    }
+  });
   return {weights, means, covariances, factors};
 }
 

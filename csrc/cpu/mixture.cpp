@@ -16,13 +16,13 @@ using Statistics = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
 // (batch dimensions of x, rest...)
 Tensor new_batched(const Tensor& x, const std::vector<int64_t>& rest, ScalarType dtype) {
-  return advise_huge_pages(torch::stable::new_empty(x, batched(x, rest), dtype));
+  return advise_huge_pages(allocate(x, batched(x, rest), dtype));
 }
 
 // A number for each of the samples', for every mixture.
 Tensor new_empty_like(const MixtureArguments& arguments) {
   const Problem& problem = arguments.problem;
-  return torch::stable::new_empty(arguments.x, batched(arguments.x, {problem.N, problem.D}));
+  return allocate(arguments.x, batched(arguments.x, {problem.N, problem.D}));
 }
 
 template <class T>

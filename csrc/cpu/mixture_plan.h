@@ -27,8 +27,9 @@ inline int64_t block_of(const Problem& problem, size_t element) {
 }
 
 // The work of one sample, for parallel().
-inline int64_t cost_of(const Problem& problem) {
-  return problem.K * (is_triangular(problem.type) ? problem.D * problem.D / 8 + problem.D + 2 : problem.D + 2);
+inline double cost_of(const Problem& problem) {
+  const double D = static_cast<double>(problem.D), squares = is_triangular(problem.type) ? D * D / 8 : 0;
+  return static_cast<double>(problem.K) * (squares + D + 2);
 }
 
 // Numbers in a packed triangle: a tile of columns reaches down to its last column's diagonal.
@@ -69,10 +70,10 @@ class Mixtures {
       : problem_(problem),
         factor_size_(is_triangular(problem.type) ? packed_size(problem.D) : problem.D),
         factors_(is_triangular(problem.type) ? problem.factors() : problem.K),
-        means_(at(problem.batch * problem.K * problem.D)),
-        columns_(at(problem.batch * factors_ * factor_size_)),
-        rows_(is_triangular(problem.type) ? columns_.size() : 0),
-        offsets_(at(problem.batch * problem.K)) {
+        means_(zeros<C>(problem.batch * problem.K * problem.D)),
+        columns_(zeros<C>(problem.batch * factors_ * factor_size_)),
+        rows_(zeros<C>(is_triangular(problem.type) ? problem.batch * factors_ * factor_size_ : 0)),
+        offsets_(zeros<C>(problem.batch * problem.K)) {
     const auto [type, batch, N, K, D] = problem;
     for (int64_t i = 0; i < batch * K * D; ++i) means_[at(i)] = load(means[i]);
     const int64_t given = is_triangular(type) ? D * D : (type == CovarianceType::diag ? D : 1);
@@ -128,9 +129,7 @@ template <class C>
 class Workspace {
  public:
   explicit Workspace(const Problem& problem)
-      : size_(block_of(problem, sizeof(C))),
-        D_(problem.D),
-        buffer_(static_cast<size_t>(size_ * workspace_of(problem))) {}
+      : size_(block_of(problem, sizeof(C))), D_(problem.D), buffer_(zeros<C>(size_ * workspace_of(problem))) {}
 
   MixtureWorkspace<C> get() {
     C* x = buffer_.data();
@@ -149,13 +148,14 @@ template <class C, class Body>
 void for_samples(const Problem& problem, const Body& body) {
   const int64_t step = block_of(problem, sizeof(C));
   const int64_t blocks = (problem.N + step - 1) / step;
-  parallel(problem.batch * blocks, std::min(step, problem.N) * cost_of(problem), [&](int64_t first, int64_t last) {
-    Workspace<C> workspace(problem);
-    for (int64_t task = first; task < last; ++task) {
-      const int64_t b = task / blocks, begin = task % blocks * step;
-      body(b, b * problem.N + begin, std::min(step, problem.N - begin), workspace.get());
-    }
-  });
+  parallel(problem.batch * blocks, cost_of({std::min(step, problem.N)}) * cost_of(problem),
+           [&](int64_t first, int64_t last) {
+             Workspace<C> workspace(problem);
+             for (int64_t task = first; task < last; ++task) {
+               const int64_t b = task / blocks, begin = task % blocks * step;
+               body(b, b * problem.N + begin, std::min(step, problem.N - begin), workspace.get());
+             }
+           });
 }
 
 // Samples are summed by chunks, which depend on the problem alone, and chunks are added up in their order: the result
@@ -168,7 +168,7 @@ class ChunkedSums {
         chunks_(chunk_count(problem)),
         step_((problem.N + chunks_ - 1) / chunks_),
         group_(std::clamp(kSumBytes / (chunks_ * bytes(problem)), int64_t{1}, std::max(problem.batch, int64_t{1}))),
-        sums_(static_cast<size_t>(group_ * chunks_ * problem.sums())) {
+        sums_(zeros<double>(group_ * chunks_ * problem.sums())) {
     const int64_t block = block_of(problem, sizeof(C));
     step_ = (step_ + block - 1) / block * block;
   }
@@ -179,14 +179,15 @@ class ChunkedSums {
     for (int64_t b = 0; b < problem_.batch; b += group_) {
       const int64_t size = std::min(group_, problem_.batch - b);
       std::fill(sums_.begin(), sums_.end(), 0.0);
-      parallel(size * chunks_, std::min(step_, problem_.N) * cost_of(problem_), [&](int64_t first, int64_t last) {
-        Workspace<C> workspace(problem_);
-        for (int64_t task = first; task < last; ++task) {
-          const int64_t mixture = b + task / chunks_, begin = task % chunks_ * step_;
-          const int64_t count = std::min(step_, problem_.N - begin);
-          if (count > 0) add(mixture, mixture * problem_.N + begin, count, workspace.get(), at(task));
-        }
-      });
+      parallel(size * chunks_, cost_of({std::min(step_, problem_.N)}) * cost_of(problem_),
+               [&](int64_t first, int64_t last) {
+                 Workspace<C> workspace(problem_);
+                 for (int64_t task = first; task < last; ++task) {
+                   const int64_t mixture = b + task / chunks_, begin = task % chunks_ * step_;
+                   const int64_t count = std::min(step_, problem_.N - begin);
+                   if (count > 0) add(mixture, mixture * problem_.N + begin, count, workspace.get(), at(task));
+                 }
+               });
       for (int64_t i = 0; i < size; ++i) {
         double* total = at(i * chunks_);
         for (int64_t c = 1; c < chunks_; ++c) {

@@ -18,14 +18,14 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu_, const Tensor& lo
   const Tensor mu = as_contiguous(mu_);
   const Tensor logvar = as_contiguous(logvar_);
   const Tensor z = advise_huge_pages(torch::stable::empty_like(mu));
-  Tensor kl = torch::stable::new_empty(mu, leading_sizes(mu), compute_dtype(mu.scalar_type()));
+  Tensor kl = allocate(mu, leading_sizes(mu, 1), compute_dtype(mu.scalar_type()));
   const auto [rows, L] = rows_of(mu);
   if (L == 0) return {z, torch::stable::zero_(kl)};
 
   dispatch_floating(mu.scalar_type(), "mu", [&, rows = rows, L = L](auto type) {
     using T = typename decltype(type)::type;
     const auto forward = loops<ReparameterizeLoops<T>>().forward;
-    parallel(rows, 4 * L, [&](int64_t begin, int64_t end) {
+    parallel(rows, cost_of({4, L}), [&](int64_t begin, int64_t end) {
       forward(data<T>(mu), data<T>(logvar), seed_value(seed), static_cast<uint64_t>(offset), begin, end, L,
               mutable_data<T>(z), mutable_data<compute_t<T>>(kl));
     });
@@ -49,7 +49,7 @@ std::tuple<Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, con
   dispatch_floating(mu.scalar_type(), "mu", [&, rows = rows, L = L](auto type) {
     using T = typename decltype(type)::type;
     const auto backward = loops<ReparameterizeLoops<T>>().backward;
-    parallel(rows, 4 * L, [&](int64_t begin, int64_t end) {
+    parallel(rows, cost_of({4, L}), [&](int64_t begin, int64_t end) {
       backward(data<T>(grad_z), data<compute_t<T>>(grad_kl), data<T>(mu), data<T>(logvar), seed_value(seed),
                static_cast<uint64_t>(offset), begin, end, L, mutable_data<T>(grad_mu), mutable_data<T>(grad_logvar));
     });

@@ -1,16 +1,21 @@
-#include "cpu/simd/vae_loss.h"
+#include "cpu/vae_loss.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "common/vae_loss.h"
 #include "cpu/huge_pages.h"
 #include "cpu/parallel.h"
+#include "cpu/simd/vae_loss.h"
 
 namespace latentcore {
 namespace {
+
+thread_local bool made_nan = false;
 
 // loss = reconstruction + beta * kl, of every row or their mean
 template <class C>
@@ -33,6 +38,11 @@ void reduce(const C* reconstruction_rows, const C* kl_rows, double beta, bool me
   *mutable_data<C>(loss) = static_cast<C>((reconstruction_sum + beta * kl_sum) / count);
 }
 
+template <class C>
+bool has_nan(const C* values, int64_t size) {
+  return std::any_of(values, values + size, [](C value) { return value != value; });
+}
+
 std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const Tensor& target_, const Tensor& mu_,
                                                     const Tensor& logvar_, double beta, std::string likelihood,
                                                     double scale, bool mean, bool with_gradient) {
@@ -40,22 +50,22 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const
   const auto [loss, reconstruction, kl] = call.new_results();
   const int64_t B = call.B, P = call.P, L = call.L;
   const Tensor& logits = call.logits;
-  const Tensor gradient =
-      with_gradient ? advise_huge_pages(torch::stable::empty_like(logits)) : torch::stable::new_empty(logits, {0});
+  const Tensor gradient = with_gradient ? advise_huge_pages(torch::stable::empty_like(logits)) : allocate(logits, {0});
 
   dispatch_floating(logits.scalar_type(), "logits", [&](auto type) {
     using T = typename decltype(type)::type;
     using C = compute_t<T>;
     const auto loop = loops<VaeLossLoops<T>>();
     const C factor = static_cast<C>(gradient_factor(logits.scalar_type(), mean, B));
-    std::vector<C> rows(mean ? static_cast<size_t>(2 * B) : 0);
+    auto rows = zeros<C>(mean ? 2 * B : 0);
     C* reconstruction_rows = mean ? rows.data() : mutable_data<C>(reconstruction);
     C* kl_rows = mean ? rows.data() + B : mutable_data<C>(kl);
-    parallel(B, 2 * P + 2 * L, [&](int64_t begin, int64_t end) {
-      loop.reconstruction(data<T>(logits), call.target.const_data_ptr(), call.bytes, call.weight, factor, begin, end, P,
-                          reconstruction_rows, with_gradient ? mutable_data<T>(gradient) : nullptr);
+    parallel(B, cost_of({2, P + L}), [&](int64_t begin, int64_t end) {
+      loop.reconstruction(data<T>(logits), call.target.const_data_ptr(), call.bytes, call.gaussian, call.weight, factor,
+                          begin, end, P, reconstruction_rows, with_gradient ? mutable_data<T>(gradient) : nullptr);
       loop.kl(data<T>(call.mu), data<T>(call.logvar), begin, end, L, kl_rows);
     });
+    if (!call.gaussian && !call.bytes) made_nan = made_nan || has_nan(reconstruction_rows, B);
     reduce(reconstruction_rows, kl_rows, beta, mean, B, loss, reconstruction, kl);
   });
   return {loss, reconstruction, kl, gradient};
@@ -91,13 +101,13 @@ std::tuple<Tensor, Tensor, Tensor> vae_loss_backward(const std::optional<Tensor>
     const ScalarType sum_type = compute_dtype(mu.scalar_type());
     const double per_row = mean ? 1.0 / static_cast<double>(B) : 1.0;
     const double rest = per_row / gradient_factor(mu.scalar_type(), mean, B);
-    std::vector<C> factors(static_cast<size_t>(B)), kl_factors(static_cast<size_t>(B));
+    auto factors = zeros<C>(B), kl_factors = zeros<C>(B);
     add_factor(grad_loss, rest, mean, sum_type, factors);
     add_factor(grad_reconstruction, rest, mean, sum_type, factors);
     add_factor(grad_loss, beta * per_row, mean, sum_type, kl_factors);
     add_factor(grad_kl, per_row, mean, sum_type, kl_factors);
     const auto loop = loops<VaeLossLoops<T>>();
-    parallel(B, P / 2 + 2 * L, [&](int64_t begin, int64_t end) {
+    parallel(B, cost_of({P / 2 + 2 * L}), [&](int64_t begin, int64_t end) {
       loop.scale(factors.data(), data<T>(gradient), begin, end, P, mutable_data<T>(grad_logits));
       loop.kl_gradient(kl_factors.data(), data<T>(mu), data<T>(logvar), begin, end, L, mutable_data<T>(grad_mu),
                        mutable_data<T>(grad_logvar));
@@ -107,6 +117,8 @@ std::tuple<Tensor, Tensor, Tensor> vae_loss_backward(const std::optional<Tensor>
 }
 
 }  // namespace
+
+bool take_nan_of_vae_loss() { return std::exchange(made_nan, false); }
 
 STABLE_TORCH_LIBRARY_IMPL(latentcore, CPU, m) {
   m.impl("vae_loss", TORCH_BOX(&vae_loss));

@@ -18,7 +18,8 @@ Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolat
   const Tensor matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, dtype);
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
-  const Tensor out = advise_huge_pages(torch::stable::new_empty(images, {N, A, C, H, W}, dtype));
+  const Tensor out = advise_huge_pages(allocate(images, {N, A, C, H, W}, dtype));
+  if (out.numel() == 0) return out;
   const WarpShape shape{C, H, W, interpolation == "nearest", fill};
   const int64_t image_bytes = C * H * W * static_cast<int64_t>(images.element_size());
   const bool bytes = images.scalar_type() == ScalarType::Byte;
@@ -29,7 +30,7 @@ Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolat
     // Few large images are shared out by rows of tiles; of many small ones a thread takes whole images, so that all
     // angles of an image are read while it is in the cache.
     const int64_t height = N >= 16 ? H : kTile, strips = (H + height - 1) / height;
-    parallel(N * strips, A * C * height * W, [&](int64_t begin, int64_t end) {
+    parallel(N * strips, cost_of({A, C, height, W}), [&](int64_t begin, int64_t end) {
       const std::unique_ptr<compute_t<T>[]> room(new compute_t<T>[kWarpRoom]);
       for (int64_t item = begin; item < end; ++item) {
         const int64_t n = item / strips, first = item % strips * height;
@@ -62,7 +63,7 @@ std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& imag
     using T = typename decltype(type)::type;
     const auto backward = loops<WarpLoops<T>>().backward;
     const int64_t plane_bytes = H * W * static_cast<int64_t>(images.element_size());
-    parallel(N * C, 16 * A * H * W, [&](int64_t begin, int64_t end) {
+    parallel(N * C, cost_of({16, A, H, W}), [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
         const int64_t n = item / C, c = item % C;
         for (int64_t a = 0; a < A; ++a) {
@@ -75,7 +76,7 @@ std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& imag
       }
     });
   });
-  if (for_matrix) {
+  if (for_matrix && shares.numel() > 0) {
     for (int64_t n = 0; n < N; ++n) {
       for (int64_t c = 0; c < C; ++c) {
         for (int64_t i = 0; i < A * 6; ++i) {

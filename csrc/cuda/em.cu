@@ -110,6 +110,7 @@ MixtureShape check_em(const Tensor& x, const Tensor& weights, const Tensor& mean
   STD_TORCH_CHECK(x.dim() >= 2, "x: expected at least 2 dimensions, got ", x.dim());
   const auto [type, batch, K, D] = sizes_of(means, covariance_type);
   check_size(x, x.dim() - 1, D, "x");
+  elements_of(x.sizes(), "x");
   const std::vector<int64_t> matrices = covariance_shape(type, K, D);
   check_parameter(weights, x, ScalarType::Double, {K}, "weights");
   check_parameter(means, x, ScalarType::Double, {K, D}, "means");
@@ -135,8 +136,8 @@ Fit gmm_em(const Tensor& x_, const Tensor& weights_, const Tensor& means_, const
     check_parameter(*sample_weight_, x, x.scalar_type(), {shape.N}, "sample_weight");
     sample_weight = as_contiguous(*sample_weight_);
   }
-  const Tensor lower_bounds = torch::stable::new_empty(x, batched(x, {max_iter}), ScalarType::Double);
-  const Tensor converged = torch::stable::new_empty(x, batched(x, {}), ScalarType::Bool);
+  const Tensor lower_bounds = allocate(x, batched(x, {max_iter}), ScalarType::Double);
+  const Tensor converged = allocate(x, batched(x, {}), ScalarType::Bool);
   if (shape.batch == 0) return {weights, means, covariances, factors, lower_bounds, converged};
   STD_TORCH_CHECK(shape.batch < (int64_t{1} << 31), "x: expected fewer mixtures, got ", shape.batch);
   dispatch_floating(x.scalar_type(), "x", [&](auto type) {
@@ -144,8 +145,7 @@ Fit gmm_em(const Tensor& x_, const Tensor& weights_, const Tensor& means_, const
     using C = compute_t<T>;
     dispatch_small(shape, [&](auto dims, auto triangular) {
       const bool whole = shape.K <= SmallSums<C, dims(), triangular()>::kGroup;
-      const Tensor norms =
-          torch::stable::new_empty(x, {whole ? 0 : shape.batch * shape.N}, compute_dtype(x.scalar_type()));
+      const Tensor norms = allocate(x, {whole ? 0 : shape.batch * shape.N}, compute_dtype(x.scalar_type()));
       const EmOutputs<C> out{{mutable_data<double>(weights), mutable_data<double>(means),
                               mutable_data<double>(covariances), mutable_data<double>(factors)},
                              mutable_data<double>(lower_bounds),

@@ -213,7 +213,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> kmeans_step(const Tensor& x_, const T
   if (R == 0) return result;
   const int64_t tiles = (N + kThreads - 1) / kThreads;
   const int64_t stretches = std::clamp((N + kStretch - 1) / kStretch, int64_t{1}, kMostStretches);
-  const auto doubles = [&](int64_t size) { return torch::stable::new_empty(given.x, {size}, ScalarType::Double); };
+  const auto doubles = [&](int64_t size) { return allocate(given.x, {size}, ScalarType::Double); };
   const Tensor inertias = doubles(R * tiles), sums = doubles(R * stretches * K * (1 + D));
   dispatch_floating(x_.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
@@ -238,8 +238,8 @@ Tensor potentials_of(const KmeansArguments& given, const Tensor& closest, const 
   const DeviceGuard guard(given.x.get_device_index());
   const cudaStream_t stream = current_stream(given.x);
   const int64_t tiles = (N + kThreads - 1) / kThreads;
-  const Tensor potentials = torch::stable::new_empty(given.x, {K}, ScalarType::Double);
-  const Tensor parts = torch::stable::new_empty(given.x, {tiles, K}, ScalarType::Double);
+  const Tensor potentials = allocate(given.x, {K}, ScalarType::Double);
+  const Tensor parts = allocate(given.x, {tiles, K}, ScalarType::Double);
   dispatch_floating(given.x.scalar_type(), "x", [&](auto type) {
     using T = typename decltype(type)::type;
     using C = compute_t<T>;

@@ -145,7 +145,7 @@ unsigned int grid_of(int64_t blocks) {
 
 Tensor doubles(const Tensor& tensor_, const char* name, double guard = 0) {
   const Tensor tensor = as_contiguous(tensor_);
-  const Tensor result = torch::stable::new_empty(tensor, {tensor.numel()}, ScalarType::Double);
+  const Tensor result = allocate(tensor, {tensor.numel()}, ScalarType::Double);
   if (tensor.numel() == 0) return result;
   dispatch_floating(tensor.scalar_type(), name, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -164,7 +164,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> gmm_m_step(const Tensor& n_k_, const 
   const Tensor n_k = doubles(n_k_, "n_k", count_guard(n_k_.scalar_type())), first = doubles(first_, "first");
   const Tensor second = doubles(second_, "second"), old_means = doubles(means_, "means");
   const auto output = [&](const std::vector<int64_t>& rest) {
-    return torch::stable::new_empty(means_, batched(means_, rest), ScalarType::Double);
+    return allocate(means_, batched(means_, rest), ScalarType::Double);
   };
   const std::vector<int64_t> shape = covariance_shape(sizes.type, sizes.K, sizes.D);
   const Tensor weights = output({sizes.K}), means = output({sizes.K, sizes.D});

@@ -20,7 +20,7 @@ constexpr int64_t kSumBytes = int64_t{1} << 26;
 constexpr int64_t kMostDimensions = 160;
 
 Tensor new_batched(const Tensor& x, const std::vector<int64_t>& rest, ScalarType dtype) {
-  return torch::stable::new_empty(x, batched(x, rest), dtype);
+  return allocate(x, batched(x, rest), dtype);
 }
 
 // Blocks that each have one piece of work.
@@ -48,9 +48,9 @@ struct Call {
               arguments.problem.D},
         sum_type(compute_dtype(x.scalar_type())),
         stream(current_stream(x)),
-        means(torch::stable::new_empty(x, {shape.batch * shape.K * shape.D}, sum_type)),
-        factors(torch::stable::new_empty(x, {shape.batch * shape.factors() * shape.factor_size()}, sum_type)),
-        offsets(torch::stable::new_empty(x, {shape.batch * shape.K}, sum_type)) {
+        means(allocate(x, {shape.batch * shape.K * shape.D}, sum_type)),
+        factors(allocate(x, {shape.batch * shape.factors() * shape.factor_size()}, sum_type)),
+        offsets(allocate(x, {shape.batch * shape.K}, sum_type)) {
     STD_TORCH_CHECK(shape.D <= kMostDimensions, "x: expected at most ", kMostDimensions, " features on CUDA, got ",
                     shape.D);
     if (shape.batch == 0) return;
@@ -115,7 +115,7 @@ struct Call {
   // (batch, N) norms of the samples' log joint
   template <class T>
   Tensor norms() const {
-    const Tensor norm = torch::stable::new_empty(arguments.x, {shape.batch * shape.N}, sum_type);
+    const Tensor norm = allocate(arguments.x, {shape.batch * shape.N}, sum_type);
     write<T>(Output::norm, samples<T>(), nullptr, mutable_data<compute_t<T>>(norm));
     return norm;
   }
@@ -215,7 +215,7 @@ struct Call {
   }
 
   Tensor table() const { return new_batched(arguments.x, {shape.N, shape.K}, sum_type); }
-  Tensor doubles(int64_t size) const { return torch::stable::new_empty(arguments.x, {size}, ScalarType::Double); }
+  Tensor doubles(int64_t size) const { return allocate(arguments.x, {size}, ScalarType::Double); }
 };
 
 Tensor gmm_log_prob(const Tensor& x, const Tensor& means, const Tensor& precisions_cholesky,

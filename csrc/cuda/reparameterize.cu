@@ -175,10 +175,10 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu_, const Tensor& lo
                                              int64_t offset) {
   check_reparameterize(mu_, logvar_, seed);
   const DeviceGuard guard(mu_.get_device_index());
-  const Tensor mu = torch::stable::contiguous(mu_);
-  const Tensor logvar = torch::stable::contiguous(logvar_);
+  const Tensor mu = as_contiguous(mu_);
+  const Tensor logvar = as_contiguous(logvar_);
   Tensor z = torch::stable::empty_like(mu);
-  Tensor kl = torch::stable::new_empty(mu, leading_sizes(mu), compute_dtype(mu.scalar_type()));
+  Tensor kl = allocate(mu, leading_sizes(mu, 1), compute_dtype(mu.scalar_type()));
   const Rows rows = rows_of(mu);
   if (rows.length == 0) return {z, torch::stable::zero_(kl)};
   if (rows.count == 0) return {z, kl};
@@ -196,10 +196,10 @@ std::tuple<Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, con
   check_reparameterize(mu_, logvar_, seed);
   check_reparameterize_grads(grad_z_, grad_kl_, mu_);
   const DeviceGuard guard(mu_.get_device_index());
-  const Tensor mu = torch::stable::contiguous(mu_);
-  const Tensor logvar = torch::stable::contiguous(logvar_);
-  const Tensor grad_z = torch::stable::contiguous(grad_z_);
-  const Tensor grad_kl = torch::stable::contiguous(grad_kl_);
+  const Tensor mu = as_contiguous(mu_);
+  const Tensor logvar = as_contiguous(logvar_);
+  const Tensor grad_z = as_contiguous(grad_z_);
+  const Tensor grad_kl = as_contiguous(grad_kl_);
   Tensor grad_mu = torch::stable::empty_like(mu);
   Tensor grad_logvar = torch::stable::empty_like(mu);
   const Rows rows = rows_of(mu);

@@ -42,10 +42,18 @@ __device__ double row_sum(double value) {
   }
 }
 
-// A pixel of the target, in [0, 1].
-template <class C, class Target>
+// A pixel of the target: bytes are divided by 255. Any other that is no number in [0, 1] is NaN for the Bernoulli
+// likelihood, and so becomes its term: nobody waits here for what the values are.
+template <bool gaussian, class C, class Target>
 __device__ C target_value(Target value) {
-  return std::is_same_v<Target, uint8_t> ? static_cast<C>(load(value)) * C(1.0 / 255.0) : static_cast<C>(load(value));
+  const auto x = static_cast<C>(load(value));
+  if constexpr (std::is_same_v<Target, uint8_t>) {
+    return x * C(1.0 / 255.0);
+  } else if constexpr (gaussian) {
+    return x;
+  } else {
+    return x >= C(0) && x <= C(1) ? x : static_cast<C>(__builtin_nan(""));
+  }
 }
 
 template <bool gaussian, class C>
@@ -80,7 +88,8 @@ __device__ double reconstruct(const Forward<T, Target>& f, int64_t row, int thre
     Pack<T, pack> gradient;
 #pragma unroll
     for (int k = 0; k < pack; ++k) {
-      const auto found = term<gaussian>(load(logits.values[k]), target_value<C>(targets.values[k]), f.weight);
+      const auto x = target_value<gaussian, C>(targets.values[k]);
+      const auto found = term<gaussian>(load(logits.values[k]), x, f.weight);
       sum.add(found.value);
       gradient.values[k] = store<T>(f.factor * found.gradient);
     }
@@ -219,12 +228,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const
   const VaeLoss call(logits_, target_, mu_, logvar_, likelihood, scale, mean);
   const DeviceGuard guard(logits_.get_device_index());
   const auto results = call.new_results();
-  const Tensor gradient =
-      with_gradient ? torch::stable::empty_like(call.logits) : torch::stable::new_empty(call.logits, {0});
+  const Tensor gradient = with_gradient ? torch::stable::empty_like(call.logits) : allocate(call.logits, {0});
   if (call.B == 0) return std::tuple_cat(results, std::tuple{gradient});
   const auto [loss, reconstruction, kl] = results;
   const ScalarType sum_type = compute_dtype(call.logits.scalar_type());
-  const Tensor rows = torch::stable::new_empty(call.logits, {mean ? 2 : 0, call.B}, sum_type);
+  const Tensor rows = allocate(call.logits, {mean ? 2 : 0, call.B}, sum_type);
 
   dispatch_floating(call.logits.scalar_type(), "logits", [&](auto type) {
     using T = typename decltype(type)::type;
@@ -237,7 +245,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const
           {data<T>(call.logits), data<Target>(call.target), data<T>(call.mu), data<T>(call.logvar), call.B, call.P,
            call.L, static_cast<C>(call.weight), factor, static_cast<C>(beta), mean ? nullptr : mutable_data<C>(loss),
            reconstruction_rows, kl_rows, with_gradient ? mutable_data<T>(gradient) : nullptr},
-          likelihood == "gaussian", call.logits);
+          call.gaussian, call.logits);
     };
     if (call.bytes) {
       run(Type<uint8_t>{});

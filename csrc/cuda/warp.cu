@@ -108,7 +108,7 @@ Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolat
   const Tensor images = as_contiguous(images_), matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, dtype);
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
-  const Tensor out = torch::stable::new_empty(images, {N, A, C, H, W}, dtype);
+  const Tensor out = allocate(images, {N, A, C, H, W}, dtype);
   if (out.numel() == 0) return out;
   const WarpShape shape{C, H, W, interpolation == "nearest", fill};
 
@@ -147,7 +147,7 @@ std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& imag
   const Tensor grad = as_contiguous(grad_), images = as_contiguous(images_), matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, grad.scalar_type());
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
-  const Tensor grad_images = torch::stable::new_empty(images, {for_images ? N : 0, C, H, W}, grad.scalar_type());
+  const Tensor grad_images = allocate(images, {for_images ? N : 0, C, H, W}, grad.scalar_type());
   const Tensor grad_matrix = torch::stable::new_zeros(matrix, {for_matrix ? N : 0, A, 2, 3});
   const WarpShape shape{C, H, W, interpolation == "nearest", fill};
   if (N * C == 0) return {grad_images, grad_matrix};

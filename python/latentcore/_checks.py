@@ -1,5 +1,6 @@
 """Argument checks: one message with the argument's name, what was expected and what came."""
 
+import math
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import NoReturn
@@ -8,6 +9,9 @@ import torch
 from torch import Tensor
 
 FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+# A process has as many addresses, and no tensor with elements has more; csrc/common/sizes.h knows the number too.
+_MOST_ELEMENTS = 2**47
 
 
 def fail_value(name: str, expected: str, got: object) -> NoReturn:
@@ -49,6 +53,20 @@ def shape(name: str, value: Tensor, expected: tuple[int | str, ...]) -> None:
     if not fits:
         words = ", ".join(str(size) for size in expected)
         fail_value(name, f"shape ({words}{',' if len(expected) == 1 else ''})", sizes)
+
+
+def countable(name: str, value: Tensor) -> None:
+    """The sizes of `value` can be multiplied; where there are no elements, a tensor may claim any sizes.
+
+    Sizes that are not known yet, under a compiler, are the kernel's to check.
+    """
+    if torch.compiler.is_dynamo_compiling():
+        return
+    elements = value.numel()
+    if type(elements) is not int or 0 < elements <= _MOST_ELEMENTS:
+        return
+    if math.prod(size for size in value.shape if type(size) is int and size > 0) > _MOST_ELEMENTS:
+        fail_value(name, "sizes with a product of at most 2^47, leaving out 0", tuple(value.shape))
 
 
 def like(name: str, value: Tensor, model_name: str, model: Tensor) -> None:

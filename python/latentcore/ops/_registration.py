@@ -1,12 +1,13 @@
 """What every operator's registration shares."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
 from torch._C import _AutoDispatchBelowAutograd
 
-from latentcore import _native
+from latentcore import _checks, _native
 
 
 def register(
@@ -19,9 +20,8 @@ def register(
     """
     if not _native.cpu_library.loaded:
         return _missing
-    name = f"latentcore::{operator}"
-    torch.library.register_fake(name, fake)
-    torch.library.register_autograd(name, backward, setup_context=setup_context)
+    register_fake(operator, fake)
+    torch.library.register_autograd(f"latentcore::{operator}", backward, setup_context=setup_context)
     overload = getattr(torch.ops.latentcore, operator).default
 
     class Eager(torch.autograd.Function):
@@ -44,6 +44,23 @@ def register(
         return overload(*inputs) if torch.compiler.is_compiling() else Eager.apply(*inputs)  # type: ignore[no-untyped-call]
 
     return call
+
+
+def register_fake(operator: str, fake: Callable[..., Any]) -> None:
+    """Register an operator's fake kernel, which refuses the sizes that the kernels refuse."""
+
+    @functools.wraps(fake)
+    def counted(*inputs: Any, **options: Any) -> Any:
+        for value in (*inputs, *options.values()):
+            if isinstance(value, torch.Tensor):
+                _checks.countable("an argument", value)
+        output = fake(*inputs, **options)
+        for value in (output,) if isinstance(output, torch.Tensor) else output:
+            _checks.countable("the result", value)
+        return output
+
+    if _native.cpu_library.loaded:
+        torch.library.register_fake(f"latentcore::{operator}", counted)
 
 
 class _Once(torch.autograd.Function):
@@ -75,5 +92,5 @@ def register_backward(operator: str, fake: Callable[..., Any]) -> None:
         raise RuntimeError(f"latentcore::{operator} is differentiable once only; there is no double backward")
 
     if hasattr(torch.ops.latentcore, operator):
-        torch.library.register_fake(f"latentcore::{operator}", fake)
+        register_fake(operator, fake)
         torch.library.register_autograd(f"latentcore::{operator}", fail)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
+from latentcore.ops._registration import register_fake
 from latentcore.ops.m_step import gmm_m_step
 from latentcore.ops.mixture import check_mixture, check_sample_weight, gmm_statistics
 from latentcore.reference import MixtureFit, MixtureParameters
@@ -139,5 +140,4 @@ def _fake(
     )
 
 
-if _native.cpu_library.loaded:
-    torch.library.register_fake("latentcore::gmm_em", _fake)
+register_fake("gmm_em", _fake)

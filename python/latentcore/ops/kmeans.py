@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
+from latentcore.ops._registration import register_fake
 from latentcore.reference import KMeansStep
 
 # shapes: (N, D) samples, (..., K, D) centres
@@ -146,6 +147,8 @@ def _check(x: Tensor, name: str, centers: Tensor, sample_weight: Tensor | None) 
     _checks.like(name, centers, "x", x)
     if centers.dim() < 2 or centers.shape[-1] != x.shape[1] or centers.shape[-2] == 0:
         _checks.fail_value(name, f"shape (..., K, {x.shape[1]}) with K >= 1", tuple(centers.shape))
+    _checks.countable("x", x)
+    _checks.countable(name, centers)
     if sample_weight is not None:
         _checks.like("sample_weight", sample_weight, "x", x)
         _checks.shape("sample_weight", sample_weight, (len(x),))
@@ -169,7 +172,6 @@ def _fake_update(closest: Tensor, x: Tensor, point: Tensor, sample_weight: Tenso
     return x.new_empty((1,), dtype=torch.float64)
 
 
-if _native.cpu_library.loaded:
-    torch.library.register_fake("latentcore::kmeans_step", _fake_step)
-    torch.library.register_fake("latentcore::kmeans_potentials", _fake_potentials)
-    torch.library.register_fake("latentcore::kmeans_update", _fake_update)
+register_fake("kmeans_step", _fake_step)
+register_fake("kmeans_potentials", _fake_potentials)
+register_fake("kmeans_update", _fake_update)

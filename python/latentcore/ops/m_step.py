@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
+from latentcore.ops._registration import register_fake
 from latentcore.reference import MixtureParameters, MixtureStatistics
 
 # shapes: (..., K, D) means, K components, D features
@@ -59,6 +60,7 @@ def _check(statistics: MixtureStatistics, means: Tensor, covariance_type: str, r
     _checks.floating("means", means)
     if means.dim() < 2 or 0 in means.shape[-2:]:
         _checks.fail_value("means", "shape (..., K, D) with K and D >= 1", tuple(means.shape))
+    _checks.countable("means", means)
     *batch, components, dimensions = means.shape
     _checks.one_of("covariance_type", covariance_type, ("full", "tied", "diag", "spherical"))
     shapes = (
@@ -71,6 +73,7 @@ def _check(statistics: MixtureStatistics, means: Tensor, covariance_type: str, r
         _checks.shape(f"statistics.{name}", value, (*batch, *shape))
         if value.device != means.device:
             _checks.fail_value(f"statistics.{name}", f"the device of means, {means.device}", value.device)
+        _checks.countable(f"statistics.{name}", value)
     if not reg_covar >= 0:
         _checks.fail_value("reg_covar", "a number >= 0", reg_covar)
 
@@ -85,5 +88,4 @@ def _fake(
     return weights, new_means, covariances, factors
 
 
-if _native.cpu_library.loaded:
-    torch.library.register_fake("latentcore::gmm_m_step", _fake)
+register_fake("gmm_m_step", _fake)

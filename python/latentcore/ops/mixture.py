@@ -254,3 +254,5 @@ def check_mixture(
     _checks.like("precisions_cholesky", precisions_cholesky, "x", x)
     factor_shape = reference.covariance_shape(components, dimensions, covariance_type)
     _checks.shape("precisions_cholesky", precisions_cholesky, (*batch, *factor_shape))
+    for name, value in (("x", x), ("means", means), ("precisions_cholesky", precisions_cholesky)):
+        _checks.countable(name, value)

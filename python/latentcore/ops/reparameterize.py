@@ -55,6 +55,7 @@ def reparameterize_kl(
     _checks.floating("mu", mu)
     if mu.dim() == 0:
         _checks.fail_value("mu", "at least 1 dimension", "a scalar")
+    _checks.countable("mu", mu)
     _checks.like("logvar", logvar, "mu", mu)
     _checks.shape("logvar", logvar, tuple(mu.shape))
     _checks.integer("offset", offset, 0, 2**63 - 1)

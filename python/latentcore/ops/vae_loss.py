@@ -5,10 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._C import _len_torch_dispatch_stack
+from torch._C._functorch import peek_interpreter_stack
 
 from latentcore import _checks, _native, reference
 from latentcore.ops._registration import register, register_backward
 from latentcore.reference import VAELoss
+
+if _native.cpu_library.loaded:
+    from latentcore._C import take_nan_of_vae_loss
 
 # shapes: B samples, any number of pixel dimensions, L latents
 
@@ -40,7 +44,9 @@ def vae_loss(
 
     Args:
         logits: Decoder outputs before the sigmoid. (B, ...), float32, float64, float16 or bfloat16.
-        target: Images, of the shape of ``logits``: floating point in [0, 1], or uint8, which is divided by 255.
+        target: Images, of the shape of ``logits``: floating point in [0, 1], or uint8, which is divided by 255. Under
+            ``"bernoulli"`` any other number, or NaN, is an error on the CPU; on CUDA, in a graph and under
+            ``torch.compile``, where nobody waits to look, it makes the loss NaN.
         mu: Posterior means. (B, L), dtype and device of ``logits``.
         logvar: Logarithms of the posterior variances. Like ``mu``.
         beta: Weight of the KL term: a number, or a tensor with one element, which may require a gradient.
@@ -54,7 +60,8 @@ def vae_loss(
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported.
-        ValueError: Shapes or devices differ, the batch is empty under ``"mean"``, or an option is unknown.
+        ValueError: Shapes or devices differ, the batch is empty under ``"mean"``, an option is unknown, or a target of
+            the Bernoulli likelihood is outside [0, 1].
 
     Example:
         >>> import torch
@@ -70,9 +77,14 @@ def vae_loss(
     """
     _check(logits, target, mu, logvar, beta, likelihood, scale, reduction)
     if not _native.has_kernel("vae_loss", logits):
-        return reference.vae_loss(
+        _checks.countable("logits", logits)  # as the kernel does
+        _checks.countable("mu", mu)
+        terms = reference.vae_loss(
             logits, target, mu, logvar, beta=beta, likelihood=likelihood, scale=scale, reduction=reduction
         )
+        if likelihood == "bernoulli" and _is_known(terms.loss) and bool(terms.reconstruction.isnan().any()):
+            _check_values(target)
+        return terms
     if target.dtype != torch.uint8:
         target = target.to(logits.dtype)
     with_gradient = torch.is_grad_enabled() and logits.requires_grad
@@ -82,6 +94,8 @@ def vae_loss(
     loss, reconstruction, kl, _ = _operator(
         logits, target, mu, logvar, weight, likelihood, float(scale), reduction == "mean", with_gradient
     )
+    if not torch.compiler.is_dynamo_compiling() and take_nan_of_vae_loss() and _is_known(loss):
+        _check_values(target)
     if isinstance(beta, Tensor):  # neither its shape nor its dtype is to spread to the loss
         loss = reconstruction + beta.reshape(()).to(kl.dtype) * kl
     return VAELoss(loss, reconstruction, kl)
@@ -194,15 +208,28 @@ def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:
 
 
 def _is_plain(value: float | Tensor) -> bool:
-    """Whether a number can be looked at and is a constant.
+    """Whether a number can be looked at and is a constant."""
+    return not isinstance(value, Tensor) or (_is_known(value) and not value.requires_grad)
+
+
+def _is_known(value: Tensor) -> bool:
+    """Whether the values of a tensor can be looked at.
 
     A tensor of a subclass stands for one whose value is not known (under a compiler), as do all while calls are written
-    down, and looking at a value on another device would wait for it.
+    down or transformed, and looking at a value on another device would wait for it.
     """
-    if not isinstance(value, Tensor):
-        return True
-    known = type(value) is Tensor and value.device.type == "cpu" and not torch.compiler.is_compiling()
-    return known and not value.requires_grad and not _len_torch_dispatch_stack()
+    known = type(value) is Tensor and value.is_cpu and not torch.compiler.is_compiling()
+    return known and not _len_torch_dispatch_stack() and peek_interpreter_stack() is None
+
+
+def _check_values(target: Tensor) -> None:
+    """An error where a target is none of the Bernoulli likelihood's, of which the pass over the pixels made NaN.
+
+    So nobody else looks at the targets, unless it is the logits that are NaN.
+    """
+    outside = target[~((target >= 0) & (target <= 1))]
+    if outside.numel() > 0:
+        _checks.fail_value("target", "numbers in [0, 1] for the Bernoulli likelihood", outside[0].item())
 
 
 _operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward)

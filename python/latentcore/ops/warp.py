@@ -173,6 +173,7 @@ def _batch(images: Tensor) -> Tensor:
         _checks.fail_value("images", "shape (N, C, H, W) or (C, H, W)", tuple(images.shape))
     if 0 in images.shape[-2:]:
         _checks.fail_value("images", "at least one pixel", tuple(images.shape))
+    _checks.countable("images", images)
     return images if images.dim() == 4 else images.unsqueeze(0)
 
 

@@ -34,6 +34,7 @@ def vae_loss(
     x = (target / 255 if target.dtype == torch.uint8 else target).to(dtype).unsqueeze(-1).flatten(1)
     wide_logits = logits.to(dtype).unsqueeze(-1).flatten(1)
     if likelihood == "bernoulli":
+        x = x.where((x >= 0) & (x <= 1), torch.nan)  # for which there is no such likelihood
         terms = F.binary_cross_entropy_with_logits(wide_logits, x, reduction="none")
     else:
         terms = 0.5 * ((x - torch.sigmoid(wide_logits)) / scale).square()
