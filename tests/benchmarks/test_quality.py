@@ -56,7 +56,8 @@ def short(config):
     return dataclasses.replace(config, vae=small, train=train, vae_train=vae_train)
 
 
-@pytest.mark.parametrize("rows", [pytest.param([], marks=pytest.mark.long), ["psnr_held_out", "psnr_mean_study"]])
+@pytest.mark.long
+@pytest.mark.parametrize("rows", [[], ["psnr_held_out", "psnr_mean_study"]])
 def test_latent_rotation_has_the_promised_figures(tmp_path, monkeypatch, few_digits, rows):
     presets = latent_rotation.ROTATIONS
     monkeypatch.setattr(latent_rotation, "ROTATIONS", {name: short(config) for name, config in presets.items()})

@@ -61,6 +61,7 @@ print(count, peak_memory_mb() - before)
 """
 
 
+@pytest.mark.long
 def test_a_large_file_takes_little_memory(tmp_path):
     rows, count = 9960, 50_000  # of 410 MB
     random = np.random.default_rng(0)

@@ -98,6 +98,7 @@ def test_default_area_is_that_of_the_public_files(many):
     assert roc_auc_score(y, ratio) == pytest.approx(0.81, abs=0.01)
 
 
+@pytest.mark.long
 def test_area_falls_with_the_fluctuation():
     areas = [oracle_auc(SimulatorConfig(fluctuation=f, positions=3), 3000, seed=2) for f in (0.0, 0.1, 0.3, 1.0)]
     assert all(areas[i] > areas[i + 1] + 0.01 for i in range(3))

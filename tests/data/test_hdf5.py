@@ -283,7 +283,7 @@ def fuzzed(folder, count, seed):
 
 
 def test_damaged_files_are_read_or_refused(tmp_path):
-    fuzzed(tmp_path, 60, 0)
+    fuzzed(tmp_path, 20, 0)
 
 
 @pytest.mark.long

@@ -24,6 +24,7 @@ def fit_by_two(folder):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", shards.FITS)
 def test_two_processes_find_what_one_finds(found, name):
     alone = shards.fitted(name)
@@ -37,6 +38,7 @@ def test_two_processes_find_what_one_finds(found, name):
         np.testing.assert_allclose(found[0][f"{name}/table"], alone.component_label_proba_, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.long
 def test_one_processs_bad_samples_are_everyones_error(found):
     first, second = ({name: str(part[f"failure/{name}"]) for name in ("NaN", "features", "few")} for part in found)
     assert "got an error in process 1" in first["NaN"]
@@ -46,10 +48,12 @@ def test_one_processs_bad_samples_are_everyones_error(found):
     assert first["few"] == second["few"] == "X: expected at least n_components = 8 samples, got 6"
 
 
+@pytest.mark.long
 def test_without_a_seed_all_processes_still_agree(found):
     assert np.array_equal(found[0]["unseeded"], found[1]["unseeded"])
 
 
+@pytest.mark.long
 def test_an_iteration_sends_sums_only(found):
     K, D = 4, 3
     assert float(found[0]["bytes"]) == 8 * (1 + K + K * D + K * D * D)

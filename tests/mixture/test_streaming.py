@@ -158,6 +158,7 @@ GaussianMixture(1, verbose=1).fit(lambda: iter(pieces))
 """
 
 
+@pytest.mark.long
 def test_a_bar_on_a_terminal():
     reader, terminal = os.openpty()
     environment = {**os.environ, "TERM": "xterm"}
@@ -185,6 +186,7 @@ with h5py.File(sys.argv[1]) as file:
 """
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_file(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         samples = file.create_dataset("x", (3_000_000, 16), "f4")  # 192 MB

@@ -48,7 +48,7 @@ def test_one_would_be_seen(transposed):
 
 
 @trainings
-@precisions
+@pytest.mark.parametrize("precision", ["32-true", pytest.param("bf16-mixed", marks=pytest.mark.long)])
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")  # of other devices, which switching oneDNN off speaks of
 def test_gradients_are_those_without_onednn(training, precision, tmp_path):
     found = gradients_of_first_steps(training, precision, tmp_path / "with")
