@@ -2,7 +2,6 @@
 
 import os
 import resource
-import subprocess
 import sys
 import zlib
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from tests.data import hdf5_fuzz
 
+from children import run_child
 from latentcore import _hdf5
 from latentcore._hdf5 import judging, memory, trial
 from latentcore.data import load_images
@@ -273,7 +273,7 @@ def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path, layout):
 def fuzzed(folder, count, seed):
     command = [sys.executable, "-m", hdf5_fuzz.__name__, str(folder), str(count), str(seed)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = run_child(command, env=environment)
     *numbers, last = done.stdout.splitlines()
     assert done.returncode == 0, (numbers[-1:], done.stderr)
     files, refused, wrong = last.split(maxsplit=2)

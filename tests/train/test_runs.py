@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 import latentcore
+from children import run_child
 from latentcore import _config
 from latentcore.models import VAE, VAEConfig, save_vae
 from latentcore.train import create_run, load_run
@@ -255,7 +255,7 @@ def test_damaged_configurations(folder, content, message):
 
 def test_importing_the_package_is_light():
     program = "import sys, latentcore; assert 'torch' not in sys.modules; latentcore.__version__; dir(latentcore)"
-    subprocess.run([sys.executable, "-c", program], check=True)
+    assert run_child([sys.executable, "-c", program]).returncode == 0
 
 
 def test_every_public_name_is_there():
