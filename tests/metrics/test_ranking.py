@@ -108,6 +108,7 @@ def test_each_resample_is_an_area_of_drawn_events(events, seed):
     assert interval == pytest.approx(sorted(areas), abs=1e-9)
 
 
+@pytest.mark.long
 def test_interval_covers_the_truth_as_often_as_it_says():
     truth = stats.norm.cdf(1 / math.sqrt(2))
     for level, least, most in ((0.95, 0.91, 0.99), (0.6827, 0.60, 0.76)):

@@ -3,6 +3,8 @@
 import os
 import sys
 
+import pytest
+
 from children import run_child
 
 # the data are made in place: what the peak holds besides would hide as much
@@ -64,6 +66,7 @@ def test_an_em_iteration_needs_no_copy_of_its_samples():
     assert growth(ITERATION)[0] < COPY / 2
 
 
+@pytest.mark.long
 def test_a_fit_needs_less_than_a_copy_of_its_samples():
     """Restarts share the samples; each needs its labels."""
     one, two = growth(FIT)

@@ -168,6 +168,7 @@ def test_without_opentsne_the_extra_is_named(monkeypatch):
         plots.tsne(groups())
 
 
+@pytest.mark.long
 def test_opentsne_is_imported_when_it_is_needed():
     code = "import sys; import latentcore.plots; sys.exit('openTSNE' in sys.modules)"
     assert run_child([sys.executable, "-c", code]).returncode == 0
