@@ -289,4 +289,4 @@ def test_damaged_files_are_read_or_refused(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_many_damaged_files_are_read_or_refused(tmp_path, seed):
-    fuzzed(tmp_path, 200, seed)
+    fuzzed(tmp_path, 100, seed)
