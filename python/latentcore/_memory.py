@@ -1,14 +1,16 @@
-"""Gives memory that was freed back to the system, where the C library would keep ever more of it.
+"""How much memory is free, and how what was freed is given back to the system.
 
 glibc before 2.38 does not find a freed aligned block again once a small one lies beside it, so that a loop which makes
 and frees tensors of some megabytes can take new memory in each round (its bug 30945).
 """
 
 import ctypes
+import os
+from contextlib import suppress
 from pathlib import Path
 
-_STATM = Path("/proc/self/statm")
-_PAGE = 4096
+_STATM, _SYSTEM, _GROUP = Path("/proc/self/statm"), Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class FreedMemory:
@@ -38,3 +40,24 @@ class FreedMemory:
             return int(_STATM.read_bytes().split()[1]) * _PAGE
         except OSError:
             return 0
+
+
+def available() -> int:
+    """Bytes that this process may still take: the system's, or those of its container where these are fewer."""
+    lines = (line.split() for line in _SYSTEM.read_text().splitlines())
+    free = next(1024 * int(words[1]) for words in lines if words[0] == "MemAvailable:")
+    with suppress(OSError, ValueError):  # no container, or "max": no limit
+        limit = int((_GROUP / "memory.max").read_text())
+        free = min(free, limit - int((_GROUP / "memory.current").read_text()) + _cached())
+    return free
+
+
+def _cached() -> int:
+    """Bytes of the container's that hold files, which go where memory is needed."""
+    lines = (_GROUP / "memory.stat").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("active_file ", "inactive_file ")))
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes for people."""
+    return f"{size / 2**20:,.1f} MB"

@@ -11,8 +11,8 @@ import pytest
 from tests.data import hdf5_fuzz
 
 from children import run_child
-from latentcore import _hdf5
-from latentcore._hdf5 import judging, memory, trial
+from latentcore import _hdf5, _memory
+from latentcore._hdf5 import judging, trial
 from latentcore.data import load_images
 from latentcore.data.egamma_simulator import SimulatorConfig, simulated_by
 
@@ -231,12 +231,12 @@ def test_a_file_that_is_open_already_is_read(tmp_path):
 
 def test_free_memory_is_the_containers(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("max\n")
-    monkeypatch.setattr(memory, "_GROUP", tmp_path)
-    system = memory.available()
+    monkeypatch.setattr(_memory, "_GROUP", tmp_path)
+    system = _memory.available()
     assert system > 2**25
     for name, value in (("memory.max", 1000), ("memory.current", 700), ("memory.stat", "anon 5\nactive_file 50")):
         (tmp_path / name).write_text(f"{value}\n")
-    assert memory.available() == 350
+    assert _memory.available() == 350
 
 
 def test_a_sparse_data_set_is_read_as_far_as_it_fits(tmp_path, monkeypatch):

@@ -248,9 +248,9 @@ def test_it_does_not_go_on_with_other_events(events, tmp_path):
 
 
 def test_the_storage_is_settled_when_a_run_begins(events, tmp_path, monkeypatch):
-    monkeypatch.setattr("latentcore.train.egamma._free_memory", lambda _: 10**5)
+    monkeypatch.setattr("latentcore.train.parts.available", lambda: 10**5)
     train_egamma(events, with_train(with_events(storage="auto"), epochs=1), tmp_path / "small")
-    monkeypatch.setattr("latentcore.train.egamma._free_memory", lambda _: 10**10)
+    monkeypatch.setattr("latentcore.train.parts.available", lambda: 10**10)
     train_egamma(events, with_train(with_events(storage="auto"), epochs=1), tmp_path / "large")
     kept = [
         json.loads((tmp_path / name / "config.json").read_text())["events"]["storage"] for name in ("small", "large")

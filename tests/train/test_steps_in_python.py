@@ -1,17 +1,20 @@
 """Models and objectives that keep something in Python from step to step are trained as they are."""
 
+import dataclasses
 import itertools
 import random
 
 import numpy as np
 import pytest
 import torch
+from first_steps import TRAININGS, brief
 from torch import nn
 
 from latentcore.models import VAE, VAEConfig
 from latentcore.train import TrainConfig, gradients
 from latentcore.train.loop import minimise
 from latentcore.train.objectives import NegativeELBO
+from latentcore.train.recorded import Recorded
 from latentcore.train.sources import Images
 
 EPOCHS, STEPS = 5, 10
@@ -33,10 +36,7 @@ def trained(folder, objective, images, *, model=None, **words):
 
 
 class Counting(NegativeELBO):
-    """A factor of the KL term that grows with the calls, which `calls()` counts."""
-
-    def calls(self):
-        raise NotImplementedError
+    """A factor of the KL term that grows with the calls, which `calls()` of each kind counts."""
 
     def __call__(self, model, batch, *, beta, seed):
         return super().__call__(model, batch, beta=self.calls() / (EPOCHS * STEPS), seed=seed)
@@ -186,3 +186,16 @@ def test_others_are_replayed_unless_it_is_said(tmp_path, images, monkeypatch):
     assert len(calls) == 2
     trained(tmp_path / "off", NegativeELBO(), images, record="off")
     assert len(calls) == 2 + EPOCHS * STEPS
+
+
+@pytest.mark.parametrize("name", [name for name in TRAININGS if "channels" not in name])
+def test_the_steps_of_every_preset_are_replayed(name, tmp_path, monkeypatch):
+    """That they keep something would be a warning."""
+    replays, replay = [], Recorded._replay
+    monkeypatch.setattr(gradients, "_MANY", 1)
+    monkeypatch.setattr(Recorded, "_replay", lambda self: (replays.append(self), replay(self))[1])
+    train, config = TRAININGS[name]
+    fields = [field for field in ("train", "vae_train") if getattr(config, field, None) is not None]
+    shorter = {field: dataclasses.replace(brief(getattr(config, field), "32-true"), epochs=2) for field in fields}
+    train(dataclasses.replace(config, **shorter), tmp_path / "run")
+    assert replays

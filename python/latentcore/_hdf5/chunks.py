@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 
 from latentcore import _checks
-from latentcore._hdf5.memory import available, megabytes
 from latentcore._hdf5.names import naming
 from latentcore._hdf5.unpacking import lzf
+from latentcore._memory import available, megabytes
 
 _LZ4, _BITSHUFFLE, _BLOSC, _ZSTD = 32004, 32008, 32001, 32015
 _CHECKSUM = 4  # bytes that fletcher32 adds

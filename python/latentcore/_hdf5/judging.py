@@ -12,8 +12,8 @@ from latentcore import _checks
 from latentcore._files import printable
 from latentcore._hdf5.chunks import check_chunks, check_packed
 from latentcore._hdf5.files import found, opened
-from latentcore._hdf5.memory import available, megabytes
 from latentcore._hdf5.names import ERRORS, naming, reason
+from latentcore._memory import available, megabytes
 
 _PREFIX = "HDF5_VDS_PREFIX"  # a folder where HDF5 looks for sources first
 _DENSEST = 2**14  # bytes that one byte of a file may stand for, beyond what fits the memory: gzip's most is 1,032

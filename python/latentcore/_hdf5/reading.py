@@ -5,9 +5,9 @@ import numpy as np
 
 from latentcore import _checks
 from latentcore._hdf5.chunks import check_packed
-from latentcore._hdf5.memory import available, megabytes
 from latentcore._hdf5.names import naming
 from latentcore._hdf5.trial import check_attribute
+from latentcore._memory import available, megabytes
 
 _LONGEST = 2**16  # characters of an attribute
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _hdf5
-from latentcore._hdf5.memory import available, megabytes
+from latentcore._memory import available, megabytes
 
 # shapes: N events, H rows of cells, W columns of cells, C channels
 

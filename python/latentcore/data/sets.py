@@ -4,14 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from latentcore import _checks
 from latentcore.data import mnist
 from latentcore.data.arrays import ImageSet, load_images
 from latentcore.data.cifar import load_cifar10
-
-_TEST_SHARE = 0.1
+from latentcore.data.drawn import parted, rows_kept_back
 
 
 def load_split(
@@ -44,23 +41,11 @@ def load_split(
         return load(train, "train"), load(train, "test")
     images = load_images(train, channels_last=channels_last)
     if test is None:
-        return _divided(images, seed, str(train))
+        return parted(images, rows_kept_back(len(images), str(train), seed=seed))
     others = load_images(test, channels_last=channels_last)
     if others.images.shape[1:] != images.images.shape[1:]:
         _checks.fail_value(str(test), f"images of {tuple(images.images.shape[1:])}", tuple(others.images.shape[1:]))
     return images, others
-
-
-def _divided(images: ImageSet, seed: int, name: str) -> tuple[ImageSet, ImageSet]:
-    count = round(_TEST_SHARE * len(images))
-    if count == 0:
-        _checks.fail_value(name, "at least 6 images, or a test file", len(images))
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    first, second = (
-        ImageSet(images.images[rows], None if images.labels is None else images.labels[rows])
-        for rows in (order[count:].sort().values, order[:count].sort().values)
-    )
-    return first, second
 
 
 def divide_files(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:

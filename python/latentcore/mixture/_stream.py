@@ -16,7 +16,7 @@ from torch import Tensor
 
 from latentcore import _checks, _hdf5
 from latentcore._files import printable
-from latentcore._hdf5.memory import available, megabytes
+from latentcore._memory import available, megabytes
 from latentcore.mixture import _arrays
 
 # shapes: (n, D) a piece, (N, D) all samples

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from latentcore.train.events import StoredEvents, StreamedEvents
 from latentcore.train.inputs import as_events
 from latentcore.train.loop import minimise
 from latentcore.train.objectives import Discrimination
-from latentcore.train.parts import EventsConfig, Parts, Paths, divided
+from latentcore.train.parts import EventsConfig, Parts, Paths, divided, storage_of
 from latentcore.train.plan import Plan
 from latentcore.train.processes import alone, from_first, synchronised, together
 from latentcore.train.runs import Run, load_checkpoint, read_config, write_json
@@ -39,7 +39,6 @@ from latentcore.train.systems import (
 # shapes: (N, C, H, W) events
 
 _BATCH = 128  # events at a time: what they are on their way through the network stays small
-_SHARE = 0.25  # of the free memory that resident events may fill
 
 Scaling = tuple[list[float], list[float]]
 
@@ -187,7 +186,7 @@ def train_egamma(
     remedy = "a share for EventsConfig.validation, of the command for --validation"
     check_early_stop(wanted.train, parts.validation is not None, remedy)
     _check_batch(wanted, parts, fabric)
-    storage = from_first(fabric, lambda: _storage(wanted, parts, fabric))
+    storage = from_first(fabric, lambda: storage_of(wanted.events, parts, fabric))
     config = replace(wanted, events=replace(wanted.events, storage=storage))
     scaling = from_first(fabric, lambda: _scaling(config, parts))
     source = {"files": _names(parts.files), "test": None if test is None else _names(parts.test_files)}
@@ -252,25 +251,6 @@ def _source(
         return StoredEvents(found.images, found.labels, augmentation)
     events, seed = config.events, config.train.seed
     return StreamedEvents(parts.files, rows, augmentation, seed=seed, window=events.window, memory_mb=events.memory_mb)
-
-
-def _storage(config: EgammaConfig, parts: Parts, fabric: Fabric) -> Literal["resident", "streamed"]:
-    """Where the events shall be, decided once for all processes and for the whole training."""
-    if config.events.storage != "auto":
-        return config.events.storage
-    held = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
-    size = held * 4 * int(np.prod(parts.files.shape))
-    if fabric.device.type == "cpu":
-        size *= fabric.world_size  # which share the memory
-    return "resident" if size < _SHARE * _free_memory(fabric.device) else "streamed"
-
-
-def _free_memory(device: torch.device) -> int:
-    """Bytes; what the system keeps of files it gives back."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
-    return next(1024 * int(words[1]) for words in lines if words[0] == "MemAvailable:")
 
 
 def _scaling(config: EgammaConfig, parts: Parts) -> Scaling:

@@ -104,6 +104,19 @@ def as_events(images: Any, shape: tuple[int, int, int]) -> Tensor:
     return batch
 
 
+def as_column(name: str, value: Any, count: int) -> Tensor:
+    """A number or one for each latent, finite, as float64 (count,)."""
+    try:
+        column = torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        _checks.fail_type(name, "a number, or one for each latent", type(value).__name__)
+    if column.dim() > 1 or (column.dim() == 1 and len(column) != count):
+        _checks.fail_value(name, f"a number or shape ({count},)", tuple(column.shape))
+    if not bool(column.float().isfinite().all()):
+        _checks.fail_value(name, "finite numbers", "NaN, infinity, or one beyond float32")
+    return column.cpu().expand(count)
+
+
 def to_unit(images: Tensor) -> Tensor:
     """uint8 images as floats in [0, 1]; float images as they are."""
     return images / 255 if images.dtype == torch.uint8 else images

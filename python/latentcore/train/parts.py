@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from lightning_fabric import Fabric
 
 from latentcore import _checks, _config
+from latentcore._memory import available
 from latentcore.data.egamma import EgammaFiles
 from latentcore.train.held_out import read_record, record_path
 
 # shapes: N events of all files, n of them
+
+_RESIDENT = 0.25  # of the free memory that resident events may fill
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -133,3 +138,16 @@ def _check_classes(parts: Parts) -> None:
             paths = ", ".join(str(file.path) for file in files.files)
             got = f"{len(rows) - electrons} photons and {electrons} electrons"
             _checks.fail_value(f"events for {name} in {paths}", "both electrons and photons", got)
+
+
+def storage_of(config: EventsConfig, parts: Parts, fabric: Fabric) -> Literal["resident", "streamed"]:
+    """Where the events shall be, decided once for all processes and for the whole training."""
+    if config.storage != "auto":
+        return config.storage
+    held = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
+    size = held * 4 * int(np.prod(parts.files.shape))
+    if fabric.device.type == "cuda":
+        free = torch.cuda.mem_get_info(fabric.device)[0]
+    else:
+        size, free = size * fabric.world_size, available()  # the processes share it
+    return "resident" if size < _RESIDENT * free else "streamed"

@@ -18,7 +18,7 @@ from latentcore.models import VAE, LatentConfig, TransformingVAE, VAEConfig, bui
 from latentcore.train.autoencoder import AutoencoderRun
 from latentcore.train.checkpoint import seconds_trained
 from latentcore.train.config import TrainConfig
-from latentcore.train.inputs import as_bytes, as_labels, as_latents
+from latentcore.train.inputs import as_bytes, as_column, as_labels, as_latents
 from latentcore.train.loop import fit, minimise
 from latentcore.train.objectives import TransformationLoss
 from latentcore.train.pairs import Pairs, PairsConfig
@@ -145,7 +145,7 @@ class RotationRun(AutoencoderRun):
         if not (isinstance(translate, tuple | list) and len(translate) == 2):
             _checks.fail_value("translate", "a pair (right, down)", translate)
         values = {"angle": angle, "scale": scale, "translate[0]": translate[0], "translate[1]": translate[1]}
-        parameters = torch.stack([_column(name, value, len(latents)) for name, value in values.items()], dim=1)
+        parameters = torch.stack([as_column(name, value, len(latents)) for name, value in values.items()], dim=1)
         self._check_known(parameters)
         parameters[:, 0] %= 360  # before digits are dropped
         parts = zip(latents.split(_BATCH), parameters.float().split(_BATCH), strict=True)
@@ -279,19 +279,6 @@ def _checked(images: Any, labels: Any, config: RotationConfig) -> ImageSet:
 
 def _tensors(data: ImageSet) -> tuple[Tensor, ...]:
     return (data.images,) if data.labels is None else (data.images, data.labels)
-
-
-def _column(name: str, value: Any, count: int) -> Tensor:
-    """A number or one for each latent, finite, as float64 (count,)."""
-    try:
-        column = torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        _checks.fail_type(name, "a number, or one for each latent", type(value).__name__)
-    if column.dim() > 1 or (column.dim() == 1 and len(column) != count):
-        _checks.fail_value(name, f"a number or shape ({count},)", tuple(column.shape))
-    if not bool(column.float().isfinite().all()):
-        _checks.fail_value(name, "finite numbers", "NaN, infinity, or one beyond float32")
-    return column.cpu().expand(count)
 
 
 def _whole(steps: float | Tensor) -> bool:
