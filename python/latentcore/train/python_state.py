@@ -139,7 +139,7 @@ _READERS: dict[type, Callable[[Any], Any]] = {
     random.Random: lambda thing: repr(thing.getstate()),
     np.random.Generator: lambda thing: repr(thing.bit_generator.state),
     np.random.RandomState: lambda thing: repr(thing.get_state(legacy=False)),
-    np.ndarray: lambda thing: thing.tobytes(),
+    np.ndarray: lambda thing: hash(thing.tobytes()),  # a large one is not kept twice
     types.GeneratorType: lambda thing: repr(thing.gi_frame and thing.gi_frame.f_locals),
 }
 
