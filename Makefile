@@ -66,7 +66,8 @@ bench-compare: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time again, name
 	$(PYTEST_BENCH) --benchmark-json=build/operators--cpu.json
 	$(BIN)/python -m benchmarks.compare $(BENCH_RESULT) build/operators--cpu.json
 
-fuzz: $(VENV)/installed $(VENV)/test cuda-host  ## 10,000 examples of every property test
+fuzz: $(VENV)/installed $(VENV)/test cuda-host  ## 2,000 damaged files of every format, 10,000 examples of every property test
+	$(BIN)/python -m pytest -o faulthandler_timeout=0 -m fuzz
 	LATENTCORE_EXAMPLES=10000 $(BIN)/python -m pytest --timeout 0 -o faulthandler_timeout=0 -m hypothesis
 
 asan: $(VENV)/tools $(VENV)/test  ## the operators' tests under AddressSanitizer and UndefinedBehaviorSanitizer

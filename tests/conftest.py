@@ -35,6 +35,7 @@ hypothesis.settings.load_profile("latentcore")
 def pytest_configure(config):
     for marker in (
         "alone: needs the processor for itself; the other workers wait",
+        "fuzz: thousands of damaged files; `make fuzz` runs it",
         "long: takes long to show in depth what a shorter test shows; `make test-long` runs it",
     ):
         config.addinivalue_line("markers", marker)

@@ -8,9 +8,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-from tests.data import hdf5_fuzz
 
-from children import run_child
 from latentcore import _hdf5, _memory
 from latentcore._hdf5 import judging, trial
 from latentcore.data import load_images
@@ -268,25 +266,3 @@ def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path, layout):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
     assert np.array_equal(load_images(path).images[:, 0], IMAGES)
-
-
-def fuzzed(folder, count, seed):
-    command = [sys.executable, "-m", hdf5_fuzz.__name__, str(folder), str(count), str(seed)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = run_child(command, env=environment)
-    *numbers, last = done.stdout.splitlines()
-    assert done.returncode == 0, (numbers[-1:], done.stderr)
-    files, refused, wrong = last.split(maxsplit=2)
-    assert wrong == "[]"
-    assert int(files) == count
-    assert int(refused) > count
-
-
-def test_damaged_files_are_read_or_refused(tmp_path):
-    fuzzed(tmp_path, 20, 0)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_many_damaged_files_are_read_or_refused(tmp_path, seed):
-    fuzzed(tmp_path, 100, seed)

@@ -8,48 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hostile_runs import spoiled_runs
 from PIL import Image
 from torch import nn
 
 from latentcore import load_run
-from latentcore.cli import main
 from latentcore.evaluate.latents import latents_path
 from latentcore.report import page as page_module
 from latentcore.report.explorer import explorer
 from latentcore.report.network import UnsupportedError
-from latentcore.testing import peak_memory_mb
-
-
-def check_spoiled_runs(tmp_path, count, capsys):
-    """Each is opened or refused by a documented error, and all stand in reports that say what they leave out."""
-    runs, before = list(spoiled_runs(tmp_path, count)), peak_memory_mb()
-    reasons = list(filter(None, map(refusal, runs)))
-    assert len(reasons) > count / 4
-    for first in range(0, count, 25):
-        some = runs[first : first + 25]
-        assert main(["report", *map(str, some), "--out", str(tmp_path / "a.html")]) == 0
-        assert capsys.readouterr().out.startswith(f"{tmp_path / 'a.html'}: {len(some)} run")
-        assert all(f">{run.name} <" in (tmp_path / "a.html").read_text() for run in some)
-    assert peak_memory_mb() - before < 1000
-
-
-def refusal(run):
-    """Why a run is not opened; None where it can be used."""
-    try:
-        load_run(run).sample(1)
-    except (ValueError, OSError) as error:
-        return str(error) if str(run) in str(error) else pytest.fail(f"no word of {run}: {error}")
-    return None
-
-
-def test_spoiled_runs(tmp_path, capsys):
-    check_spoiled_runs(tmp_path, 100, capsys)
-
-
-@pytest.mark.long
-def test_many_spoiled_runs(tmp_path, capsys):
-    check_spoiled_runs(tmp_path, int(os.environ.get("LATENTCORE_EXAMPLES", "1000")), capsys)
 
 
 def test_a_checkpoint_in_a_pipe_or_elsewhere_leaves_the_rest_of_a_report(copied, report, tmp_path):

@@ -3,13 +3,13 @@
 import io
 import json
 import os
-import random
-import shutil
 import zipfile
+from contextlib import redirect_stdout
 
 import torch
 
-from latentcore import _config
+from latentcore import _config, load_run
+from latentcore.cli import main
 from latentcore.models import VAE, VAEConfig, save_vae
 from latentcore.train import create_run
 
@@ -22,26 +22,38 @@ VALUES = (
 )  # fmt: skip
 
 
-def small_run(folder):
+def whole_files(folder):
     """A run that was never trained, with all files by which it is opened and shown."""
-    create_run("vae", {"vae": _config.to_plain(CONFIG), "train": {"epochs": 2}}, folder)
-    save_vae(VAE(CONFIG), folder / "checkpoints" / "model.pth")
-    (folder / "metrics.json").write_text(json.dumps({"loss": 1.5, "seconds": 2, "mse": 0.1}))
-    (folder / "metrics.csv").write_text("epoch,loss,seconds\n0,3,1\n1,2,1\n")
-    return folder
+    run = folder / "run"
+    create_run("vae", {"vae": _config.to_plain(CONFIG), "train": {"epochs": 2}}, run)
+    save_vae(VAE(CONFIG), run / "checkpoints" / "model.pth")
+    (run / "metrics.json").write_text(json.dumps({"loss": 1.5, "seconds": 2, "mse": 0.1}))
+    (run / "metrics.csv").write_text("epoch,loss,seconds\n0,3,1\n1,2,1\n")
+    return [f"run/{name}" for name in FILES]
 
 
-def spoiled_runs(folder, count, seed=0):
-    """Make `count` run folders of which each has one spoiled file; the same ones for the same seed."""
-    whole = small_run(folder / "whole")
-    for number in range(count):
-        chance = random.Random(f"{seed}, {number}")
-        copy = shutil.copytree(whole, folder / f"run-{number}")
-        spoil(copy / FILES[number % len(FILES)], chance)
-        yield copy
+def readers(name, number):
+    return {"opened": opened, "shown": shown}
 
 
-def spoil(path, chance):
+def opened(path):
+    load_run(_run_of(path)).sample(1)
+
+
+def shown(path):
+    """All stand in reports that say what they leave out."""
+    run = _run_of(path)
+    page = run.with_name("report.html")
+    with redirect_stdout(io.StringIO()):
+        assert main(["report", str(run), "--out", str(page)]) == 0
+    assert f">{run.name} <" in page.read_text()
+
+
+def _run_of(path):
+    return next(folder for folder in path.parents if folder.name == "run")
+
+
+def damage(path, chance):
     ways = {".json": [json_value, json_value], ".csv": [csv_cells, csv_cells], ".pth": [tensors, tensors, archive]}
     chance.choice([cut, bits, noise, another_kind, *ways[path.suffix]])(path, chance)
 
