@@ -5,41 +5,65 @@ and frees tensors of some megabytes can take new memory in each round (its bug 3
 """
 
 import ctypes
+import math
 import os
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 _STATM, _SYSTEM, _GROUP = Path("/proc/self/statm"), Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+T = TypeVar("T")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class FreedMemory:
     """To be told of every round of a loop; it looks now and then how much memory this process holds.
 
+    What the process holds after a round is compared with what it held after the first one, and, once all that was free
+    has been given back, after the next: so what every round takes and frees is no growth, and is not given back and
+    taken again in each of them.
+
     Args:
-        every: Rounds from one look to the next, which takes some ten microseconds.
+        seconds: From one look to the next, at the least. A look takes some ten microseconds.
         growth: Bytes by which the process may grow before all that is free is given back.
     """
 
-    def __init__(self, every: int = 8, growth: int = 64 << 20) -> None:
-        self._every, self._growth, self._rounds = every, growth, 0
+    def __init__(self, seconds: float = 0.005, growth: int = 64 << 20) -> None:
+        self._seconds, self._growth = seconds, growth
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        self._held = self._resident()
+        self._held: int | None = None
+        self._looked = -math.inf
 
     def round(self) -> None:
         """One more is done."""
-        self._rounds += 1
-        if self._trim is None or self._rounds % self._every:
+        now = time.perf_counter()
+        if self._trim is None or now < self._looked + self._seconds:
             return
-        if self._resident() > self._held + self._growth:
+        self._looked, held = now, self._resident()
+        if self._held is None:
+            self._held = held
+        elif held > self._held + self._growth:
             self._trim(0)
-            self._held = self._resident()
+            self._held = None
+
+    def between(self, rounds: Iterable[T]) -> Iterator[T]:
+        """The rounds of a loop, as it makes them."""
+        for one in rounds:
+            yield one
+            self.round()
 
     def _resident(self) -> int:
         try:
             return int(_STATM.read_bytes().split()[1]) * _PAGE
         except OSError:
             return 0
+
+
+def bounded(rounds: Iterable[T]) -> Iterator[T]:
+    """The rounds of a loop, as it makes them; memory that they free is given back between them."""
+    return FreedMemory().between(rounds)
 
 
 def available() -> int:

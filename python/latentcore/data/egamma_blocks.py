@@ -16,6 +16,7 @@ from torch import Tensor
 
 from latentcore import _checks, _hdf5
 from latentcore._hdf5 import unpacking
+from latentcore._memory import bounded
 from latentcore.data.egamma_files import EventFile, check_finite, images_of, name_of
 
 # shapes: K slots of R rows of H×W cells in C channels, n events of a piece
@@ -148,7 +149,7 @@ def windows_in_memory(
     pool = ThreadPoolExecutor(threads, "latentcore-reader")
     given = 0
     try:
-        for window in windows:
+        for window in bounded(windows):
             while free and given < len(order):
                 slot = free.popleft()
                 reading.append((slot, pool.submit(reader.read, order[given], slots[slot])))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latentcore import _checks, ops
+from latentcore._memory import bounded
 from latentcore.train.inputs import to_unit
 
 # shapes: (N, C, H, W) images, (N, L) latents, S samples of the latents of each image
@@ -61,7 +62,7 @@ def batches(model: Any, images: Tensor, labels: Tensor | None, size: int) -> Ite
         if labels.dim() == 0 or len(labels) != len(images):
             _checks.fail_value("labels", f"one for each of {len(images)} images", f"shape {tuple(labels.shape)}")
     device, dtype = _place(model)
-    for first in range(0, len(images), size):
+    for first in bounded(range(0, len(images), size)):
         shown = images[first : first + size].to(device)
         told = None if labels is None else labels[first : first + size].to(device)
         posterior = model.encode(to_unit(shown).to(dtype), **_keywords(told))
@@ -85,7 +86,7 @@ def weighted_nll(model: Any, batch: Batch, samples: int, rows: int, seed: int) -
     """-log of the mean importance weight of the samples of each image, `rows` of them at a time. (N,), float64."""
     together = max(1, rows // len(batch.mu))
     total = torch.full((len(batch.mu),), -math.inf, dtype=torch.float64, device=batch.mu.device)
-    for begin in range(0, samples, together):
+    for begin in bounded(range(0, samples, together)):
         noise = _noise(batch, range(begin, min(begin + together, samples)), seed)
         z = batch.mu + (0.5 * batch.logvar).exp() * noise
         # log p(z) - log q(z|x), where the factors of 2 pi cancel

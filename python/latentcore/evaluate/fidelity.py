@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentcore import metrics
+from latentcore._memory import bounded
 from latentcore.data import transformed
 from latentcore.train.classifier import ClassifierRun
 from latentcore.train.rotation import RotationRun
@@ -90,7 +91,7 @@ class Truth:
     def _drawn(self, z: Tensor) -> tuple[dict[str, float], Tensor]:
         """The means of what the decoded latents are worth, and what the classifier sees in them, (N,) or (0,)."""
         totals, seen = dict.fromkeys(_FIDELITY, 0.0), [torch.empty(0, dtype=torch.int64)]
-        for true, latents in zip(self._parts(), z.split(_BATCH), strict=True):
+        for true, latents in bounded(zip(self._parts(), z.split(_BATCH), strict=True)):
             drawn = self._run.decode(latents)
             for name, of in _FIDELITY.items():
                 totals[name] += float(of(true, drawn).double().sum()) / len(z)

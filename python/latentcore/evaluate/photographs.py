@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentcore import metrics, plots
 from latentcore._files import printable
+from latentcore._memory import bounded
 from latentcore.evaluate._posteriors import batches, evaluating, reconstruction
 from latentcore.evaluate.autoencoder import ways
 from latentcore.evaluate.latents import write_latents
@@ -86,7 +87,7 @@ def figures(run: PhotographsRun, images: Tensor) -> dict[str, float]:
     """
     images = as_images(images, run.model.config.image_shape)
     sums: dict[str, float] = {}
-    for part in images.split(_ROWS):
+    for part in bounded(images.split(_ROWS)):
         original, drawn = to_unit(part), run.reconstruct(part)
         found = {
             "mse": metrics.mse(original, drawn),

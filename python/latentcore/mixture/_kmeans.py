@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentcore._memory import bounded
 from latentcore.mixture._shard import Shard
 from latentcore.ops import kmeans_potentials, kmeans_step, kmeans_update
 from latentcore.reference import KMeansStep
@@ -46,7 +47,7 @@ def cluster(shard: Shard, centers: Tensor) -> tuple[Tensor, Tensor]:
     tolerance = _TOLERANCE * _mean_variance(shard)
     inertia = torch.zeros(len(centers), dtype=torch.float64, device=centers.device)
     running = torch.arange(len(centers), device=centers.device)
-    for _ in range(_MOST_ITERATIONS):
+    for _ in bounded(range(_MOST_ITERATIONS)):
         old = centers[running]
         step = kmeans_step(shard.x, old, sample_weight=shard.weight)
         step = KMeansStep(step.labels, *shard.group.sum([value.double() for value in step[1:]]))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentcore import _checks
 from latentcore._ambient import torch_as_usual
+from latentcore._memory import bounded
 from latentcore.mixture import _arrays
 from latentcore.mixture._batch import Complete
 from latentcore.mixture._sampling import draw
@@ -144,10 +145,10 @@ class Predictions:
         missing = self.missing == "marginalize"
         if not is_stream(X):
             # so that nothing but the answer has size N x K
-            yield from _arrays.samples(self, X, reset=False, missing=missing).split(_PIECE)
+            yield from bounded(_arrays.samples(self, X, reset=False, missing=missing).split(_PIECE))
             return
         done = 0
-        for x in checked_pieces(open_stream(X)):
+        for x in bounded(checked_pieces(open_stream(X))):
             _arrays.check_features(self, x.shape[1], reset=False)
             _arrays.check_values(x, missing=missing, first=done)
             done += len(x)

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore._memory import FreedMemory
+from latentcore._memory import bounded
 from latentcore.mixture import _arrays
 from latentcore.mixture._shard import Shard, picked, places_of
 from latentcore.mixture._source import Preparation, means_of_known, sums_of_known, without_gaps
@@ -98,8 +98,7 @@ class Streamed:
     def shards(self) -> Iterator[Shard]:
         """One pass, piece by piece."""
         done, beside = 0, self.weight is not None or self.labels is not None
-        freed = FreedMemory()
-        for x in checked_pieces(self.stream, like=self.drawn.x):
+        for x in bounded(checked_pieces(self.stream, like=self.drawn.x)):
             if beside and done == 0 and not torch.equal(x[0].nan_to_num(), self.seen.first.nan_to_num()):
                 _checks.fail_value(
                     "X", "the same order in every pass, beside weights or labels", "another first sample"
@@ -107,7 +106,6 @@ class Streamed:
             rows = slice(done, done + len(x))
             done += len(x)
             yield Shard(x, picked(self.weight, rows), picked(self.labels, rows), self.group)
-            freed.round()
             if self.bar is not None:
                 self.bar.show(done, self.seen.count)
         if self.bar is not None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from latentcore._memory import bounded
 from latentcore.reference._dtypes import sum_dtype
 from latentcore.reference.m_step import MixtureParameters, gmm_m_step
 from latentcore.reference.mixture import MixtureStatistics, gmm_statistics
@@ -150,7 +151,7 @@ def iterate(
     which = torch.arange(batch, device=device)
     current, running = start, torch.ones_like(converged)
     last = torch.full((batch,), previous, dtype=torch.float64, device=device)
-    for iteration in range(1, max_iter + 1):
+    for iteration in bounded(range(1, max_iter + 1)):
         after, bound = step(current, which)
         going = running & bound.isfinite() & after.precisions_cholesky.flatten(1).isfinite().all(1)
         current = _chosen(going, after, current)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentcore import _checks, _config
 from latentcore._ambient import torch_as_usual
+from latentcore._memory import bounded
 from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
 from latentcore.train.checkpoint import seconds_trained
 from latentcore.train.config import TrainConfig
@@ -100,7 +101,7 @@ class AutoencoderRun(Run):
         """Latent means (N, L) of images (N, H, W) or (N, C, H, W), uint8 or float in [0, 1], NumPy or torch."""
         batches = as_images(images, self.model.config.image_shape).split(_BATCH)
         known = self._split_labels(labels, sum(map(len, batches)))
-        means = [self._means(to_unit(batch.cpu()), part) for batch, part in zip(batches, known, strict=True)]
+        means = [self._means(to_unit(batch.cpu()), part) for batch, part in bounded(zip(batches, known, strict=True))]
         return torch.cat(means)
 
     @torch_as_usual(gradients=False)
@@ -109,7 +110,8 @@ class AutoencoderRun(Run):
         """Images (N, C, H, W) in [0, 1] for latents z (N, L)."""
         batches = as_latents(z, self.model.config.latent).split(_BATCH)
         known = self._split_labels(labels, sum(map(len, batches)))
-        return torch.cat([self.model.decode(batch.cpu(), part) for batch, part in zip(batches, known, strict=True)])
+        parts = bounded(zip(batches, known, strict=True))
+        return torch.cat([self.model.decode(batch.cpu(), part) for batch, part in parts])
 
     @torch_as_usual(gradients=False)
     def reconstruct(self, images: Any, labels: Any = None) -> Tensor:

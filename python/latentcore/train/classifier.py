@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentcore import _checks, _config
 from latentcore._ambient import torch_as_usual
+from latentcore._memory import bounded
 from latentcore.models import ResNet15, ResNetConfig
 from latentcore.train.checkpoint import seconds_trained
 from latentcore.train.config import TrainConfig
@@ -86,7 +87,7 @@ class ClassifierRun(Run):
     @torch.no_grad()
     def _in_batches(self, ask: Callable[[Tensor], Tensor], images: Any) -> Tensor:
         batches = as_images(images, self.model.config.image_shape).split(_BATCH)
-        return torch.cat([ask(to_unit(batch.cpu())) for batch in batches])
+        return torch.cat([ask(to_unit(batch.cpu())) for batch in bounded(batches)])
 
 
 @torch_as_usual()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentcore import _checks, _config
 from latentcore._ambient import torch_as_usual
+from latentcore._memory import bounded
 from latentcore.data.egamma import EgammaFiles, Events
 from latentcore.models import EventClassifier, ResNetConfig
 from latentcore.train.checkpoint import last_path, seconds_trained
@@ -126,7 +127,7 @@ class EgammaRun(Run):
             ValueError: The shape is another one, or a number is not finite.
         """
         found = []
-        for batch in as_events(images, self.model.config.image_shape).split(_BATCH):
+        for batch in bounded(as_events(images, self.model.config.image_shape).split(_BATCH)):
             logits = self.model(batch.float().to(self._device)).double()
             found.append((logits[:, 1] - logits[:, 0]).cpu())
         return torch.cat(found) if found else torch.empty(0, dtype=torch.float64)

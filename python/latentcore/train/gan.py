@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentcore import _checks, _config
 from latentcore._ambient import torch_as_usual
+from latentcore._memory import bounded
 from latentcore.models import GAN, GANConfig
 from latentcore.train.adversarial import Adversarial
 from latentcore.train.checkpoint import seconds_trained
@@ -79,7 +80,7 @@ class GANRun(Run):
     def decode(self, z: Any) -> Tensor:
         """Images (N, C, H, W) in [0, 1] for latents z (N, L)."""
         batches = as_latents(z, self.model.config.latent).split(_BATCH)
-        return torch.cat([self.model.draw(batch.cpu()) for batch in batches])
+        return torch.cat([self.model.draw(batch.cpu()) for batch in bounded(batches)])
 
     @torch_as_usual(gradients=False)
     def sample(self, n: int, *, seed: int = 0) -> Tensor:

@@ -203,7 +203,8 @@ class _Loop:
         source.begin(None, 0, batch_size)
         self.state.model.eval()
         with self.state.kept():
-            for index, rows in enumerate(torch.arange(len(source), device=source.device).split(batch_size)):
+            parts = torch.arange(len(source), device=source.device).split(batch_size)
+            for index, rows in enumerate(self.freed.between(parts)):
                 source.advance()
                 own, draws = plan.share(rows), plan.validation_draws(source, index, len(rows))
                 if len(own):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentcore import _checks, _config
 from latentcore._ambient import torch_as_usual
+from latentcore._memory import bounded
 from latentcore.data import ImageFolder
 from latentcore.models import SharpConfig, SharpVAE
 from latentcore.train.autoencoder import AutoencoderRun
@@ -81,7 +82,7 @@ class PhotographsRun(AutoencoderRun):
     def principal(self, images: Any) -> Tensor:
         """What the principal axes of the training photographs draw, as many as there are latents. (N, C, H, W)."""
         shown = as_images(images, self.model.config.image_shape)
-        return torch.cat([self.model.project(to_unit(part.cpu())) for part in shown.split(_PART)])
+        return torch.cat([self.model.project(to_unit(part.cpu())) for part in bounded(shown.split(_PART))])
 
 
 @torch_as_usual()

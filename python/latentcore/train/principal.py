@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore._memory import bounded
 from latentcore.models import PrincipalAxes
 from latentcore.train.inputs import to_unit
 
@@ -82,5 +83,5 @@ def _moments(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 def _centred(images: Tensor, rows: Tensor, mean: Tensor) -> Iterator[Tensor]:
     """The images of some rows less the mean, some at a time. (B, P)."""
-    for some in rows.split(_BATCH):
+    for some in bounded(rows.split(_BATCH)):
         yield to_unit(images[some].cpu()).flatten(1).float() - mean
