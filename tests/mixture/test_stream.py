@@ -59,7 +59,7 @@ def test_whole_numbers_and_halves(tmp_path):
     X = np.random.default_rng(0).integers(-50, 50, (200, 2))
     expected = GaussianMixture(2, random_state=0).fit(X.astype(float))
     assert_same(GaussianMixture(2, random_state=0).fit(hdf5(X, tmp_path)), expected)
-    halves = GaussianMixture(2, random_state=0).fit(memory_map(X.astype(np.float16), tmp_path))
+    halves = GaussianMixture(2, random_state=0).fit(open_stream(memory_map(X.astype(np.float16), tmp_path)))
     assert halves.means_.dtype == np.float32
     np.testing.assert_allclose(halves.means_, expected.means_, atol=1e-3)
 
@@ -123,7 +123,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(ValueError, match=r"X: expected shape \(N, D\)"):
         GaussianMixture(2).fit(hdf5(np.zeros(5), tmp_path))
     with pytest.raises(TypeError, match="X: expected real numbers"):
-        GaussianMixture(2).fit(memory_map(np.zeros((5, 2), dtype=complex), tmp_path))
+        open_stream(memory_map(np.zeros((5, 2), dtype=complex), tmp_path))
     with pytest.raises(ValueError, match="empty stream"):
         GaussianMixture(2).fit(hdf5(np.zeros((0, 2)), tmp_path))
 

@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from children import run_child
 from latentcore.mixture import GaussianMixture
+from latentcore.mixture._stream import open_stream
 from latentcore.mixture.streaming import Draw
 
 may_stop_early = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 STREAMS = {
-    "memory map": memory_map,
+    "memory map": lambda X, folder: open_stream(memory_map(X, folder)),
     "HDF5": hdf5,
     "HDF5, compressed": lambda X, folder: hdf5(X, folder, chunks=(130, 2), compression="lzf"),
     "iterable": lambda X, _: Pieces(X, 77),

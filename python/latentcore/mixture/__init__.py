@@ -1,5 +1,6 @@
 """Gaussian mixtures with scikit-learn's interface, few-label decoding, and their files."""
 
+from latentcore.mixture._stream import open_stream
 from latentcore.mixture.batched import MixtureBatch, fit_many
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.mixture.files import load_mixture, save_mixture
@@ -19,6 +20,7 @@ __all__ = [
     "few_label_mixture",
     "fit_many",
     "load_mixture",
+    "open_stream",
     "save_mixture",
     "sweep",
 ]

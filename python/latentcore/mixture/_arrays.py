@@ -1,5 +1,8 @@
 """NumPy arrays and torch tensors in and out: the estimator computes on tensors and answers in the caller's kind."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,9 @@ def samples(estimator: Any, X: Any, *, reset: bool, missing: bool = False) -> Te
         ensure_min_samples=2 if reset else 1,
         ensure_all_finite="allow-nan" if missing else True,
     )
-    return torch.from_numpy(array if array.flags.writeable and min(array.strides) >= 0 else array.copy())
+    if not reset:  # scikit-learn does not look where parameters were set by hand
+        check_features(estimator, array.shape[1], reset=False)
+    return shared(array)
 
 
 def _samples_of_tensor(estimator: Any, X: Tensor, reset: bool, missing: bool) -> Tensor:
@@ -46,8 +51,10 @@ def check_features(estimator: Any, features: int, *, reset: bool) -> None:
         estimator.n_features_in_ = features
         # names of columns, which an earlier fit may have learned
         estimator.__dict__.pop("feature_names_in_", None)
-    elif features != estimator.n_features_in_:
-        _checks.fail_value("X", f"shape (N, {estimator.n_features_in_})", f"{features} features")
+        return
+    expected = getattr(estimator, "n_features_in_", None) or np.shape(estimator.means_)[-1]
+    if features != expected:
+        _checks.fail_value("X", f"shape (N, {expected})", f"{features} features")
 
 
 def floating(x: Tensor) -> Tensor:
@@ -70,17 +77,99 @@ def check_values(x: Tensor, *, missing: bool, first: int = 0) -> None:
         _checks.fail_value("X", "finite numbers", f"{'infinity' if missing else 'NaN or infinity'} in sample {row}")
 
 
-def tensor(value: Any, device: torch.device | None = None, dtype: torch.dtype = torch.float64) -> Tensor:
+def numbers(name: str, values: Any, expected: str = "real numbers") -> np.ndarray:
+    """Real numbers, however they are given, as a float32 (of halves too) or float64 array, shared where it can be."""
+    array = _array(name, values, expected)
+    if array.dtype.kind == "O":
+        with suppress(TypeError, ValueError, OverflowError):
+            array = array.astype(np.float64)
+    if array.dtype.kind not in "biuf":
+        _checks.fail_type(name, expected, str(array.dtype))
+    narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return np.asarray(array, np.float32 if narrow else np.float64)
+
+
+def integers(name: str, values: Any) -> np.ndarray:
+    """Whole numbers, however they are given, as an int64 array."""
+    array = _array(name, values, "integers")
+    objects = array.dtype.kind == "O" and all(isinstance(value, Integral) for value in array.flat)
+    if array.dtype.kind not in "iu" and not objects:
+        _checks.fail_type(name, "integers", str(array.dtype))
+    for value in (array.min(), array.max()) if array.size else ():
+        _checks.integer(name, value, -(2**63), 2**63 - 1)
+    return array.astype(np.int64)
+
+
+def _array(name: str, values: Any, expected: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        _checks.fail_value(name, expected, "parts of different shapes")
+
+
+def shared(array: np.ndarray) -> Tensor:
+    """A tensor in the memory of an array, where torch can have one there; nobody writes to it."""
+    if not array.flags.aligned or min(array.strides, default=0) < 0:
+        array = array.copy()
+    return torch.from_numpy(array if array.flags.writeable else np.asarray(_Lent(array)))
+
+
+class _Lent:
+    """A read-only array in the words of one that is not, of which torch does not warn; it may be larger than memory."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        described = array.__array_interface__
+        self._owner, self.__array_interface__ = array, {**described, "data": (described["data"][0], False)}
+
+
+def first_entry(batch: Any) -> Any:
+    """The samples of a batch, beside which may stand anything."""
+    several = isinstance(batch, list | tuple) and [getattr(entry, "ndim", 0) for entry in batch[:1]] == [2]
+    return batch[0] if several else batch
+
+
+def of_piece(piece: Any) -> Tensor:
+    """A copy of a piece as an iterable gives it, which may fill the same memory with the next one.
+
+    Of a list or tuple it is the first entry, where a label of every sample stands beside it.
+    """
+    if isinstance(piece, list | tuple) and [getattr(entry, "ndim", 0) for entry in piece[:2]] in ([2], [2, 1]):
+        piece = piece[0]
+    if isinstance(piece, Tensor):
+        return piece.detach().clone()
+    if isinstance(piece, Mapping):
+        _checks.fail_type("X", "pieces of real numbers", f"a dict of {', '.join(map(str, piece))}: give one of them")
+    return torch.from_numpy(np.array(numbers("X", piece, "pieces of real numbers")))
+
+
+def one_kind(piece: Tensor, first: Tensor | None) -> Tensor:
+    """A piece as float32 or float64, with the features, dtype and device of the first one."""
+    x = floating(piece)
+    features = None if first is None else first.shape[1]
+    if x.dim() != 2 or x.shape[1] == 0 or features not in (None, x.shape[1]):
+        _checks.fail_value("X", f"pieces of shape (n, {features or 'D'})", tuple(x.shape))
+    if first is not None and x.dtype != first.dtype:
+        _checks.fail_type("X", f"pieces of one dtype, {first.dtype}", str(x.dtype))
+    return x if first is None else x.to(first.device)
+
+
+def tensor(
+    value: Any, device: torch.device | None = None, dtype: torch.dtype = torch.float64, *, name: str = "a parameter"
+) -> Tensor:
     """A parameter, however it was given, as a tensor; on its own device unless another is named."""
-    given = value.detach() if isinstance(value, Tensor) else torch.tensor(np.asarray(value))
-    if given.is_complex():
-        _checks.fail_type("a parameter", "real numbers", str(given.dtype))
+    if isinstance(value, Tensor):
+        given = value.detach()
+        if given.is_complex():
+            _checks.fail_type(name, "real numbers", str(given.dtype))
+    else:
+        array = numbers(name, value) if dtype.is_floating_point else integers(name, value)
+        given = torch.from_numpy(np.array(array))
     return given.to(given.device if device is None else device, dtype)
 
 
 def dtype_of(value: Any) -> torch.dtype:
-    """The torch dtype of a float32 or float64 array or tensor."""
-    return torch.float32 if value.dtype in (torch.float32, np.float32) else torch.float64
+    """The torch dtype that stands for float32, and for float64 and all that is neither."""
+    return torch.float32 if getattr(value, "dtype", None) in (torch.float32, np.float32) else torch.float64
 
 
 def like(value: Tensor, model: Any) -> Any:
@@ -92,7 +181,7 @@ def weights(sample_weight: Any, count: int, like: Tensor) -> Tensor | None:
     """(N,) weights with the dtype and device of the samples, or None."""
     if sample_weight is None:
         return None
-    w = tensor(sample_weight, like.device, like.dtype)
+    w = tensor(sample_weight, like.device, like.dtype, name="sample_weight")
     if w.dim() == 0:
         w = w.expand(count)
     _checks.shape("sample_weight", w, (count,))
@@ -105,7 +194,7 @@ def weights_of_piece(sample_weight: Any, first: int, piece: Tensor) -> Tensor:
     """The (n,) weights, float64, of a piece of samples of which the first has the number `first`."""
     if sample_weight is None:
         return torch.ones(len(piece), dtype=torch.float64, device=piece.device)
-    w = tensor(sample_weight, piece.device)
+    w = tensor(sample_weight, piece.device, name="sample_weight")
     part = w.expand(len(piece)) if w.dim() == 0 else w[first : first + len(piece)]
     _checks.shape("sample_weight", part, (len(piece),))
     return part

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from latentcore import _checks
@@ -48,12 +46,7 @@ def _tensor(name: str, values: Any) -> Tensor:
         if values.is_complex():
             _checks.fail_type(name, "real numbers", str(values.dtype))
         return values.detach()
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        _checks.fail_type(name, "real numbers", str(array.dtype))
-    narrow = array.dtype in (np.float32, np.float16)
-    # writeable, as torch wants them to be
-    return torch.from_numpy(np.require(array, np.float32 if narrow else np.float64, ["C", "W"]))
+    return _arrays.shared(_arrays.numbers(name, values))
 
 
 def _check_each(name: str, holds: Tensor, expected: str, got: str) -> None:

@@ -1,5 +1,6 @@
 """A fit from the estimator's parameters and the user's samples to the mixture that is found."""
 
+import math
 import zlib
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -19,12 +20,12 @@ from latentcore.mixture._initialise import Given, starts
 from latentcore.mixture._priors import Priors
 from latentcore.mixture._shard import Shard, picked
 from latentcore.mixture._source import Preparation, Resident, Source, exemplars, without_gaps
-from latentcore.mixture._stream import is_stream, length_of, open_stream
+from latentcore.mixture._stream import Stream, opened
 from latentcore.mixture.clamped import class_table, components_of_classes
 from latentcore.mixture.distributed import Group, group_of
 from latentcore.mixture.labels import check_labels, classes_of, decode_from_labels
 from latentcore.mixture.streaming import Bar, Draw, Streamed, survey
-from latentcore.reference import MixtureParameters, covariance_shape
+from latentcore.reference import MixtureParameters
 
 # shapes: (N, D) samples of this process, K components, C classes
 
@@ -66,11 +67,12 @@ def fit_mixture(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: 
     processes = group_of(group)
     with processes.agreeing():
         estimator._validate_params()
+        X = opened(X)
     random = processes.random(check_random_state(estimator.random_state))
-    with Bar() if estimator.verbose and is_stream(X) else nullcontext() as bar:
+    with Bar() if estimator.verbose and isinstance(X, Stream) else nullcontext() as bar:
         with processes.agreeing():
             source: Source
-            if is_stream(X):
+            if isinstance(X, Stream):
                 source = _streamed(estimator, X, sample_weight, labels, processes, random, bar)
             else:
                 source = _resident(estimator, X, sample_weight, labels, processes)
@@ -101,23 +103,23 @@ def _resident(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: Gr
 
 def _streamed(
     estimator: Any,
-    X: Any,
+    stream: Stream,
     sample_weight: Any,
     labels: Any,
     group: Group,
     random: np.random.RandomState,
     bar: Bar | None,
 ) -> Streamed:
-    missing, stream = estimator.missing == "marginalize", open_stream(X)
+    missing = estimator.missing == "marginalize"
     # how many samples there are is known after the first pass only
     host = torch.device("cpu")
-    given = None if sample_weight is None else _arrays.tensor(sample_weight, host)
-    known = None if labels is None else check_labels(labels, len(labels), host)
+    given = None if sample_weight is None else _arrays.tensor(sample_weight, host, name="sample_weight")
+    known = None if labels is None else check_labels(labels, None, host)
     fits = given is None or given.dim() == 0 or known is None or len(given) == len(known)
     always = exemplars(known, given.expand(len(known)) if given is not None and known is not None and fits else None)
     size = None if estimator.init_size is None else max(estimator.init_size, estimator.n_components)
-    draw = Draw(size, random, always, None if given is None or given.dim() == 0 else given.numpy(), length_of(X))
-    seen = survey(stream, draw, missing=missing, sample_weight=sample_weight, bar=bar)
+    draw = Draw(size, random, always, None if given is None or given.dim() == 0 else given.numpy(), stream.length)
+    seen = survey(stream, draw, missing=missing, sample_weight=given, bar=bar)
     x, rows = draw.result()
     _arrays.check_features(estimator, x.shape[1], reset=True)
     weight = _arrays.weights(sample_weight, seen.count, x)
@@ -148,6 +150,14 @@ def checked_starts(
     return starts(
         without_gaps(shard, means), given, n_components, estimator.init_params, estimator.n_init, options, random
     )
+
+
+def continued(estimator: Any, n_components: int, device: torch.device) -> MixtureParameters:
+    """The mixture that an estimator already is and goes on from; it has as many components as are asked for."""
+    parameters: MixtureParameters = estimator._parameters(device)
+    if (count := len(parameters.weights)) != n_components:
+        _checks.fail_value("n_components", f"{count}, as many as the mixture has that is continued", n_components)
+    return parameters
 
 
 class _Fitting:
@@ -201,8 +211,9 @@ class _Fitting:
         """The best of the restarts; several numbers of components are those of the classes."""
         estimator, source, options = self.estimator, self.source, self.options
         K = sum(n_components) if isinstance(n_components, Sequence) else int(n_components)
-        if estimator.warm_start and hasattr(estimator, "converged_"):
-            return best_of_restarts(source, self._warm_start(K), options, estimator.lower_bound_)
+        if estimator.warm_start and hasattr(estimator, "means_"):
+            begin = pick(continued(estimator, K, self.device), None)
+            return best_of_restarts(source, begin, options, getattr(estimator, "lower_bound_", -math.inf))
         if estimator.init_size is not None and estimator.init_size < K:
             _checks.fail_value("init_size", f"at least n_components = {K}", estimator.init_size)
         part, whole = source.start(estimator.init_size, self.random)
@@ -214,11 +225,3 @@ class _Fitting:
             return best_of_restarts(source, begin, options)
         fit = best_of_restarts(Resident(part, source.preparation), begin, options)
         return best_of_restarts(source, pick(fit.parameters, None), options)
-
-    def _warm_start(self, n_components: int) -> MixtureParameters:
-        parameters = self.estimator._parameters(self.device)
-        K, D = n_components, self.estimator.n_features_in_
-        _checks.shape("means_", parameters.means, (K, D))
-        shape = covariance_shape(K, D, self.options.covariance_type)
-        _checks.shape("precisions_cholesky_", parameters.precisions_cholesky, shape)
-        return pick(parameters, None)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -14,18 +15,20 @@ from latentcore._ambient import torch_as_usual
 from latentcore._memory import bounded
 from latentcore.mixture import _arrays
 from latentcore.mixture._batch import Complete
+from latentcore.mixture._initialise import _symmetric
 from latentcore.mixture._sampling import draw
 from latentcore.mixture._source import Preparation
-from latentcore.mixture._stream import is_stream, open_stream
+from latentcore.mixture._stream import Stream, opened
 from latentcore.mixture.missing import Incomplete
 from latentcore.mixture.streaming import checked_pieces
-from latentcore.reference import MixtureParameters
+from latentcore.reference import MixtureParameters, covariance_shape, covariances_of, precisions_cholesky_of
 
 # shapes: X (N, D) samples, K components, C classes
 
 FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 """The attributes that are a mixture's parameters, in the order of `MixtureParameters`."""
 
+_COVARIANCES = FITTED[2:]
 _PIECE = 2**16  # samples
 
 Ready = Complete | Incomplete
@@ -105,9 +108,9 @@ class Predictions:
     @torch_as_usual(gradients=False)
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
         """Draw samples, (n_samples, D), component after component, and their components, (n_samples,)."""
-        check_is_fitted(self)
+        parameters = self._parameters()
         _checks.integer("n_samples", n_samples, 1, 2**63 - 1)
-        x, component = draw(self._parameters(), self.covariance_type, n_samples, check_random_state(self.random_state))
+        x, component = draw(parameters, self.covariance_type, n_samples, check_random_state(self.random_state))
         return _arrays.like(x.to(_arrays.dtype_of(self.means_)), self.means_), _arrays.like(component, self.means_)
 
     def _responsibilities(self, batch: Ready, parameters: MixtureParameters) -> Tensor:
@@ -119,20 +122,21 @@ class Predictions:
 
     def _answers(self, X: Any, answer: Answer, *, labels: bool = False) -> Any:
         """The answer to every sample, in the kind of X."""
-        check_is_fitted(self)
+        parameters = self._parameters()
         if labels:
             check_is_fitted(self, "component_label_proba_", msg="fit the mixture with labels before predicting labels")
-        found = [answer(self._prepared(x), self._parameters(x.device)) for x in self._pieces(X)]
+        found = [answer(self._prepared(x), on_device(parameters, x.device)) for x in self._pieces(X)]
         return _arrays.like(found[0] if len(found) == 1 else torch.cat(found), X)
 
     def _sums(self, X: Any, sample_weight: Any, of: Callable[[Tensor, Tensor], Tensor]) -> tuple[float, float]:
         """The weighted sum over the samples of what `of` makes of `gmm_e_step`'s results, and the sum of weights."""
-        check_is_fitted(self)
+        parameters = self._parameters()
         sums, done = torch.zeros(2, dtype=torch.float64), 0
         if sample_weight is not None:
-            sample_weight = _arrays.tensor(sample_weight)  # once, not for each piece
+            sample_weight = _arrays.tensor(sample_weight, name="sample_weight")  # once, not for each piece
         for x in self._pieces(X):
-            values = of(*self._prepared(x).e_step(self._parameters(x.device), self.covariance_type)).double()
+            found = self._prepared(x).e_step(on_device(parameters, x.device), self.covariance_type)
+            values = of(*found).double()
             done += len(x)
             weight = _arrays.weights_of_piece(sample_weight, done - len(x), x)
             sums += torch.stack((torch.where(weight > 0, values * weight, 0).sum(), weight.sum())).cpu()
@@ -143,12 +147,13 @@ class Predictions:
     def _pieces(self, X: Any) -> Iterator[Tensor]:
         """The samples, checked, as one piece or as a stream's pieces."""
         missing = self.missing == "marginalize"
-        if not is_stream(X):
+        X = opened(X)
+        if not isinstance(X, Stream):
             # so that nothing but the answer has size N x K
             yield from bounded(_arrays.samples(self, X, reset=False, missing=missing).split(_PIECE))
             return
         done = 0
-        for x in bounded(checked_pieces(open_stream(X))):
+        for x in bounded(checked_pieces(X)):
             _arrays.check_features(self, x.shape[1], reset=False)
             _arrays.check_values(x, missing=missing, first=done)
             done += len(x)
@@ -159,16 +164,101 @@ class Predictions:
     def _prepared(self, x: Tensor) -> Ready:
         return Preparation(self.missing == "marginalize").plain(x, None)
 
+    def _set_parameters(self, parameters: MixtureParameters, X: Any, dtype: torch.dtype) -> None:
+        """Publish the parameters with a dtype, as tensors where X is one."""
+        for name, value in zip(FITTED, parameters, strict=True):
+            setattr(self, name, _arrays.like(value.to(dtype), X))
+        factors = parameters.precisions_cholesky
+        triangular = self.covariance_type in ("full", "tied")
+        precisions = factors @ factors.mT if triangular else factors.square()
+        self.precisions_ = _arrays.like(precisions.to(dtype), X)
+        self._published = self.covariance_type, {name: value.clone() for name, value in self._attributes().items()}
+
+    def _attributes(self) -> dict[str, Tensor]:
+        """The parameters that are there, in float64."""
+        return {name: _arrays.tensor(getattr(self, name), name=name) for name in FITTED if hasattr(self, name)}
+
+    def _changed(self, values: dict[str, Tensor]) -> set[str]:
+        """Which of the parameters were set, edited or deleted since the mixture itself published them."""
+        kind, published = getattr(self, "_published", (None, values))
+        return {
+            name for name in FITTED if kind != self.covariance_type or not _same(values.get(name), published.get(name))
+        }
+
     def _parameters(self, device: torch.device | None = None) -> MixtureParameters:
-        """The mixture's parameters in float64."""
-        check_is_fitted(self)
-        return MixtureParameters(*(_arrays.tensor(getattr(self, name), device) for name in FITTED))
+        """The mixture's parameters in float64, as its attributes say; where these were changed, they are checked."""
+        check_is_fitted(self, ("weights_", "means_"))
+        check_is_fitted(self, _COVARIANCES, all_or_any=any)
+        values = self._attributes()
+        changed = self._changed(values)
+        device = values["means_"].device if device is None else device
+        values = {name: value.to(device) for name, value in values.items()}
+        _checks.shape("means_", values["means_"], ("K", getattr(self, "n_features_in_", "D")))
+        if not changed:
+            return MixtureParameters(*values.values())
+        if new := [name for name in _COVARIANCES if name in values and name in changed]:
+            # of two that are new the factors count, as in scikit-learn
+            values.pop(_COVARIANCES[1 - _COVARIANCES.index(new[-1])], None)
+        return checked_parameters(self.covariance_type, values)
 
     def _n_parameters(self) -> int:
         """The number of free parameters."""
-        K, D = self.means_.shape
+        K, D = np.shape(self.means_)
         of_covariances = {"full": K * D * (D + 1) // 2, "tied": D * (D + 1) // 2, "diag": K * D, "spherical": K}
         return int(of_covariances[self.covariance_type] + K * D + K - 1)
+
+
+def on_device(parameters: MixtureParameters, device: torch.device) -> MixtureParameters:
+    """The same on another device."""
+    return MixtureParameters(*(value.to(device) for value in parameters))
+
+
+def checked_parameters(covariance_type: str, values: dict[str, Tensor], *, suffix: str = "_") -> MixtureParameters:
+    """The mixture of float64 values by their attributes' names; covariances or factors that are not there follow.
+
+    Args:
+        covariance_type: "full", "tied", "diag" or "spherical".
+        values: All of `FITTED`, but one of the last two may be missing.
+        suffix: Ends what errors call the values.
+    """
+    names = {name: name.rstrip("_") + suffix for name in FITTED}
+    weights, means = values["weights_"], values["means_"]
+    _checks.shape(names["means_"], means, ("K", "D"))
+    K, D = means.shape
+    shapes = {"weights_": (K,), "means_": (K, D)}
+    for name, value in values.items():
+        _checks.shape(names[name], value, shapes.get(name, covariance_shape(K, D, covariance_type)))
+        if not bool(value.isfinite().all()):
+            _checks.fail_value(names[name], "finite numbers", "NaN or infinity")
+    # 1e-3: a half type may have rounded them
+    if bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-3:
+        _checks.fail_value(names["weights_"], "numbers >= 0 that sum to 1", weights.tolist())
+    covariances, factors = _completed(covariance_type, values, names)
+    return MixtureParameters(weights / weights.sum(), means, covariances, factors)
+
+
+def _completed(kind: str, values: dict[str, Tensor], names: dict[str, str]) -> tuple[Tensor, Tensor]:
+    """Covariances and factors, of which one may be missing; what is there is positive definite."""
+    matrices = kind in ("full", "tied")
+    covariances, factors = map(values.get, _COVARIANCES)
+    if factors is None:
+        assert covariances is not None
+        factors = precisions_cholesky_of(covariances, kind)
+        if not bool(factors.isfinite().all()) or (matrices and not _symmetric(covariances)):
+            expected = "symmetric, positive definite matrices" if matrices else "positive numbers"
+            _checks.fail_value(names["covariances_"], expected, "others")
+    diagonal = factors.diagonal(dim1=-2, dim2=-1) if matrices else factors
+    if not bool((diagonal > 0).all()) or (matrices and bool(factors.tril(-1).any())):
+        expected = "upper triangular matrices with a positive diagonal" if matrices else "positive numbers"
+        _checks.fail_value(names["precisions_cholesky_"], expected, "others")
+    return covariances_of(factors, kind) if covariances is None else covariances, factors
+
+
+def _same(value: Tensor | None, other: Tensor | None) -> bool:
+    """Whether both are the same numbers on the same device, or both are missing."""
+    if value is None or other is None:
+        return value is other
+    return value.device == other.device and torch.equal(value, other)
 
 
 def _log_likelihood(log_prob_norm: Tensor, _: Tensor) -> Tensor:

@@ -3,16 +3,19 @@
 import mmap
 import os
 import tempfile
+import warnings
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from latentcore import _checks, _hdf5
 from latentcore._files import printable
@@ -23,56 +26,125 @@ from latentcore.mixture import _arrays
 
 # bytes of a piece: one that is copied stays in the cache until it is used, one that is mapped is worth its mapping
 _COPIED, _MAPPED = 2**23, 2**25
+_BATCH = 2**10  # samples of a data set that are collated into a piece
 
 
-class Stream(Protocol):
-    """Samples that can be read again and again."""
+class Stream(ABC):
+    """Samples that can be read again and again, as `open_stream` makes them; all that takes samples takes these."""
 
+    @property
+    def length(self) -> int | None:
+        """The number of samples, where it is known before they are read."""
+        return None
+
+    @abstractmethod
     def pieces(self) -> Iterator[Tensor]:
         """One pass: (n, D) pieces in order; one is valid until the next is asked for."""
 
 
+def opened(X: Any) -> Any:
+    """A `Stream` where X is read in pieces; X itself, which is an array, where it is taken as a whole."""
+    if isinstance(X, np.memmap):
+        return X if _fits(X) else open_stream(X)
+    return open_stream(X) if is_stream(X) else X
+
+
 def is_stream(X: Any) -> bool:
-    """Whether X is read in pieces, and not an array that fits the memory."""
-    if isinstance(X, (h5py.Dataset, np.memmap)):
+    """Whether X is read in pieces however small it is."""
+    if isinstance(X, Stream | h5py.Dataset | Dataset):
         return True
-    if isinstance(X, Sequence | Mapping) or hasattr(X, "shape") or hasattr(X, "__array__"):
+    if hasattr(X, "shape") or hasattr(X, "__array__"):
         return False
+    if isinstance(X, Mapping):
+        _checks.fail_type("X", "samples (N, D)", f"a {type(X).__name__}")
+    if isinstance(X, Sequence):
+        return len(X) > 0 and getattr(X[0], "ndim", 0) == 2
     return isinstance(X, Iterable) or callable(X)
 
 
-def open_stream(X: Any) -> Stream:
-    """The samples of an `is_stream`. An iterator, which can be read once only, is kept in a temporary file."""
-    X = repeatable(X)
-    if isinstance(X, (h5py.Dataset, np.memmap)):
+def open_stream(X: Any, *, map: bool = True) -> Stream:  # noqa: A002  # what it does
+    """Samples that are read in pieces, as often as they are needed, and never as a whole.
+
+    What it returns goes where `GaussianMixture.fit`, its predictions and `sweep` take samples; they call it themselves
+    for all that stands below. Only of a NumPy memory map, as joblib hands it to its workers for an array, they make a
+    stream no sooner than it is larger than half of the free memory, and warn.
+
+    Args:
+        X: An HDF5 data set, a memory map, a data loader or a map-style data set of torch (where its batches are tuples
+            or lists, their first entry), another iterable of (n, D) pieces or a function that returns one, or an
+            iterator, which can be read once only and is kept in a temporary file.
+        map: Whether an HDF5 file of plain numbers is mapped into memory, which is fastest. If somebody makes it shorter
+            meanwhile, or its disk fails, the system ends this process with SIGBUS, which Python cannot catch. False
+            copies what is read, and all that fails is an error.
+
+    Returns:
+        The stream; it is read only when it is used.
+
+    Raises:
+        TypeError: X is not read in pieces, or does not hold real numbers.
+        ValueError: X has another shape than (N, D), or two pieces do not fit into memory.
+
+    Example:
+        >>> import numpy as np
+        >>> from latentcore.mixture import GaussianMixture
+        >>> pieces = np.random.default_rng(0).normal(size=(9, 50, 2))
+        >>> GaussianMixture(2, random_state=0).fit(open_stream(lambda: iter(pieces))).n_samples_seen_
+        450.0
+    """
+    if isinstance(X, Stream):
+        return X
+    if isinstance(X, Iterator):
+        return _Sliced(_spooled(X))
+    if isinstance(X, h5py.Dataset | np.memmap):
         sliced = _Sliced(X)
         if isinstance(X, h5py.Dataset):
             _hdf5.checked(X, _name(X))
-        return _mapped(X) or sliced
-    return _Iterated(X if callable(X) else X.__iter__)
+        return (_mapped(X) if map else None) or sliced
+    if not is_stream(X):
+        _checks.fail_type("X", "samples that are read in pieces", type(X).__name__)
+    return _iterated(X)
 
 
-def length_of(X: Any) -> int | None:
-    """The number of samples, where it is known before they are read."""
-    return X.shape[0] if isinstance(X, (h5py.Dataset, np.memmap)) and X.shape else None
-
-
-def repeatable(X: Any) -> Any:
-    """X itself, but what an iterator gives in a temporary file."""
-    return _spooled(X) if isinstance(X, Iterator) else X
+def _fits(array: np.memmap) -> bool:
+    """Whether the samples of a memory map are taken as a whole, as joblib hands arrays to its workers."""
+    size, free = array.size * (4 if array.dtype == np.float32 else 8), available()
+    if 2 * size <= free:
+        return True
+    warnings.warn(
+        f"X: a memory map of {megabytes(size)} is read in pieces, as more than half of the {megabytes(free)} of free "
+        "memory; open_stream(X) asks for that",
+        stacklevel=2,
+    )
+    return False
 
 
 @dataclass(frozen=True)
-class _Iterated:
+class _Iterated(Stream):
     """Pieces of a new iterator for every pass."""
 
     start: Callable[[], Iterable[Any]]
+    length: int | None = None
 
     def pieces(self) -> Iterator[Tensor]:
-        return _ahead(map(_tensor, iter(self.start())))
+        return _ahead(map(_arrays.of_piece, iter(self.start())))
 
 
-class _Sliced:
+def _iterated(X: Any) -> _Iterated:
+    """Pieces of a data set, a data loader, another iterable or a function."""
+    if isinstance(X, Dataset) and not isinstance(X, Iterable):
+        return _Iterated(lambda: map(_arrays.first_entry, _batches(X)), len(X))  # type: ignore[arg-type]
+    if isinstance(X, DataLoader):
+        return _Iterated(lambda: map(_arrays.first_entry, X))
+    return _Iterated(X.__iter__ if isinstance(X, Iterable) else X)
+
+
+def _batches(samples: Any) -> Iterator[Any]:
+    """The samples of a map-style data set, collated."""
+    for begin in range(0, len(samples), _BATCH):
+        yield default_collate([samples[i] for i in range(begin, min(begin + _BATCH, len(samples)))])
+
+
+class _Sliced(Stream):
     """Pieces of an array on disk, copied into memory, and converted where it is of another type."""
 
     def __init__(self, array: Any) -> None:
@@ -91,6 +163,10 @@ class _Sliced:
             expected = f"samples of which {_AHEAD} pieces fit the memory, {megabytes(free)}"
             _checks.fail_value("X", expected, f"shape {array.shape}, {megabytes(held)}")
 
+    @property
+    def length(self) -> int:
+        return len(self._array)
+
     def pieces(self) -> Iterator[Tensor]:
         return _ahead(self._read())
 
@@ -102,13 +178,14 @@ class _Sliced:
             part = buffers[number % _AHEAD][: len(array) - begin]
             if isinstance(array, h5py.Dataset):
                 _hdf5.read_into(array, part, begin, begin + len(part), _name(array))
+                _check_length(array)
             else:
                 np.copyto(part, array[begin : begin + rows], casting="same_kind")
             yield torch.from_numpy(part)
 
 
 @dataclass(frozen=True)
-class _Mapped:
+class _Mapped(Stream):
     """Pieces of an HDF5 data set that lies in its file as plain numbers: the computation reads the page cache itself.
 
     Attributes:
@@ -119,6 +196,10 @@ class _Mapped:
     array: h5py.Dataset
     offset: int
 
+    @property
+    def length(self) -> int:
+        return len(self.array)
+
     def pieces(self) -> Iterator[Tensor]:
         return _ahead(self._read())
 
@@ -128,10 +209,8 @@ class _Mapped:
         rows = _rows(_MAPPED, size)
         # the open file itself: another one may have its name by now
         with os.fdopen(os.dup(self.array.file.id.get_vfd_handle()), "rb") as file:
-            end = os.fstat(file.fileno()).st_size
-            if end < self.offset + count * size:  # reading a mapping beyond the end would end the process
-                _checks.fail_value(_name(self.array), f"{self.offset + count * size} bytes", f"a file of {end}")
             for begin in range(0, count, rows):
+                _check_length(self.array)
                 shape = (min(rows, count - begin), features)
                 # a mapping for each piece: pages that were used do not count as this process's memory any longer.
                 # "c": of read-only arrays torch warns
@@ -143,6 +222,15 @@ class _Mapped:
 def _name(array: h5py.Dataset) -> str:
     """What errors call a data set."""
     return f"X, {printable(f'{array.file.filename}: {array.name}')}"
+
+
+def _check_length(array: h5py.Dataset) -> None:
+    """A file that is only read did not become shorter: beyond its end HDF5 reads zeros, and a mapping has nothing."""
+    if array.file.mode != "r" or array.file.driver != "sec2":
+        return
+    opened_with, has = array.file.id.get_filesize(), os.fstat(array.file.id.get_vfd_handle()).st_size
+    if has < opened_with:
+        _checks.fail_value(_name(array), f"{opened_with} bytes", f"a file of {has}")
 
 
 def _rows(most: int, size: int) -> int:
@@ -181,28 +269,13 @@ def _ahead(pieces: Iterator[Tensor]) -> Iterator[Tensor]:
             pending.append(reader.submit(next, pieces, None))
 
 
-def _tensor(piece: Any) -> Tensor:
-    """A copy of a piece as an iterable gives it, which may fill the same memory with the next one.
-
-    Of a list or tuple, as data loaders give it, it is the first entry: labels may stand beside the samples.
-    """
-    if isinstance(piece, list | tuple) and [getattr(entry, "ndim", 0) for entry in piece[:2]] in ([2], [2, 1]):
-        piece = piece[0]
-    if isinstance(piece, Tensor):
-        return piece.detach().clone()
-    array = np.array(piece)
-    if array.dtype.kind not in "fiub":
-        _checks.fail_type("X", "pieces of real numbers", array.dtype)
-    return torch.from_numpy(array)
-
-
 def _spooled(pieces: Iterator[Any]) -> np.memmap:
     """All that an iterator gives, in a file without a name that vanishes with its last user."""
     first: Tensor | None = None
     count = 0
     with tempfile.TemporaryFile() as file:
-        for piece in _ahead(map(_tensor, pieces)):
-            x = one_kind(piece, first)
+        for piece in _ahead(map(_arrays.of_piece, pieces)):
+            x = _arrays.one_kind(piece, first)
             first = x if first is None else first
             file.write(x.cpu().contiguous().numpy().data)
             count += len(x)
@@ -210,14 +283,3 @@ def _spooled(pieces: Iterator[Any]) -> np.memmap:
             _checks.fail_value("X", "at least one piece of at least one sample", "none")
         file.flush()
         return np.memmap(file, first.cpu().numpy().dtype, mode="r", shape=(count, first.shape[1]))
-
-
-def one_kind(piece: Tensor, first: Tensor | None) -> Tensor:
-    """A piece as float32 or float64, with the features, dtype and device of the first one."""
-    x = _arrays.floating(piece)
-    features = None if first is None else first.shape[1]
-    if x.dim() != 2 or x.shape[1] == 0 or features not in (None, x.shape[1]):
-        _checks.fail_value("X", f"pieces of shape (n, {features or 'D'})", tuple(x.shape))
-    if first is not None and x.dtype != first.dtype:
-        _checks.fail_type("X", f"pieces of one dtype, {first.dtype}", str(x.dtype))
-    return x if first is None else x.to(first.device)

@@ -57,6 +57,7 @@ class MixtureBatch:
     def __len__(self) -> int:
         return len(self.means_)
 
+    @torch_as_usual()
     def __getitem__(self, b: int) -> GaussianMixture:
         _checks.integer("b", b, -(2**63), 2**63 - 1)
         if not -len(self) <= b < len(self):

@@ -6,19 +6,19 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
-import torch
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from latentcore import _checks
 from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays
 from latentcore.mixture._fitting import Found, fit_mixture
-from latentcore.mixture._predictions import FITTED, Predictions
-from latentcore.mixture._stream import repeatable
+from latentcore.mixture._predictions import Predictions, checked_parameters
+from latentcore.mixture._stream import opened
 from latentcore.mixture.stepwise import step
-from latentcore.reference import MixtureParameters
+from latentcore.reference import COVARIANCE_TYPES
 
 # shapes: X (N, D) samples, K components, C classes
 
@@ -33,7 +33,8 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
     An iteration is one pass over the samples (`latentcore.ops.gmm_statistics`); restarts run together. Moments are
     centred on the current means and the M-step is done in float64, so float32 samples far from the origin give no
     negative variance. Samples may be arrays (answers are NumPy arrays) or tensors (answers are tensors on the same
-    device); float32 stays float32. Everything with a trailing underscore is what `fit` found.
+    device); float32 stays float32. Everything with a trailing underscore is what `fit` found; what is set by hand
+    counts instead, of any real dtype: ``covariances_`` where they alone are new, otherwise ``precisions_cholesky_``.
 
     With ``labels`` of a few samples, `fit` also learns which class each component stands for, holds these samples to
     the components of their class, and `predict_label` decodes softly,
@@ -53,7 +54,8 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
         means_init: (K, D) means, likewise.
         precisions_init: Inverse covariances in the shape of ``covariances_``, likewise.
         random_state: Seed or `numpy.random.RandomState` of the starts and of `sample`.
-        warm_start: Continue from the last fit; ``n_init`` and ``init_size`` are ignored then.
+        warm_start: Continue from the mixture that this one is, fitted, loaded or set by hand, of ``n_components``;
+            ``n_init`` and ``init_size`` are ignored then.
         verbose: Print the progress.
         verbose_interval: Iterations between two prints, >= 1.
         init_size: Run the restarts on that many randomly drawn samples and only the best of them on all. ``None``: run
@@ -185,6 +187,41 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
         self.learning_offset = learning_offset
         self.label_propagation = label_propagation
 
+    @classmethod
+    @torch_as_usual()
+    def from_parameters(
+        cls, weights: Any, means: Any, covariances: Any, covariance_type: str = "full"
+    ) -> "GaussianMixture":
+        """A mixture of known parameters, as if they had been fitted; `fit` with ``warm_start`` goes on from them.
+
+        Args:
+            weights: (K,) numbers >= 0 that sum to 1.
+            means: (K, D), array or tensor: the mixture has copies of this kind, float32 where the means are.
+            covariances: Positive definite, in the shape of ``covariances_``.
+            covariance_type: "full", "tied", "diag" or "spherical".
+
+        Returns:
+            A fitted mixture, without figures of a fit.
+
+        Raises:
+            TypeError: A parameter does not hold real numbers.
+            ValueError: A shape does not fit, or the numbers are no mixture's.
+
+        Example:
+            >>> mixture = GaussianMixture.from_parameters([0.5, 0.5], [[0.0, 0], [9, 9]], [1.0, 1], "spherical")
+            >>> mixture.predict([[1.0, 0], [8, 9]])
+            array([0, 1])
+        """
+        _checks.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
+        given = {"means": means, "weights": weights, "covariances": covariances}
+        device = means.device if isinstance(means, Tensor) else None
+        values = {f"{name}_": _arrays.tensor(value, device, name=name).clone() for name, value in given.items()}
+        parameters = checked_parameters(covariance_type, values, suffix="")
+        model = cls(len(parameters.weights), covariance_type=covariance_type)
+        model.n_features_in_ = parameters.means.shape[1]
+        model._set_parameters(parameters, means, _arrays.dtype_of(means))
+        return model
+
     @torch_as_usual()
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None, group: Any = None
@@ -192,9 +229,10 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
         """Fit the mixture to X; `y` is ignored.
 
         Args:
-            X: (N, D) array or tensor; or samples that are read in pieces, as often as needed: an HDF5 data set, a
-                NumPy memory map, an iterable or a function that returns an iterator of (n, D) pieces (an iterator
-                itself is read once and kept in a temporary file).
+            X: (N, D) array or tensor, a NumPy memory map among them; or samples that are read in pieces, as often as
+                needed: an HDF5 data set, a data loader or data set of torch, an iterable or a function that returns an
+                iterator of (n, D) pieces, a memory map of more than half of the free memory, and what
+                `latentcore.mixture.open_stream` made.
             y: Ignored.
             sample_weight: Counts a sample so many times. (N,), >= 0.
             labels: Class numbers >= 0, -1 where unknown. (N,).
@@ -209,15 +247,15 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
     @torch_as_usual()
     def fit_predict(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Any:
         """`fit`, then `predict` on the same samples."""
-        X = repeatable(X)
+        X = opened(X)
         return self.fit(X, y, sample_weight=sample_weight, labels=labels).predict(X)
 
     @torch_as_usual()
     def partial_fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "GaussianMixture":
         """Learn from a batch X (N, D), as one of many; `y` is ignored.
 
-        The first batch gives the start and needs at least K samples, unless the mixture is fitted already. See
-        `latentcore.mixture.stepwise` for the formula.
+        The first batch gives the start and needs at least K samples, unless this is a mixture already, of which the
+        attributes count, edited or not. See `latentcore.mixture.stepwise` for the formula.
         """
         self._validate_params()
         with self._unharmed():
@@ -255,15 +293,6 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
                 ConvergenceWarning,
                 stacklevel=3,
             )
-
-    def _set_parameters(self, parameters: MixtureParameters, X: Any, dtype: torch.dtype) -> None:
-        """Publish the parameters with a dtype, as tensors where X is one."""
-        for name, value in zip(FITTED, parameters, strict=True):
-            setattr(self, name, _arrays.like(value.to(dtype), X))
-        factors = parameters.precisions_cholesky
-        triangular = self.covariance_type in ("full", "tied")
-        precisions = factors @ factors.mT if triangular else factors.square()
-        self.precisions_ = _arrays.like(precisions.to(dtype), X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from latentcore._ambient import torch_as_usual
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.mixture import _arrays
 from latentcore.mixture.estimator import GaussianMixture
@@ -17,6 +18,7 @@ _REQUIRED = ("covariance_type", "weights", "means", "precisions_cholesky")
 _LABELS = ("classes", "component_label_proba")
 
 
+@torch_as_usual()
 def save_mixture(path: str | os.PathLike[str], model: GaussianMixture) -> None:
     """Write a fitted mixture, with its decoding of labels where it has one.
 
@@ -46,6 +48,7 @@ def save_mixture(path: str | os.PathLike[str], model: GaussianMixture) -> None:
     save_tensors(path, {name: value.cpu().contiguous() for name, value in content.items()})
 
 
+@torch_as_usual()
 def load_mixture(path: str | os.PathLike[str]) -> GaussianMixture:
     """Read a mixture that `save_mixture` wrote; nothing in the file is ever executed.
 

@@ -6,11 +6,11 @@ component stands for.
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore.mixture import _arrays
 from latentcore.mixture._source import Source
 from latentcore.reference import MixtureParameters
 
@@ -89,16 +89,13 @@ def check_propagation(name: str, value: object) -> None:
         _checks.fail_value(name, "a number in [0, 1)", value)
 
 
-def check_labels(labels: Any, n_samples: int, device: torch.device) -> Tensor:
-    """(N,) int64 class numbers >= 0, -1 where unknown."""
+def check_labels(labels: Any, n_samples: int | None, device: torch.device) -> Tensor:
+    """(N,) int64 class numbers >= 0, -1 where unknown; N may not be known yet."""
     if not isinstance(labels, Tensor):
-        labels = np.asarray(labels)
-        if labels.dtype.kind not in "iu":
-            _checks.fail_type("labels", "integers", str(labels.dtype))
-        labels = torch.from_numpy(labels.astype(np.int64))
+        labels = torch.from_numpy(_arrays.integers("labels", labels))
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         _checks.fail_type("labels", "integers", str(labels.dtype))
-    _checks.shape("labels", labels, (n_samples,))
+    _checks.shape("labels", labels, ("N" if n_samples is None else n_samples,))
     checked: Tensor = labels.to(device, torch.int64)
     if bool((checked < -1).any()):
         _checks.fail_value("labels", "class numbers >= 0, -1 where unknown", int(checked.min()))

@@ -7,6 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.mixture.labels import check_labels
@@ -15,6 +16,7 @@ from latentcore.reference import MixtureParameters
 # shapes: X (N, D) samples, K components, C classes
 
 
+@torch_as_usual()
 def few_label_mixture(
     X: Any, labels: Any, *, n_components: int = 15, n_init: int = 10, init_size: int = 4000, random_state: Any = None
 ) -> GaussianMixture:
@@ -54,6 +56,7 @@ def few_label_mixture(
     return _in_units_of(X, model, centre, scale)
 
 
+@torch_as_usual()
 def class_mean_mixture(X: Any, labels: Any) -> GaussianMixture:
     """Fit one component per class, started at the classes' means: the plain recipe.
 

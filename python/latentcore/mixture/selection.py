@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from latentcore import _checks
 from latentcore._ambient import torch_as_usual
-from latentcore.mixture._stream import repeatable
+from latentcore.mixture._stream import opened
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.reference import COVARIANCE_TYPES
 
@@ -167,7 +167,7 @@ def sweep(
         likelihood", IEEE Transactions on Pattern Analysis and Machine Intelligence 2000.
     """
     _checks.one_of("criterion", criterion, _CRITERIA)
-    counts, kinds, X = _checked_counts(n_components), _checked_kinds(covariance_types), repeatable(X)
+    counts, kinds, X = _checked_counts(n_components), _checked_kinds(covariance_types), opened(X)
     rows, models = [], {}
     for kind in kinds:
         for count in counts:

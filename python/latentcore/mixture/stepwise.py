@@ -25,7 +25,8 @@ from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.mixture._batch import pick
 from latentcore.mixture._em import Options, m_step
-from latentcore.mixture._fitting import checked_starts, options_of
+from latentcore.mixture._fitting import checked_starts, continued, options_of
+from latentcore.mixture._predictions import on_device
 from latentcore.mixture._shard import Shard
 from latentcore.mixture._source import Preparation, Resident
 from latentcore.mixture._stream import is_stream
@@ -67,7 +68,7 @@ class Running:
 
     def to(self, device: torch.device) -> "Running":
         """The same on another device."""
-        moved = MixtureParameters(*(value.to(device) for value in self.parameters))
+        moved = on_device(self.parameters, device)
         return replace(self, parameters=moved, n_k=self.n_k.to(device), second=self.second.to(device))
 
     def blended(self, batch: MixtureStatistics, centres: Tensor, samples: float, rate: float) -> MixtureStatistics:
@@ -95,6 +96,7 @@ def step(estimator: Any, X: Any, sample_weight: Any) -> None:
         )
     first, missing = not hasattr(estimator, "means_"), estimator.missing == "marginalize"
     x = _arrays.samples(estimator, X, reset=first, missing=missing)
+    estimator.n_features_in_ = x.shape[1]  # which parameters that were set by hand do not say
     source = Resident(Shard(x, _arrays.weights(sample_weight, len(x), x)), Preparation(missing))
     running = (_begun if first else _continued)(estimator, source, options_of(estimator, x.device))
     dtype = x.dtype if first else _arrays.dtype_of(estimator.means_)
@@ -120,12 +122,7 @@ def _begun(estimator: Any, source: Resident, options: Options) -> Running:
 
 def _continued(estimator: Any, source: Resident, options: Options) -> Running:
     """After one more batch."""
-    samples = source.total
-    running = getattr(estimator, "_running", None)
-    if running is None:
-        seen, bound = getattr(estimator, "n_samples_seen_", samples), getattr(estimator, "lower_bound_", 0.0)
-        running = Running.of_fit(estimator._parameters(source.device), options, seen, bound)
-    running = running.to(source.device)
+    samples, running = source.total, _before(estimator, source, options)
     found = source.statistics(pick(running.parameters, None), options.covariance_type)
     batch = MixtureStatistics(*(value[0] for value in found))
     rate = (estimator.learning_offset + running.steps) ** -estimator.learning_decay
@@ -133,6 +130,17 @@ def _continued(estimator: Any, source: Resident, options: Options) -> Running:
     blended = running.blended(batch, centres, samples, rate)
     bound = float(batch.log_likelihood) / samples
     return _learned(blended, centres, options, Learned(running.samples + samples, running.steps + 1, bound))
+
+
+def _before(estimator: Any, source: Resident, options: Options) -> Running:
+    """What the estimator has learned so far; from its attributes where these are not what the last batch left."""
+    parameters = continued(estimator, estimator.n_components, source.device)
+    running, seen = getattr(estimator, "_running", None), getattr(estimator, "n_samples_seen_", source.total)
+    if running is None or estimator._changed(estimator._attributes()):
+        steps = 1 if running is None else running.steps
+        bound = getattr(estimator, "lower_bound_", 0.0)
+        running = replace(Running.of_fit(parameters, options, seen, bound), steps=steps)
+    return replace(running, samples=seen).to(source.device)
 
 
 class Learned(NamedTuple):

@@ -19,7 +19,7 @@ from latentcore._memory import bounded
 from latentcore.mixture import _arrays
 from latentcore.mixture._shard import Shard, picked, places_of
 from latentcore.mixture._source import Preparation, means_of_known, sums_of_known, without_gaps
-from latentcore.mixture._stream import Stream, one_kind
+from latentcore.mixture._stream import Stream
 from latentcore.mixture.distributed import Group
 from latentcore.reference import MixtureParameters, MixtureStatistics
 
@@ -204,7 +204,7 @@ class Draw:
 def checked_pieces(stream: Stream, *, like: Tensor | None = None) -> Iterator[Tensor]:
     """The pieces as float32 or float64, all with the features, dtype and device of the first one or of `like`."""
     for piece in stream.pieces():
-        x = one_kind(piece, like)
+        x = _arrays.one_kind(piece, like)
         like = x if like is None else like
         if len(x):
             yield x
