@@ -93,6 +93,18 @@ def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
     return operator in _KERNELS.get(tensor.device.type, ())
 
 
+def _one_thread() -> None:
+    """Let torch and all kernels do with the calling thread.
+
+    A forked process has no other, and libgomp would wait forever for those that its parent had. Whether there were any
+    cannot be asked, so every forked process has one thread, as a worker of torch's DataLoader has.
+    """
+    torch.set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_one_thread)
+
+
 def flush_denormals(on: bool) -> None:
     """Treat denormal numbers as zero, or not, in all of torch's threads; torch's own word rules the calling one."""
     torch.set_flush_denormal(on)

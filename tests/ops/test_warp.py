@@ -291,10 +291,3 @@ def test_any_matrix_gives_values_between_the_smallest_and_the_largest(height, wi
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(torch.rand(2, 1, 4, 4))
-
-
-def test_double_backward_is_an_error():
-    images = torch.rand(1, 1, 4, 4, requires_grad=True)
-    (grad,) = torch.autograd.grad(ops.rotate(images, 10.0).square().sum(), images, create_graph=True)
-    with pytest.raises(RuntimeError, match="differentiable once"):
-        grad.sum().backward()

@@ -168,7 +168,7 @@ class MixturePrior(nn.Module):
             z: (..., L), float32, float64, float16 or bfloat16, on the prior's device.
 
         Returns:
-            Nats, (...), float32 (float64 where z or the prior is); differentiable, once, in z and all parameters.
+            Nats, (...), float32 (float64 where z or the prior is); differentiable in z and all parameters.
 
         Raises:
             TypeError: ``z`` is not a floating-point tensor.
@@ -202,7 +202,7 @@ class MixturePrior(nn.Module):
             kl: The divergences of the posteriors from N(0, I), nats, (...): each its own, not their mean.
 
         Returns:
-            Nats, (...), differentiable, once. A single estimate may be negative.
+            Nats, (...), differentiable. A single estimate may be negative.
 
         Raises:
             TypeError: ``z`` or ``kl`` is not a floating-point tensor.

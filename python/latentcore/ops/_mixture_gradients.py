@@ -128,6 +128,10 @@ def _log_prob_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, 
     return score, grad_means, grad_factors, None
 
 
+def _log_prob_twin(ctx: Any, x: Tensor, means: Tensor, factors: Tensor) -> Tensor:
+    return reference.gmm_log_prob(x, means, factors, ctx.covariance_type)
+
+
 def _setup_e_step(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     *tensors, ctx.covariance_type = inputs
     ctx.save_for_backward(*tensors, output[1])
@@ -144,6 +148,12 @@ def _e_step_backward(ctx: Any, grad_norm: Tensor | None, grad_log_resp: Tensor |
     score, *moments = torch.ops.latentcore.gmm_moments(joint, x, means, factors, ctx.covariance_type)
     gradients = torch.ops.latentcore.gmm_parameter_gradients(*moments, weights, factors, ctx.covariance_type)
     return score, *gradients, None
+
+
+def _e_step_twin(
+    ctx: Any, x: Tensor, weights: Tensor, means: Tensor, factors: Tensor, log_resp: Tensor
+) -> tuple[Tensor, Tensor]:
+    return reference.gmm_e_step(x, weights, means, factors, ctx.covariance_type)
 
 
 def _setup_statistics(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -165,15 +175,43 @@ def _statistics_backward(ctx: Any, grad: Tensor | None, *unused: None) -> tuple[
     return score, *gradients, None, None
 
 
+def _statistics_twin(
+    ctx: Any,
+    x: Tensor,
+    weights: Tensor,
+    means: Tensor,
+    factors: Tensor,
+    sample_weight: Tensor | None,
+    *moments: Tensor,
+) -> tuple[Tensor, ...]:
+    return reference.gmm_statistics(x, weights, means, factors, ctx.covariance_type, sample_weight=sample_weight)
+
+
 def _expand(grad: Tensor, like: Tensor) -> Tensor:
     """`grad` with trailing dimensions of size 1, as many as `like` has."""
     return grad.reshape(grad.shape + (1,) * (like.dim() - grad.dim()))
 
 
-log_prob = register("gmm_log_prob", fake=_fake_log_prob, setup_context=_setup_log_prob, backward=_log_prob_backward)
-e_step = register("gmm_e_step", fake=_fake_e_step, setup_context=_setup_e_step, backward=_e_step_backward)
+log_prob = register(
+    "gmm_log_prob",
+    fake=_fake_log_prob,
+    setup_context=_setup_log_prob,
+    backward=_log_prob_backward,
+    twin=_log_prob_twin,
+)
+e_step = register(
+    "gmm_e_step",
+    fake=_fake_e_step,
+    setup_context=_setup_e_step,
+    backward=_e_step_backward,
+    twin=_e_step_twin,
+)
 statistics = register(
-    "gmm_statistics", fake=_fake_statistics, setup_context=_setup_statistics, backward=_statistics_backward
+    "gmm_statistics",
+    fake=_fake_statistics,
+    setup_context=_setup_statistics,
+    backward=_statistics_backward,
+    twin=_statistics_twin,
 )
 register_backward("gmm_responsibilities", fake=_fake_responsibilities)
 register_backward("gmm_score", fake=_fake_score)

@@ -1,27 +1,48 @@
 """What every operator's registration shares."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 from torch._C import _AutoDispatchBelowAutograd
 
 from latentcore import _checks, _native
 
 
 def register(
-    operator: str, *, fake: Callable[..., Any], setup_context: Callable[..., None], backward: Callable[..., Any]
+    operator: str,
+    *,
+    fake: Callable[..., Any],
+    setup_context: Callable[..., None],
+    backward: Callable[..., Any],
+    twin: Callable[..., Any],
 ) -> Callable[..., Any]:
     """Register an operator's fake kernel and its derivative, and return what to call.
 
     That is the operator itself under torch.compile. In eager mode it is an autograd.Function of the same formulas: a
     derivative that is registered in Python costs twice as much per call, which matters for small batches.
+
+    Args:
+        operator: Its name. The operator takes the tensors of which there are derivatives first.
+        fake: The shapes of its results.
+        setup_context: Keeps what the other two need. What it saves begins with the operator's first tensors, in order.
+        backward: The derivative, by native kernels.
+        twin: The operator in plain torch, from the context and all that was saved. Its derivative serves where the
+            derivative itself is to be differentiated (create_graph=True).
     """
     if not _native.cpu_library.loaded:
         return _missing
     register_fake(operator, fake)
-    torch.library.register_autograd(f"latentcore::{operator}", backward, setup_context=setup_context)
+
+    def derivative(ctx: Any, *grads: Any) -> Any:
+        if torch.is_grad_enabled():
+            return _derivative_of(twin, ctx, grads)
+        with _AutoDispatchBelowAutograd():
+            return backward(ctx, *grads)
+
+    torch.library.register_autograd(f"latentcore::{operator}", derivative, setup_context=setup_context)
     overload = getattr(torch.ops.latentcore, operator).default
 
     class Eager(torch.autograd.Function):
@@ -32,11 +53,7 @@ def register(
             setup_context(ctx, inputs, output)
             return output
 
-        @staticmethod
-        def backward(ctx: Any, *grads: Any) -> Any:
-            with _AutoDispatchBelowAutograd():
-                found = backward(ctx, *grads)
-            return _Once.guard(operator, found) if torch.is_grad_enabled() else found
+        backward = staticmethod(derivative)
 
     Eager.__name__ = Eager.__qualname__ = operator
 
@@ -52,10 +69,10 @@ def register_fake(operator: str, fake: Callable[..., Any]) -> None:
     @functools.wraps(fake)
     def counted(*inputs: Any, **options: Any) -> Any:
         for value in (*inputs, *options.values()):
-            if isinstance(value, torch.Tensor):
+            if isinstance(value, Tensor):
                 _checks.countable("an argument", value)
         output = fake(*inputs, **options)
-        for value in (output,) if isinstance(output, torch.Tensor) else output:
+        for value in (output,) if isinstance(output, Tensor) else output:
             _checks.countable("the result", value)
         return output
 
@@ -63,22 +80,24 @@ def register_fake(operator: str, fake: Callable[..., Any]) -> None:
         torch.library.register_fake(f"latentcore::{operator}", counted)
 
 
-class _Once(torch.autograd.Function):
-    """Hands first derivatives through where a second one may be asked for, which is an error, not a silent zero."""
-
-    @staticmethod
-    def guard(operator: str, grads: Any) -> Any:
-        kept = iter(_Once.apply(operator, *(g.detach().requires_grad_() for g in grads if g is not None)))  # type: ignore[no-untyped-call]
-        return tuple(None if g is None else next(kept) for g in grads)
-
-    @staticmethod
-    def forward(ctx: Any, operator: str, *grads: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        ctx.operator = operator
-        return tuple(grad.view_as(grad) for grad in grads)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> NoReturn:
-        raise RuntimeError(f"latentcore.{ctx.operator} is differentiable once only; there is no double backward")
+def _derivative_of(twin: Callable[..., Any], ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """The derivative of a twin at what `ctx` has saved, made of torch's operators and so differentiable itself."""
+    # views, so that each has its own part alone of two inputs that are one tensor, or one of which is made of the other
+    saved: list[Any] = [None if tensor is None else tensor.view_as(tensor) for tensor in ctx.saved_tensors]
+    results = twin(ctx, *saved)
+    # results without a gradient come last, and a twin may leave them out
+    pairs = zip((results,) if isinstance(results, Tensor) else results, grads, strict=False)
+    reached = [(result, grad) for result, grad in pairs if grad is not None and result.requires_grad]
+    wanted = [place for place, needed in enumerate(ctx.needs_input_grad) if needed]
+    found = torch.autograd.grad(
+        [result for result, _ in reached],
+        [saved[place] for place in wanted],
+        [grad for _, grad in reached],
+        create_graph=True,
+        materialize_grads=True,
+    )
+    by_place = dict(zip(wanted, found, strict=True))
+    return tuple(by_place.get(place) for place in range(len(ctx.needs_input_grad)))
 
 
 def _missing(*inputs: Any) -> NoReturn:
@@ -86,10 +105,10 @@ def _missing(*inputs: Any) -> NoReturn:
 
 
 def register_backward(operator: str, fake: Callable[..., Any]) -> None:
-    """Register a backward operator; its own derivative is an error, not a silent constant."""
+    """Register an operator without a derivative: to ask for one is an error, not a silent constant."""
 
     def fail(ctx: Any, *grads: Any) -> NoReturn:
-        raise RuntimeError(f"latentcore::{operator} is differentiable once only; there is no double backward")
+        raise RuntimeError(f"latentcore::{operator} has no derivative; the public functions have those of any order")
 
     if hasattr(torch.ops.latentcore, operator):
         register_fake(operator, fake)

@@ -10,6 +10,7 @@ from latentcore.reference import KMeansStep
 # shapes: (N, D) samples, (..., K, D) centres
 
 
+@torch.no_grad()
 def kmeans_step(x: Tensor, centers: Tensor, *, sample_weight: Tensor | None = None) -> KMeansStep:
     r"""Assign samples to their nearest centres and sum what moves the centres, for several sets of centres at once.
 
@@ -53,6 +54,7 @@ def kmeans_step(x: Tensor, centers: Tensor, *, sample_weight: Tensor | None = No
     return KMeansStep(*torch.ops.latentcore.kmeans_step(x, centers, sample_weight))
 
 
+@torch.no_grad()
 def kmeans_potentials(x: Tensor, points: Tensor, closest: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
     r"""What would be left of the squared distances if one of several points became a centre.
 
@@ -100,7 +102,8 @@ def kmeans_update(closest: Tensor, x: Tensor, point: Tensor, *, sample_weight: T
     r"""Make a point a centre: each number of `closest` becomes the lesser of itself and the squared distance to it.
 
     Args:
-        closest: Squared distances to the nearest centre so far, contiguous; changed in place. (N,).
+        closest: Squared distances to the nearest centre so far, contiguous; changed in place. (N,). It must not
+            require a gradient, except under `torch.no_grad`.
         x: Samples. (N, D), as in `kmeans_step`.
         point: The point. (1, D), dtype and device of ``x``.
         sample_weight: How often each sample counts, as in `kmeans_step`.
@@ -110,7 +113,7 @@ def kmeans_update(closest: Tensor, x: Tensor, point: Tensor, *, sample_weight: T
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported or not that of ``x``.
-        ValueError: A shape or a device is wrong, or ``closest`` is not contiguous.
+        ValueError: A shape or a device is wrong, or ``closest`` is not contiguous or requires a gradient.
 
     Example:
         >>> import torch
@@ -127,9 +130,14 @@ def kmeans_update(closest: Tensor, x: Tensor, point: Tensor, *, sample_weight: T
     _check_closest(closest, x)
     if not closest.is_contiguous():
         _checks.fail_value("closest", "a contiguous tensor", f"strides {closest.stride()}")
-    if not _native.has_kernel("kmeans_update", x):
-        return reference.kmeans_update(closest, x, point, sample_weight=sample_weight)
-    potential: Tensor = torch.ops.latentcore.kmeans_update(closest, x, point, sample_weight)
+    if closest.requires_grad and torch.is_grad_enabled():
+        _checks.fail_value("closest", "a tensor that requires no gradient, as it is changed", "one that does")
+    with torch.no_grad():
+        if not _native.has_kernel("kmeans_update", x):
+            return reference.kmeans_update(closest, x, point, sample_weight=sample_weight)
+        potential: Tensor = torch.ops.latentcore.kmeans_update(closest, x, point, sample_weight)
+    # for autograd, which may have saved it
+    torch.autograd.graph.increment_version(closest)
     return potential
 
 

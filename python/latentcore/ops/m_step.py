@@ -10,6 +10,7 @@ from latentcore.reference import MixtureParameters, MixtureStatistics
 # shapes: (..., K, D) means, K components, D features
 
 
+@torch.no_grad()
 def gmm_m_step(
     statistics: MixtureStatistics, means: Tensor, covariance_type: str = "full", *, reg_covar: float = 1e-6
 ) -> MixtureParameters:

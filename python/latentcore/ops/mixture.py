@@ -34,8 +34,7 @@ def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covarian
         covariance_type: "full", "tied" (one matrix for all), "diag" or "spherical" (one number per component).
 
     Returns:
-        Log densities in nats, (..., N, K), float32 (float64 for float64 input), differentiable, once, in all three
-        tensors.
+        Log densities in nats, (..., N, K), float32 (float64 for float64 input), differentiable in all three tensors.
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported or not that of ``x``.
@@ -80,7 +79,7 @@ def gmm_e_step(
 
     Returns:
         ``(log_prob_norm, log_resp)``: nats, (..., N) and (..., N, K), float32 (float64 for float64 input). Both are
-        differentiable, once, in all four tensors.
+        differentiable in all four tensors.
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported or not that of ``x``.
@@ -125,7 +124,7 @@ def gmm_responsibilities(
         covariance_type: "full", "tied", "diag" or "spherical".
 
     Returns:
-        Responsibilities in [0, 1], (..., N, K), float32 (float64 for float64 input). Differentiable, once, in all four
+        Responsibilities in [0, 1], (..., N, K), float32 (float64 for float64 input). Differentiable in all four
         tensors.
 
     Raises:
@@ -189,7 +188,7 @@ def gmm_statistics(
     Returns:
         `MixtureStatistics`, float32 (float64 for float64 input): ``log_likelihood`` (...) in nats; ``n_k`` (..., K);
         ``first`` (..., K, D); ``second`` full (..., K, D, D), tied, summed over the components, (..., D, D), diag, the
-        diagonals, (..., K, D), spherical, the traces, (..., K). ``log_likelihood`` is differentiable, once, in ``x``,
+        diagonals, (..., K, D), spherical, the traces, (..., K). ``log_likelihood`` is differentiable in ``x``,
         ``weights``, ``means`` and ``precisions_cholesky``; the others are not.
 
     Raises:

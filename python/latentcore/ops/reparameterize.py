@@ -35,7 +35,7 @@ def reparameterize_kl(
 
     Returns:
         ``(z, kl)``: samples like ``mu``, and the divergences in nats, shape ``mu.shape[:-1]``, float32 (float64 for
-        float64 input). Both are differentiable in ``mu`` and ``logvar``, once.
+        float64 input). Both are differentiable in ``mu`` and ``logvar``.
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported.
@@ -125,5 +125,11 @@ def _backward(ctx: Any, grad_z: Tensor, grad_kl: Tensor) -> tuple[Tensor, Tensor
     return grad_mu, grad_logvar, None, None
 
 
-_operator = register("reparameterize_kl", fake=_fake, setup_context=_setup_context, backward=_backward)
+_operator = register(
+    "reparameterize_kl",
+    fake=_fake,
+    setup_context=_setup_context,
+    backward=_backward,
+    twin=lambda ctx, mu, logvar, seed: reference.reparameterize_kl(mu, logvar, seed=seed, offset=ctx.offset),
+)
 register_backward("reparameterize_kl_backward", fake=_fake_backward)

@@ -56,7 +56,8 @@ def vae_loss(
 
     Returns:
         ``VAELoss(loss, reconstruction, kl)`` in nats; scalars for ``"mean"``, (B,) for ``"none"``; float32 (float64
-        for float64 input). ``reconstruction`` and ``kl`` are without ``beta``. Differentiable once.
+        for float64 input). ``reconstruction`` and ``kl`` are without ``beta``. Differentiable in all
+        five tensors; where ``target`` requires a gradient, plain torch finds all of them.
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported.
@@ -76,7 +77,8 @@ def vae_loss(
         Higgins et al., "beta-VAE", 2017 (the weight beta).
     """
     _check(logits, target, mu, logvar, beta, likelihood, scale, reduction)
-    if not _native.has_kernel("vae_loss", logits):
+    # the kernel has no gradient in the target
+    if (target.requires_grad and torch.is_grad_enabled()) or not _native.has_kernel("vae_loss", logits):
         _checks.countable("logits", logits)  # as the kernel does
         _checks.countable("mu", mu)
         terms = reference.vae_loss(
@@ -175,17 +177,17 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, _, mu, logvar, ctx.beta, _, _, ctx.mean, ctx.with_gradient = inputs
+    *tensors, ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, ctx.with_gradient = inputs
     gradient = output[3]
     ctx.mark_non_differentiable(gradient)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(gradient, mu, logvar)
+    ctx.save_for_backward(*tensors, gradient)
 
 
 def _backward(
     ctx: Any, grad_loss: Tensor | None, grad_reconstruction: Tensor | None, grad_kl: Tensor | None, _: None
 ) -> tuple[Tensor | None, ...]:
-    gradient, mu, logvar = ctx.saved_tensors
+    *_, mu, logvar, gradient = ctx.saved_tensors
     ready = ctx.with_gradient and ctx.mean and grad_reconstruction is None and _is_one(grad_loss, gradient)
     grad_logits, grad_mu, grad_logvar = torch.ops.latentcore.vae_loss_backward.default(
         grad_loss,
@@ -232,5 +234,11 @@ def _check_values(target: Tensor) -> None:
         _checks.fail_value("target", "numbers in [0, 1] for the Bernoulli likelihood", outside[0].item())
 
 
-_operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward)
+def _twin(ctx: Any, *saved: Tensor) -> VAELoss:
+    reduction = "mean" if ctx.mean else "none"
+    options = {"beta": ctx.beta, "likelihood": ctx.likelihood, "scale": ctx.scale, "reduction": reduction}
+    return reference.vae_loss(*saved[:4], **options)
+
+
+_operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin)
 register_backward("vae_loss_backward", fake=_fake_backward)

@@ -44,8 +44,8 @@ def rotate(
         dtype: Type of the result; the images' by default. A floating type for uint8 images divides them by 255.
 
     Returns:
-        Images of the input's shape; (N, A, C, H, W) for an angle of shape (N, A). Differentiable once, in ``images``
-        and ``angle``.
+        Images of the input's shape; (N, A, C, H, W) for an angle of shape (N, A). Differentiable in ``images`` and
+        ``angle``.
 
     Raises:
         TypeError: An argument is of a wrong type or dtype.
@@ -109,7 +109,7 @@ def affine(
         dtype: Type of the result; the images' by default. A floating type for uint8 images divides them by 255.
 
     Returns:
-        Images of the input's shape. Differentiable once, in ``images`` and in every number of the map.
+        Images of the input's shape. Differentiable in ``images`` and in every number of the map.
 
     Raises:
         TypeError: An argument is of a wrong type or dtype.
@@ -262,7 +262,7 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    images, matrix, ctx.interpolation, ctx.fill, _ = inputs
+    images, matrix, ctx.interpolation, ctx.fill, ctx.dtype = inputs
     ctx.save_for_backward(images, matrix)
 
 
@@ -275,5 +275,9 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Non
     return grad_images if for_images else None, grad_matrix if for_matrix else None, None, None, None
 
 
-_operator = register("warp", fake=_fake, setup_context=_setup_context, backward=_backward)
+def _twin(ctx: Any, images: Tensor, matrix: Tensor) -> Tensor:
+    return reference.warp(images, matrix, interpolation=ctx.interpolation, fill=ctx.fill, dtype=ctx.dtype)
+
+
+_operator = register("warp", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin)
 register_backward("warp_backward", fake=_fake_backward)

@@ -57,10 +57,10 @@ def gmm_e_step(
     """See `latentcore.ops.gmm_e_step`."""
     log_prob = gmm_log_prob(x, means, precisions_cholesky, covariance_type)
     log_joint = log_prob + weights.to(log_prob.dtype).log().unsqueeze(-2)
-    log_prob_norm = log_joint.logsumexp(-1)
-    # a sample that no component reaches belongs to none, instead of being NaN
-    reached = log_prob_norm.masked_fill(log_prob_norm == -math.inf, 0)
-    return log_prob_norm, log_joint - reached.unsqueeze(-1)
+    # a sample that no component reaches belongs to none, and moves nothing, instead of being NaN
+    lost = (log_joint == -math.inf).all(-1)
+    reached = log_joint.masked_fill(lost.unsqueeze(-1), 0).logsumexp(-1)
+    return reached.masked_fill(lost, -math.inf), log_joint - reached.unsqueeze(-1)
 
 
 def gmm_responsibilities(
