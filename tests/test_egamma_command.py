@@ -149,11 +149,11 @@ def test_the_roles_of_events_are_written_down(trained, tmp_path, capsys):
     assert read_json(tmp_path / "out/metrics.json")["test_events"] == 80
     assert (tmp_path / "out/pictures/losses.png").exists()
     assert (trained / "run/metrics.json").read_bytes() == before
-    write_json(trained / "run/held_out.json", record | {"test": {"events": 80, "sha256": "another draw"}})
+    write_json(trained / "run/held_out.json", record | {"test": {**record["test"], "sha256": "another draw"}})
     for words in (("evaluate",), ("train", "egamma", "--resume")):
         assert call(*words, trained / "run") == 1
         error = capsys.readouterr().err
-        assert "held_out.json: expected the events that are drawn" in error
+        assert "held_out.json: expected the events that are there" in error
         assert "got others for ['test']" in error
     (trained / "run/held_out.json").unlink()  # a run of before
     assert call("evaluate", trained / "run") == 0
@@ -203,3 +203,15 @@ def test_predictions_are_for_runs_of_this_system(tmp_path, capsys):
     torch.save(model.state_dict(), tmp_path / "checkpoints" / "model.pth")
     assert call("predict", tmp_path, tmp_path / "x.h5", "--out", tmp_path / "x.csv") == 1
     assert "expected a run of the system 'egamma'" in capsys.readouterr().err
+
+
+def test_events_that_have_changed_places_are_refused(trained, capsys):
+    """Labels and the first event are as they were, but the test's have been learned from."""
+    with h5py.File(trained / "events.h5", "r+") as file:
+        images, labels = file["X"][:], file["y"][:]
+        for label in (0, 1):
+            rows = np.flatnonzero(labels == label)[1:]
+            images[rows] = images[rows[::-1]]
+        file["X"][:] = images
+    assert call("evaluate", trained / "run") == 1
+    assert "got others for ['validation', 'test']" in capsys.readouterr().err

@@ -228,15 +228,6 @@ def test_bfloat16_trains(tmp_path, images):
     assert history[-1]["loss"] < 0.9 * history[0]["loss"]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, images):
-    model = build()
-    with torch.no_grad():
-        model.decoder[0].weight[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match=r"loss: expected finite numbers, got .*nan.* in epoch 0"):
-        train(tmp_path, images, model=model)
-    assert not list((tmp_path / "checkpoints").iterdir())
-
-
 def test_a_checkpoint_of_another_configuration_model_or_data_set(tmp_path, images):
     train(tmp_path, images)
     with pytest.raises(ValueError, match=r"TrainConfig\.beta: expected 1\.0, as in .*, got 2\.0"):
@@ -317,22 +308,3 @@ def test_denormals_are_flushed_only_inside(before):
         assert flushed() == {before}
     finally:
         flush_denormals(False)
-
-
-def test_a_loss_that_explodes_ends_the_training_with_the_checkpoint_of_before(tmp_path, images):
-    """It stays finite: what was learned is lost all the same."""
-    plain = TrainConfig(epochs=20, batch_size=64, learning_rate=5.0, device="cpu")
-    torch.manual_seed(0)
-    model = VAE(VAEConfig(**SHAPE))
-    with pytest.raises(FloatingPointError, match=r"loss: expected at most .*, 1000 times .* in epoch [1-9]\d*; lower"):
-        train(tmp_path, torch.randint(256, (64, 12, 12), dtype=torch.uint8), plain, model)
-    with (tmp_path / "metrics.csv").open() as file:
-        kept = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert max(kept) < 1000 * kept[0]
-    assert all(value.isfinite().all() for value in tensors(tmp_path / "checkpoints" / "last.pth").values())
-
-
-def test_an_early_stop_needs_what_it_looks_at(tmp_path, images):
-    with pytest.raises(ValueError, match=r"TrainConfig.early_stop: expected 0 without validation data.*, got 3"):
-        train(tmp_path, images, dataclasses.replace(CONFIG, early_stop=3))
-    assert not list((tmp_path / "checkpoints").iterdir())

@@ -3,9 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from latentcore._files import printable
+from latentcore._files import inside, printable
+from latentcore.train.runs import read_json, write_json
 
 _DIGITS = 8  # of a hash in a folder's name
+_DATA = "data.json"  # in a folder of its own: of which data the figures and pictures in it are
 
 
 def place_of(run: Path, out: Path | None, own: bool, name: str, word: str) -> Path:
@@ -19,16 +21,22 @@ def place_of(run: Path, out: Path | None, own: bool, name: str, word: str) -> Pa
         word: A hash of them: other data of the same name have another folder.
 
     Raises:
-        ValueError: `out` is the folder of a run, whose own figures would be lost.
+        ValueError: `out` is the folder of a run, whose own figures would be lost, or has figures and pictures of other
+            data; a link leads out of the run.
         OSError: The folder cannot be written to; nothing is evaluated then.
     """
     if out is not None and (out / "config.json").exists() and not (own and out.samefile(run)):
         raise ValueError(f"--out: expected a folder without a run in it, got {out}")
-    place = out or (run if own else run / "evaluations" / f"{printable(name) or 'data'}-{word[:_DIGITS]}")
+    place = out or inside(run, run if own else run / "evaluations" / f"{printable(name) or 'data'}-{word[:_DIGITS]}")
+    inside(place, place / "pictures")
+    if out is not None and (place / _DATA).exists() and read_json(inside(place, place / _DATA)) != {"sha256": word}:
+        raise ValueError(f"--out: expected a folder without an evaluation on other data, got {out}")
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             pass
+        if out is not None:
+            write_json(place / _DATA, {"sha256": word})
     except OSError as error:
         remedy = "" if out is not None else "; name another folder with --out"
         raise OSError(f"{place}: cannot be written to: {error.strerror}{remedy}") from None

@@ -1,5 +1,6 @@
 """The gradients of a training step, which is recorded once and replayed."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -67,6 +68,15 @@ class Gradients:
         for parameter, gradient in zip(self._parameters, self._work(), strict=True):
             parameter.grad = gradient
 
+    @torch.no_grad()
+    def again(self) -> Tensor:
+        """The objective's terms for what the last step learned from, with the weights that it has left. (T,)."""
+        kept = [buffer.clone() for buffer in self._plain.buffers()]
+        terms = self._terms(self._plain, self._inputs.at(self._step - 1), self._plan.config.accumulate - 1)
+        for buffer, before in zip(self._plain.buffers(), kept, strict=True):
+            buffer.copy_(before)
+        return flattened(terms)
+
     def _recorded(self, steps: int) -> Work | Recorded | CudaGraph:
         """What computes the gradients of each of so many steps."""
         if not self._may_be_recorded():
@@ -102,13 +112,17 @@ class Gradients:
 
     def _add_gradients_of(self, now: Inputs, part: int) -> None:
         parts = self._plan.config.accumulate
-        draws = None if now.draws is None else now.draws.chunk(parts, dim=1)[part]
-        batch = self._plan.source.batch(now.rows.chunk(parts)[part], draws)
         with self._talking_after(last=part == parts - 1):
-            beta = now.betas if self._beta is None else self._beta
-            terms = self._objective(self._model, batch, beta=beta, seed=now.seeds[part])
+            terms = self._terms(self._model, now, part)
             self._backward(terms[0] / parts if parts > 1 else terms[0])
         self.totals.add_(flattened(terms), alpha=1 / parts)
+
+    def _terms(self, model: nn.Module, now: Inputs, part: int) -> Sequence[Tensor]:
+        parts = self._plan.config.accumulate
+        draws = None if now.draws is None else now.draws.chunk(parts, dim=1)[part]
+        batch = self._plan.source.batch(now.rows.chunk(parts)[part], draws)
+        beta = now.betas if self._beta is None else self._beta
+        return self._objective(model, batch, beta=beta, seed=now.seeds[part])
 
     def _talking_after(self, *, last: bool) -> AbstractContextManager[None]:
         """Processes exchange their gradients after the last part alone."""

@@ -37,6 +37,7 @@ from latentcore.train.sources import Images, Source
 # what it says of precision and devices stands in config.json
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
+_GROWN = 2.0  # times the norm of the weights, after which the last step's loss says little of them
 _LOOK_AFTER = 2.0  # seconds between two looks at the loss, for each makes the device wait
 
 
@@ -163,12 +164,13 @@ class _Loop:
             model.float()
         memory_format = torch.channels_last if plan.config.channels_last else torch.contiguous_format
         model.to(fabric.device).to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
-        learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._learned: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         rate, decay = plan.config.learning_rate, plan.config.weight_decay
-        self.optimizer = LeanAdamW(learned, lr=rate, betas=plan.config.betas, weight_decay=decay, fused=True)
+        self.optimizer = LeanAdamW(self._learned, lr=rate, betas=plan.config.betas, weight_decay=decay, fused=True)
         self.model = set_up(fabric, model, plan.config)
         self.gradients = Gradients(fabric, self.model, model, objective, plan)
         averages = Averages(model, plan.config.ema) if plan.config.ema else None
+        self._norm = self._norm_of_weights()
         self.state = State(model, self.optimizer, schedule_of(self.optimizer, plan), self.gradients.totals, averages)
 
     def train_epoch(self, journal: Journal) -> dict[str, float]:
@@ -216,7 +218,11 @@ class _Loop:
         return {f"validation_{name}": value for name, value in figures.items()}
 
     def save(self) -> None:
-        """Write a checkpoint; the other processes have the same to say."""
+        """Write a checkpoint of weights that have not exploded; the other processes have the same to say."""
+        before, self._norm = self._norm, self._norm_of_weights()
+        if not self._norm <= _GROWN * before:  # so that the loss may be far from that of the last step, before it
+            epoch = len(self.state.history) - (self.state.step == 0)
+            self.loss_check.sound(self._mean_of_processes(self.gradients.again()), epoch)
         if self.fabric.is_global_zero:
             self.state.save(self.folder, self.plan)
 
@@ -225,6 +231,10 @@ class _Loop:
         self.state.model.eval()
         with self.state.kept():
             watch(len(self.state.history))
+
+    @torch.no_grad()
+    def _norm_of_weights(self) -> float:
+        return float(torch.stack(torch._foreach_norm(self._learned)).norm())
 
     def _step(self) -> None:
         self.gradients()

@@ -77,16 +77,22 @@ class Parts:
     test: np.ndarray
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Number of each role's events, and a hash of their rows."""
-        roles = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: _described(rows) for name, rows in roles.items() if rows is not None}
+        """Number of each role's events and a hash of their rows; of what is held out, of the events themselves too.
+
+        So all of these are read, and no mistake in them comes late.
+        """
+        found = {"train": _described(self.train)}
+        for name, files, rows in (("validation", self.files, self.validation), ("test", self.test_files, self.test)):
+            if rows is not None:
+                found[name] = {**_described(rows), "content": files.content_hash(rows)}
+        return found
 
     def check_same(self, folder: Path) -> None:
         """The events have the roles in which the run in `folder` began, where it has written them down."""
-        known, found = read_record(folder), self.describe()
-        if known is not None and known != found:
+        known = read_record(folder)
+        if known is not None and known != (found := self.describe()):
             changed = [name for name in found if known.get(name) != found[name]]
-            _checks.fail_value(str(record_path(folder)), f"the events that are drawn, {found}", f"others for {changed}")
+            _checks.fail_value(str(record_path(folder)), f"the events that are there, {found}", f"others for {changed}")
 
 
 def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
