@@ -112,3 +112,11 @@ def test_images_that_are_turned_are_still_targets(simd, dtype):
     turned = ops.rotate(images.to(dtype), angle)
     assert turned.min() >= 0
     assert turned.max() <= 1
+
+
+def test_a_call_that_nobody_could_check_leaves_others_alone():
+    logits, latents = torch.zeros(2, 3), torch.zeros(2, 1)
+    wrong = torch.full((2, 3), 2.0)
+    torch.ops.latentcore.vae_loss(logits, wrong, latents, latents, 1.0, "bernoulli", 1.0, True, False)
+    assert ops.vae_loss(logits, wrong, latents, latents, likelihood="gaussian").loss.isfinite()
+    assert ops.vae_loss(logits, wrong / 2, latents, latents).loss.isfinite()
