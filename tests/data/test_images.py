@@ -121,6 +121,7 @@ def damage(folder):
     (folder / "gif.png").write_bytes(film.getvalue())
     huge_png(folder / "huge.png")
     huge_png(folder / "large.png", 10_000, 5_001)
+    huge_png(folder / "packed.png", 10_000, 1_601)
     huge_png(folder / "warned.png", 10_000, 9_000)  # where Pillow would warn
     huge_bmp(folder / "huge.bmp")
 
@@ -137,6 +138,7 @@ def damage(folder):
         ("pipe.png", "expected a regular file, got a pipe"),
         ("huge.png", "expected at most 50 megapixels"),
         ("large.png", "expected at most 50 megapixels"),
+        ("packed.png", "expected at most 200 pixels for each byte, got 16,010,000 in"),
         ("warned.png", "expected at most 50 megapixels"),
         ("huge.bmp", "expected at most 50 megapixels"),
     ],

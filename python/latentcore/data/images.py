@@ -22,6 +22,7 @@ from latentcore.data._depth import WHITE, brightest, check_white, is_deep, value
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 _MODES = {1: "L", 3: "RGB"}
 _MEGAPIXELS = 50
+_FEW_MEGAPIXELS, _OF_A_BYTE = 16, 200  # beyond so few, what is packed that well is a damaged header or a trap
 _MEGABYTES = 500  # which so many pixels, even of four times 16 bits and not packed, do not need
 _WHOLE = "a whole PNG, JPEG, WebP or BMP image"
 _OPENING = Lock()  # for the warnings' filters are those of all threads
@@ -44,7 +45,8 @@ def read_image(
 
     Args:
         path: A PNG, JPEG, WebP or BMP file, whatever its name; of a film the first frame. More than 50 megapixels
-            by the file's header are refused before anything is decoded.
+            by the file's header are refused before anything is decoded, and so are more than 16 in fewer than a byte
+            for each 200 pixels.
         shape: (C, H, W): C is 1 for grey or 3 for colours, H and W are in pixels.
         fit: Whether an image of another size is resized and cropped; otherwise it is an error.
         smallest: An image with a side of fewer pixels is refused.
@@ -111,21 +113,25 @@ def check_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def _opened(path: Path, file: BinaryIO) -> Image.Image:
     """What the header says; whatever a damaged one makes Pillow raise becomes one ValueError."""
-    if (size := os.fstat(file.fileno()).st_size) > _MEGABYTES * 1_000_000:  # which Pillow may read at once
+    size = os.fstat(file.fileno()).st_size
+    if size > _MEGABYTES * 1_000_000:  # which Pillow may read at once
         _checks.fail_value(str(path), f"at most {_MEGABYTES} megabytes", f"{size:,} bytes")
     try:
         with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(file, formats=_FORMATS)
-        if image.width * image.height > _MEGAPIXELS * 1_000_000:
+        pixels = image.width * image.height
+        if pixels > _MEGAPIXELS * 1_000_000:
             raise Image.DecompressionBombError
-        return image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         _checks.fail_value(str(path), f"at most {_MEGAPIXELS} megapixels", "more by the file's header")
     except UnidentifiedImageError:  # its message names a Python object, not the file
         _checks.fail_value(str(path), _WHOLE, "another content")
     except Exception as error:  # struct's, zlib's and others' own, and SyntaxError: there is no common class
         _fail_damaged(path, error)
+    if pixels > _FEW_MEGAPIXELS * 1_000_000 and pixels > _OF_A_BYTE * size:
+        _checks.fail_value(str(path), f"at most {_OF_A_BYTE} pixels for each byte", f"{pixels:,} in {size:,} bytes")
+    return image
 
 
 def _decoded(path: Path, image: Image.Image) -> Image.Image:
