@@ -80,12 +80,17 @@ __global__ void __launch_bounds__(kEmThreads) em_kernel(MixtureShape shape, EmLi
   const EmWork<C, Dims, triangular> work(shape, dynamic_shared<double>());
   using MStep = EmMStep<C, Dims, triangular>;
   MStep(shape, b, limits.reg_covar).start(work, out.parameters);
-  double weight = 0;
+  double weight = 0, counted = 0;
   for (int64_t row = b * shape.N + thread; row < (b + 1) * shape.N; row += kEmThreads) {
     weight += static_cast<double>(samples.weight(row));
   }
+    counted += samples(row) ? 1 : 0;
   weight = block_sum<kEmThreads>(weight);
-  if (thread == 0) *work.weight = weight;
+  counted = block_sum<kEmThreads>(counted);
+  if (thread == 0) {
+    *work.weight = weight;
+    *work.guard = kCountGuard<C> * weight / counted;
+  }
   __syncthreads();
   double last = -static_cast<double>(__builtin_inf());
   bool converged = false;

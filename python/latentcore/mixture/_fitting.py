@@ -141,8 +141,7 @@ def checked_starts(
     """
     K = sum(n_components) if isinstance(n_components, Sequence) else int(n_components)
     given = Given.checked(estimator, K, shard.x.device)
-    counted = shard.count if shard.weight is None else int(shard.sum((shard.weight > 0).double().sum()))
-    if counted < K:
+    if (counted := shard.counted) < K:
         of_weight = "" if shard.weight is None else " of weight > 0"
         _checks.fail_value("X", f"at least n_components = {K} samples{of_weight}", counted)
     return starts(

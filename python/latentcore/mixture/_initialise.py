@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from latentcore.mixture._shard import Shard
 from latentcore.mixture.clamped import class_shards
 from latentcore.ops import gmm_m_step
 from latentcore.reference import MixtureParameters, MixtureStatistics, centred_moments, covariance_shape, covariances_of
+
+_SEEDS = ("k-means++", "random_from_data")
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,15 @@ def starts(
         statistics, centres = _joined([part for part, _ in found], kind), torch.cat([means for _, means in found], 1)
     else:
         statistics, centres = _statistics(shard, int(n_components), init_params, n_init, kind, random)
+    # seeds count once each
+    mean_weight = None if init_params in _SEEDS else shard.mean_weight
     if precisions is None:
-        estimated = m_step(statistics, centres, kind, reg_covar=options.reg_covar, estimate=options.m_step)
+        estimate = partial(m_step, estimate=options.m_step)
+        estimated = estimate(statistics, centres, kind, reg_covar=options.reg_covar, mean_weight=mean_weight)
     else:  # the estimated covariances are not used: they may be singular
         covariances, factors = (value.expand(n_init, *value.shape) for value in _from_precisions(precisions, kind))
-        estimated = gmm_m_step(statistics, centres, kind)._replace(covariances=covariances, precisions_cholesky=factors)
+        estimated = gmm_m_step(statistics, centres, kind, mean_weight=mean_weight)
+        estimated = estimated._replace(covariances=covariances, precisions_cholesky=factors)
     if weights is not None:
         estimated = estimated._replace(weights=weights.expand(n_init, -1))
     return estimated if means is None else estimated._replace(means=means.expand(n_init, -1, -1))
@@ -161,7 +168,7 @@ def _random(shard: Shard, n_components: int, _: str, random: np.random.RandomSta
 
 
 def _seeds(shard: Shard, n_components: int, init_params: str, random: np.random.RandomState) -> tuple[Shard, Tensor]:
-    """K samples, each responsible for a component, times its weight."""
+    """K samples, each responsible for a component."""
     if init_params == "k-means++":
         seeds = _kmeans.seed(shard, n_components, random)
     else:

@@ -73,6 +73,10 @@ class Source(Protocol):
         """Not too many of the samples, without gaps."""
 
     @property
+    def mean_weight(self) -> Tensor | None:
+        """The mean weight of the samples of weight > 0, float64; None where each counts once."""
+
+    @property
     def means(self) -> Tensor | None:
         """The features' means, (D,), where values may be missing."""
 
@@ -128,6 +132,11 @@ class Resident:
     def some(self) -> Shard:
         """Not too many of the samples, without gaps."""
         step = -(-len(self.shard) // _SEARCHED)
+    @cached_property
+    def mean_weight(self) -> Tensor | None:
+        """The mean weight of all processes' samples of weight > 0."""
+        return self.shard.mean_weight
+
         return without_gaps(self.shard.take(slice(None, None, step)), self.means)
 
     @cached_property
@@ -152,10 +161,9 @@ class Resident:
             return shard, True
         possible, weighted = shard.count, False
         if shard.weight is not None:
-            positive = (shard.weight > 0).double()
-            possible = int(shard.sum(positive.sum()))
+            possible = shard.counted
             weighted = possible < shard.count  # samples that do not count are not drawn
-            shard = replace(shard, weight=positive)
+            shard = replace(shard, weight=(shard.weight > 0).double())
         _, drawn = shard.draw(min(size, possible), random, weighted=weighted)
         places = np.union1d(drawn, exemplars(shard.labels, self.shard.weight).cpu().numpy())
         return self.shard.take(torch.from_numpy(places).to(self.device)), False

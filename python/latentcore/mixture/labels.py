@@ -135,6 +135,8 @@ def decode_from_labels(
             known = shard.labels >= 0
             counts.index_add_(1, shard.labels[known], weighted[known].double().mT)
     counts, overlap = source.group.sum([counts, overlap])
+    if source.mean_weight is not None:
+        counts /= source.mean_weight  # the unit of the weights does not matter
     return _class_probabilities(counts, overlap, propagation)
 
 

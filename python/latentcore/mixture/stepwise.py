@@ -115,7 +115,8 @@ def _begun(estimator: Any, source: Resident, options: Options) -> Running:
     best = int(found.log_likelihood.argmax())
     statistics = MixtureStatistics(*(value[best] for value in found))
     bound = float(statistics.log_likelihood) / source.total
-    return _learned(statistics, begin.means[best].to(source.dtype), options, Learned(source.total, 1, bound))
+    centres = begin.means[best].to(source.dtype)
+    return _learned(statistics, centres, options, source.mean_weight, Learned(source.total, 1, bound))
 
 
 def _continued(estimator: Any, source: Resident, options: Options) -> Running:
@@ -132,7 +133,8 @@ def _continued(estimator: Any, source: Resident, options: Options) -> Running:
     centres = running.parameters.means.to(source.dtype)
     blended = running.blended(batch, centres, samples, rate)
     bound = float(batch.log_likelihood) / samples
-    return _learned(blended, centres, options, Learned(running.samples + samples, running.steps + 1, bound))
+    learned = Learned(running.samples + samples, running.steps + 1, bound)
+    return _learned(blended, centres, options, source.mean_weight, learned)
 
 
 class Learned(NamedTuple):
@@ -143,10 +145,14 @@ class Learned(NamedTuple):
     bound: float
 
 
-def _learned(statistics: MixtureStatistics, centres: Tensor, options: Options, learned: Learned) -> Running:
+def _learned(
+    statistics: MixtureStatistics, centres: Tensor, options: Options, mean_weight: Tensor | None, learned: Learned
+) -> Running:
     """The mixture that sums over samples ask for."""
     kind, samples = options.covariance_type, learned.samples
-    found = m_step(statistics, centres, kind, reg_covar=options.reg_covar, estimate=options.m_step)
+    found = m_step(
+        statistics, centres, kind, reg_covar=options.reg_covar, mean_weight=mean_weight, estimate=options.m_step
+    )
     _, n_k, first, second = (value.double() for value in statistics)
     shift = found.means - centres.double()
     if kind == "full":
