@@ -18,7 +18,7 @@ from latentcore.mixture._em import Fit, Options, best_of_restarts
 from latentcore.mixture._initialise import Given, starts
 from latentcore.mixture._priors import Priors
 from latentcore.mixture._shard import Shard, picked
-from latentcore.mixture._source import Preparation, Resident, Source, exemplars, without_gaps
+from latentcore.mixture._source import Preparation, Resident, Source, exemplars, known_shares, without_gaps
 from latentcore.mixture._stream import is_stream, length_of, open_stream
 from latentcore.mixture.clamped import class_table, components_of_classes
 from latentcore.mixture.distributed import Group, group_of
@@ -96,7 +96,8 @@ def _resident(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: Gr
     missing = estimator.missing == "marginalize"
     x = _arrays.samples(estimator, X, reset=True, missing=missing)
     known = None if labels is None else check_labels(labels, len(x), x.device)
-    return Resident(Shard(x, _arrays.weights(sample_weight, len(x), x), known, group), Preparation(missing))
+    preparation = Preparation(missing, float(estimator.reg_covar))
+    return Resident(Shard(x, _arrays.weights(sample_weight, len(x), x), known, group), preparation)
 
 
 def _streamed(
@@ -124,7 +125,8 @@ def _streamed(
     known = None if labels is None else check_labels(labels, seen.count, x.device)
     places = torch.from_numpy(rows).to(x.device)
     drawn = Shard(x, picked(weight, places), picked(known, places), group)
-    return Streamed(stream, seen, drawn, weight, known, Preparation(missing), bar)
+    preparation = Preparation(missing, float(estimator.reg_covar))
+    return Streamed(stream, seen, drawn, weight, known, preparation, bar)
 
 
 def checked_starts(
@@ -144,9 +146,8 @@ def checked_starts(
     if (counted := shard.counted) < K:
         of_weight = "" if shard.weight is None else " of weight > 0"
         _checks.fail_value("X", f"at least n_components = {K} samples{of_weight}", counted)
-    return starts(
-        without_gaps(shard, means), given, n_components, estimator.init_params, estimator.n_init, options, random
-    )
+    filled, shares = without_gaps(shard, means), None if means is None else known_shares(shard)
+    return starts(filled, shares, given, n_components, estimator.init_params, estimator.n_init, options, random)
 
 
 class _Fitting:

@@ -82,6 +82,7 @@ def _symmetric(matrices: Tensor) -> bool:
 
 def starts(
     shard: Shard,
+    shares: Tensor | None,
     given: Given,
     n_components: int | Sequence[int],
     init_params: str,
@@ -92,6 +93,7 @@ def starts(
     """The parameters before the first iteration of every restart, which is the dimension in front.
 
     Several numbers of components are those of the classes: each class starts from samples near its labelled ones.
+    `shares`: which part of each feature's values was known, (D,), where gaps were filled.
     """
     weights, means, precisions = given.weights, given.means, given.precisions
     kind = options.covariance_type
@@ -104,6 +106,8 @@ def starts(
         statistics, centres = _joined([part for part, _ in found], kind), torch.cat([means for _, means in found], 1)
     else:
         statistics, centres = _statistics(shard, int(n_components), init_params, n_init, kind, random)
+    if shares is not None:
+        statistics = statistics._replace(second=_spread_of_known(statistics.second, shares, kind))
     # seeds count once each
     mean_weight = None if init_params in _SEEDS else shard.mean_weight
     if precisions is None:
@@ -143,6 +147,14 @@ def _joined(parts: Sequence[MixtureStatistics], covariance_type: str) -> Mixture
     log_likelihood, n_k, first, second = zip(*parts, strict=True)
     joined = sum(second) if covariance_type == "tied" else torch.cat(second, 1)
     return MixtureStatistics(sum(log_likelihood), torch.cat(n_k, 1), torch.cat(first, 1), joined)
+
+
+def _spread_of_known(second: Tensor, shares: Tensor, covariance_type: str) -> Tensor:
+    """Second moments as they would be if the gaps, which were filled with one value, spread as the known values do."""
+    widths = torch.where(shares > 0, shares, 1).rsqrt().to(second)
+    if covariance_type in ("full", "tied"):
+        return second * widths.unsqueeze(-1) * widths
+    return second * widths.square() if covariance_type == "diag" else second / shares.mean()
 
 
 def _hard_statistics(shard: Shard, centres: Tensor, inertia: Tensor, covariance_type: str) -> MixtureStatistics:

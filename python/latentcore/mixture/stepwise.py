@@ -95,7 +95,8 @@ def step(estimator: Any, X: Any, sample_weight: Any) -> None:
         )
     first, missing = not hasattr(estimator, "means_"), estimator.missing == "marginalize"
     x = _arrays.samples(estimator, X, reset=first, missing=missing)
-    source = Resident(Shard(x, _arrays.weights(sample_weight, len(x), x)), Preparation(missing))
+    preparation = Preparation(missing, float(estimator.reg_covar))
+    source = Resident(Shard(x, _arrays.weights(sample_weight, len(x), x)), preparation)
     running = (_begun if first else _continued)(estimator, source, options_of(estimator, x.device))
     dtype = x.dtype if first else _arrays.dtype_of(estimator.means_)
     bounds = getattr(estimator, "lower_bounds_", []) if getattr(estimator, "_running", None) else []
