@@ -194,11 +194,15 @@ def m_step(
 
 
 def _lift_eigenvalues(covariances: Tensor, reg_covar: float) -> Tensor:
-    """`reg_covar` bounds the eigenvalues from below; an eigenvalue under that bound is rounding of the samples."""
+    """`reg_covar` bounds the eigenvalues from below; an eigenvalue under that bound is rounding of the samples.
+
+    Beside a great eigenvalue, float64 cannot tell a smaller one from 0 than some units of the great one's rounding.
+    """
     if reg_covar == 0:
         _fail_collapsed(reg_covar)
     values, vectors = torch.linalg.eigh(covariances)
-    lifted: Tensor = (vectors * values.clamp_min(reg_covar).unsqueeze(-2)) @ vectors.mT
+    smallest = 10 * values.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]
+    lifted: Tensor = (vectors * values.clamp_min(reg_covar).maximum(smallest).unsqueeze(-2)) @ vectors.mT
     return lifted
 
 

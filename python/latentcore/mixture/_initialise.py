@@ -19,6 +19,9 @@ from latentcore.ops import gmm_m_step
 from latentcore.reference import MixtureParameters, MixtureStatistics, centred_moments, covariance_shape, covariances_of
 
 _SEEDS = ("k-means++", "random_from_data")
+# A variance, in parts of the samples', with which each belongs to its nearest centre only; the squares of whitened
+# distances stay within float32.
+_HARD = 1e-18
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,11 @@ def starts(
     # seeds count once each
     mean_weight = None if init_params in _SEEDS else shard.mean_weight
     if precisions is None:
+        reg_covar = options.reg_covar
+        if init_params in _SEEDS and reg_covar == 0:  # they have no variance, so samples belong to the nearest of them
+            reg_covar = _HARD * (_kmeans.mean_variance(shard) or 1.0)
         estimate = partial(m_step, estimate=options.m_step)
-        estimated = estimate(statistics, centres, kind, reg_covar=options.reg_covar, mean_weight=mean_weight)
+        estimated = estimate(statistics, centres, kind, reg_covar=reg_covar, mean_weight=mean_weight)
     else:  # the estimated covariances are not used: they may be singular
         covariances, factors = (value.expand(n_init, *value.shape) for value in _from_precisions(precisions, kind))
         estimated = gmm_m_step(statistics, centres, kind, mean_weight=mean_weight)
@@ -160,8 +166,8 @@ def _spread_of_known(second: Tensor, shares: Tensor, covariance_type: str) -> Te
 def _hard_statistics(shard: Shard, centres: Tensor, inertia: Tensor, covariance_type: str) -> MixtureStatistics:
     """Statistics of samples that belong to their nearest centre: an E-step whose variance is next to nothing."""
     restarts, K, D = centres.shape
-    spread = (inertia / (shard.total * D)).sqrt()
-    precision = torch.where(spread > 0, 1e9 / spread, 1e9)
+    variance = inertia / (shard.total * D)
+    precision = (_HARD * torch.where(variance > 0, variance, 1)).rsqrt()
     shape = covariance_shape(K, D, covariance_type)
     unit = torch.ones(shape, dtype=torch.float64, device=centres.device)
     if covariance_type in ("full", "tied"):
