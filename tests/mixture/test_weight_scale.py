@@ -103,7 +103,7 @@ def test_the_unit_of_weights_does_not_change_classes(blobs):
     expected = GaussianMixture(5, random_state=0).fit(X, labels=labels).component_label_proba_
     for scale in SCALES:
         weighted = GaussianMixture(5, random_state=0).fit(X, labels=labels, sample_weight=np.full(len(X), scale))
-        np.testing.assert_allclose(weighted.component_label_proba_, expected, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(weighted.component_label_proba_, expected, atol=2e-6)
 
 
 def test_beside_priors_weights_are_numbers_of_samples(blobs):
