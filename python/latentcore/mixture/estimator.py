@@ -198,7 +198,7 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
                 NumPy memory map, an iterable or a function that returns an iterator of (n, D) pieces (an iterator
                 itself is read once and kept in a temporary file).
             y: Ignored.
-            sample_weight: Counts a sample so many times. (N,), >= 0.
+            sample_weight: Counts a sample so many times; without priors, in any unit. (N,), >= 0.
             labels: Class numbers >= 0, -1 where unknown. (N,).
             group: A group of `torch.distributed`: X is this process's share of the samples, and all processes find
                 the same mixture.
