@@ -29,8 +29,9 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
       "gmm_moments(Tensor resp, Tensor x, Tensor means, Tensor precisions_cholesky, str covariance_type) "
       "-> (Tensor score, Tensor n_k, Tensor first, Tensor second)");
   m.def(
-      "gmm_m_step(Tensor n_k, Tensor first, Tensor second, Tensor means, str covariance_type, float reg_covar) "
-      "-> (Tensor weights, Tensor new_means, Tensor covariances, Tensor precisions_cholesky)");
+      "gmm_m_step(Tensor n_k, Tensor first, Tensor second, Tensor means, str covariance_type, float reg_covar, "
+      "Tensor? mean_weight=None) -> (Tensor weights, Tensor new_means, Tensor covariances, Tensor "
+      "precisions_cholesky)");
   m.def(
       "gmm_em(Tensor x, Tensor weights, Tensor means, Tensor covariances, Tensor precisions_cholesky, "
       "str covariance_type, int max_iter, float tol, float reg_covar, Tensor? sample_weight) "

@@ -1,6 +1,7 @@
 // The shapes of a batch of mixtures, as the operators of the stems `mixture` and `m_step` take them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,13 +60,14 @@ inline void check_batched(const Tensor& tensor, const Tensor& model, const std::
   for (size_t i = 0; i < expected.size(); ++i) check_size(tensor, static_cast<int64_t>(i), expected[i], name);
 }
 
-// The arguments of an M-step: statistics about `means`.
+// The arguments of an M-step: statistics about `means`, and the mean weight of a sample where there are weights.
 inline MixtureSizes check_m_step(const Tensor& n_k, const Tensor& first, const Tensor& second, const Tensor& means,
-                                 const std::string& covariance_type) {
+                                 const std::string& covariance_type, const std::optional<Tensor>& mean_weight) {
   const MixtureSizes sizes = sizes_of(means, covariance_type);
   check_batched(n_k, means, {sizes.K}, "n_k");
   check_batched(first, means, {sizes.K, sizes.D}, "first");
   check_batched(second, means, covariance_shape(sizes.type, sizes.K, sizes.D), "second");
+  if (mean_weight) check_batched(*mean_weight, means, {}, "mean_weight");
   return sizes;
 }
 

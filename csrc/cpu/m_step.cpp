@@ -1,5 +1,6 @@
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -24,6 +25,16 @@ std::vector<double> doubles(const Tensor& tensor_, const char* name) {
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(load(source[i]));
   });
   return values;
+}
+
+std::vector<double> guarded_counts(const Tensor& n_k, const std::optional<Tensor>& mean_weight, int64_t K) {
+  std::vector<double> counts = doubles(n_k, "n_k");
+  const auto weights = mean_weight ? doubles(*mean_weight, "mean_weight") : std::vector<double>();
+  const double guard = count_guard(n_k.scalar_type());
+  for (size_t i = 0; i < counts.size(); ++i) {
+    counts[i] += guard * (mean_weight ? weights[i / static_cast<size_t>(K)] : 1);
+  }
+  return counts;
 }
 
 // The rows of `matrix` (D, D), symmetric and positive definite, become those of U with matrix = U^T U; the lower
@@ -145,11 +156,10 @@ struct Update {
 };
 
 Parameters gmm_m_step(const Tensor& n_k_, const Tensor& first_, const Tensor& second_, const Tensor& means_,
-                      const std::string& covariance_type, double reg_covar) {
-  const MixtureSizes sizes = check_m_step(n_k_, first_, second_, means_, covariance_type);
+                      const std::string& covariance_type, double reg_covar, const std::optional<Tensor>& mean_weight) {
+  const MixtureSizes sizes = check_m_step(n_k_, first_, second_, means_, covariance_type, mean_weight);
   const std::vector<int64_t> shape = covariance_shape(sizes.type, sizes.K, sizes.D);
-  std::vector<double> n_k = doubles(n_k_, "n_k");
-  for (double& count : n_k) count += count_guard(n_k_.scalar_type());
+  const std::vector<double> n_k = guarded_counts(n_k_, mean_weight, sizes.K);
   const std::vector<double> first = doubles(first_, "first"), second = doubles(second_, "second");
   const std::vector<double> old_means = doubles(means_, "means");
 

@@ -32,13 +32,6 @@ inline double cost_of(const Problem& problem) {
   return static_cast<double>(problem.K) * (squares + D + 2);
 }
 
-// Numbers in a packed triangle: a tile of columns reaches down to its last column's diagonal.
-inline int64_t packed_size(int64_t D) {
-  int64_t size = 0;
-  for_tiles<kTileWidth>(D, [&](int64_t j, auto tile) { size += tile.width * (j + tile.width); });
-  return size;
-}
-
 // The upper triangle of P by tiles of columns, each row after row.
 template <class T>
 void pack_columns(const T* P, int64_t D, compute_t<T>* out) {

@@ -45,11 +45,12 @@ __device__ double em_statistics(const MixtureShape& shape, int64_t b, const T* x
     const int count = min(K - first, Sums::kGroup);
     Sums total;
     for (int64_t row = b * shape.N + thread; row < (b + 1) * shape.N; row += kEmThreads) {
-      load_sample(x, row, shape.D, samples, sample);
       if (whole) {
+        load_sample(x, row, shape.D, samples, sample);
         total.add_to_all(work.components, count, sample, samples.weight(row));
         continue;
       }
+      load_sample(x, row, shape.D, responsibilities, sample);
 #pragma unroll
       for (int c = 0; c < Sums::kGroup; ++c) {
         if (c >= count) break;
@@ -80,12 +81,17 @@ __global__ void __launch_bounds__(kEmThreads) em_kernel(MixtureShape shape, EmLi
   const EmWork<C, Dims, triangular> work(shape, dynamic_shared<double>());
   using MStep = EmMStep<C, Dims, triangular>;
   MStep(shape, b, limits.reg_covar).start(work, out.parameters);
-  double weight = 0;
+  double weight = 0, counted = 0;
   for (int64_t row = b * shape.N + thread; row < (b + 1) * shape.N; row += kEmThreads) {
     weight += static_cast<double>(samples.weight(row));
+    counted += samples(row) ? 1 : 0;
   }
   weight = block_sum<kEmThreads>(weight);
-  if (thread == 0) *work.weight = weight;
+  counted = block_sum<kEmThreads>(counted);
+  if (thread == 0) {
+    *work.weight = weight;
+    *work.guard = kCountGuard<C> * weight / counted;
+  }
   __syncthreads();
   double last = -static_cast<double>(__builtin_inf());
   bool converged = false;

@@ -20,7 +20,7 @@ struct EmWork {
   using Component = SmallComponent<C, Dims, triangular>;
   using Sums = SmallSums<C, Dims, triangular>;
   static constexpr int kPartial = Sums::kCount * (kEmThreads / kWarp);
-  double *sums, *partial, *log_likelihood, *weight, *failed;
+  double *sums, *partial, *log_likelihood, *weight, *guard, *failed;
   Component* components;
 
   __device__ EmWork(const MixtureShape& shape, double* memory)
@@ -28,12 +28,13 @@ struct EmWork {
         partial(sums + shape.K * Sums::kSize),
         log_likelihood(partial + kPartial),
         weight(log_likelihood + 1),
-        failed(weight + 1),
+        guard(weight + 1),
+        failed(guard + 1),
         components(reinterpret_cast<Component*>(failed + 1)) {}
 
   static size_t bytes(const MixtureShape& shape) {
     const auto K = static_cast<size_t>(shape.K);
-    return sizeof(double) * (K * Sums::kSize + kPartial + 3) + K * sizeof(Component);
+    return sizeof(double) * (K * Sums::kSize + kPartial + 4) + K * sizeof(Component);
   }
 };
 
@@ -138,7 +139,7 @@ class EmMStep {
   }
 
   // How many samples component c has, how far its mean moves, and its second moments about the mean it had.
-  __device__ static double count(const Work& work, int c) { return work.sums[c * Sums::kSize] + kCountGuard<C>; }
+  __device__ static double count(const Work& work, int c) { return work.sums[c * Sums::kSize] + *work.guard; }
   __device__ static double shift(const Work& work, int c, int i) {
     return work.sums[c * Sums::kSize + 1 + i] / count(work, c);
   }

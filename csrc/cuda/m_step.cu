@@ -1,3 +1,4 @@
+#include <optional>
 #include <tuple>
 
 #include "common/dispatch.h"
@@ -129,12 +130,23 @@ __global__ void __launch_bounds__(kThreads, 4)
   }
 }
 
-// The statistics of any type in double, plus `guard`.
+// What is added to the numbers of samples, in the unit of a sample's weight.
+struct CountGuard {
+  double guard = 0;
+  const double* mean_weights = nullptr;  // (batch); without them a sample counts once
+  int64_t K = 1;
+
+  __device__ double operator()(int64_t i) const {
+    return mean_weights == nullptr ? guard : guard * mean_weights[i / K];
+  }
+};
+
+// The statistics of any type in double, plus their guard.
 template <class T>
-__global__ void __launch_bounds__(kThreads) widen_kernel(const T* source, int64_t size, double guard, double* out) {
+__global__ void __launch_bounds__(kThreads) widen_kernel(const T* source, int64_t size, CountGuard guard, double* out) {
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < size;
        i += static_cast<int64_t>(gridDim.x) * kThreads) {
-    out[i] = static_cast<double>(load(source[i])) + guard;
+    out[i] = static_cast<double>(load(source[i])) + guard(i);
   }
 }
 
@@ -143,7 +155,7 @@ unsigned int grid_of(int64_t blocks) {
   return static_cast<unsigned int>(blocks);
 }
 
-Tensor doubles(const Tensor& tensor_, const char* name, double guard = 0) {
+Tensor doubles(const Tensor& tensor_, const char* name, const CountGuard& guard = {}) {
   const Tensor tensor = as_contiguous(tensor_);
   const Tensor result = allocate(tensor, {tensor.numel()}, ScalarType::Double);
   if (tensor.numel() == 0) return result;
@@ -158,10 +170,13 @@ Tensor doubles(const Tensor& tensor_, const char* name, double guard = 0) {
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> gmm_m_step(const Tensor& n_k_, const Tensor& first_, const Tensor& second_,
                                                       const Tensor& means_, const std::string& covariance_type,
-                                                      double reg_covar) {
-  const MixtureSizes sizes = check_m_step(n_k_, first_, second_, means_, covariance_type);
+                                                      double reg_covar, const std::optional<Tensor>& mean_weight_) {
+  const MixtureSizes sizes = check_m_step(n_k_, first_, second_, means_, covariance_type, mean_weight_);
   const DeviceGuard guard(means_.get_device_index());
-  const Tensor n_k = doubles(n_k_, "n_k", count_guard(n_k_.scalar_type())), first = doubles(first_, "first");
+  std::optional<Tensor> mean_weight;
+  if (mean_weight_) mean_weight = doubles(*mean_weight_, "mean_weight");
+  const CountGuard count{count_guard(n_k_.scalar_type()), mean_weight ? data<double>(*mean_weight) : nullptr, sizes.K};
+  const Tensor n_k = doubles(n_k_, "n_k", count), first = doubles(first_, "first");
   const Tensor second = doubles(second_, "second"), old_means = doubles(means_, "means");
   const auto output = [&](const std::vector<int64_t>& rest) {
     return allocate(means_, batched(means_, rest), ScalarType::Double);

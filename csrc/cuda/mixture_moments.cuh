@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(kTileThreads, 1)
       const SampleTile<S> tile(shape, b * tiles + t);
       const int64_t row = tile.b * shape.N + tile.first;
       __syncthreads();
-      load_differences(x, tile, shape, mixtures.mean(b, k), responsibilities.samples, differences);
+      load_differences(x, tile, shape, mixtures.mean(b, k), responsibilities, differences);
       __syncthreads();
       const C joint = responsibilities.given == nullptr ? log_joint<S>(mixtures, b, k, differences, parts) : C(0);
       if (thread() < S) {

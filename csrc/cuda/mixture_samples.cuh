@@ -67,10 +67,13 @@ struct Responsibilities {
   const C* given;  // (batch, N, K)
   WeightedSamples<T> samples;
 
+  // A sample that no component reaches has no moments, whatever it is.
+  __device__ bool operator()(int64_t row) const {
+    return samples(row) && (norm == nullptr || norm[row] != -static_cast<C>(__builtin_inf()));
+  }
   __device__ C of(int64_t row, int64_t K, int64_t k, C joint) const {
     if (given != nullptr) return given[row * K + k];
-    const C weight = samples.weight(row);
-    return weight == C(0) ? C(0) : weight * exp(joint - finite_or_zero(norm[row]));
+    return (*this)(row) ? samples.weight(row) * exp(joint - norm[row]) : C(0);
   }
 };
 
@@ -149,7 +152,7 @@ __global__ void __launch_bounds__(kTileThreads, 1)
     ScoreSums<S, C> sums;
     for (int64_t k = 0; k < shape.K; ++k) {
       __syncthreads();
-      load_differences(x, tile, shape, mixtures.mean(tile.b, k), responsibilities.samples, differences);
+      load_differences(x, tile, shape, mixtures.mean(tile.b, k), responsibilities, differences);
       __syncthreads();
       const C joint = log_joint<S>(mixtures, tile.b, k, differences, parts, whitened);
       if (thread() < S) {

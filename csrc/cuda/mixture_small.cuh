@@ -38,6 +38,14 @@ struct SmallComponent {
     for (int i = 0; i < Dims; ++i) difference[i] = x[i] - mean[i];
   }
 
+  __device__ bool is_unknown(const C (&difference)[Dims]) const {
+    bool unknown = false;
+#pragma unroll
+    for (int i = 0; i < Dims; ++i) unknown = unknown || difference[i] != difference[i];
+    for (int e = 0; e < (triangular ? Dims * Dims : Dims); ++e) unknown = unknown || factor[e] != factor[e];
+    return unknown;
+  }
+
   // The logarithm of weight times density; `difference` becomes x - mean.
   __device__ C log_joint(const C (&x)[Dims], C (&difference)[Dims]) const {
     subtract_mean(x, difference);
@@ -53,15 +61,15 @@ struct SmallComponent {
       }
       distance += y * y;
     }
+    distance = settled(distance, [&] { return is_unknown(difference); });
     return offset - C(0.5) * distance;
   }
 };
 
-// A sample's numbers, zeros where it has no weight.
-template <int Dims, class T>
-__device__ void load_sample(const T* x, int64_t row, int64_t D, const WeightedSamples<T>& samples,
-                            compute_t<T> (&out)[Dims]) {
-  const bool present = samples(row);
+// A sample's numbers, zeros where it does not count.
+template <int Dims, class T, class Counts>
+__device__ void load_sample(const T* x, int64_t row, int64_t D, const Counts& counts, compute_t<T> (&out)[Dims]) {
+  const bool present = counts(row);
 #pragma unroll
   for (int i = 0; i < Dims; ++i) out[i] = present && i < D ? static_cast<compute_t<T>>(load(x[row * D + i])) : 0;
 }
@@ -151,7 +159,8 @@ struct SmallSums {
       sum += joint[c];
     }
     if (weight != C(0)) values[kCount - 1] += weight * (base + log(sum));
-    const C scale = responsibility_scale(weight, sum);
+    if (sum == C(0)) return;  // whatever the sample is, it counts in the log likelihood only
+    const C scale = weight / sum;
 #pragma unroll
     for (int c = 0; c < kGroup; ++c) {
       if (c >= count) break;
@@ -224,7 +233,7 @@ __global__ void __launch_bounds__(kSmallThreads, sizeof(compute_t<T>) == 4 ? 3 :
     for (int64_t n = begin + thread; n < end; n += kSmallThreads) {
       const int64_t row = b * shape.N + n;
       C sample[Dims], difference[Dims];
-      load_sample(x, row, shape.D, responsibilities.samples, sample);
+      load_sample(x, row, shape.D, responsibilities, sample);
       if (log_likelihoods != nullptr) {
         total.add_to_all(components, count, sample, responsibilities.samples.weight(row));
         continue;

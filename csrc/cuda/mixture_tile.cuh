@@ -115,6 +115,24 @@ __device__ void add_columns(const MixtureShape& shape, const C* factor, int j, c
   }
 }
 
+// A squared distance that is NaN though nothing given is, infinity less infinity, is infinite: the density is 0.
+template <class C, class Unknown>
+__device__ C settled(C distance, const Unknown& unknown) {
+  return distance == distance || unknown() ? distance : static_cast<C>(__builtin_inf());
+}
+
+// Whether a number is NaN of which a distance is made: of the thread's sample or of the factor.
+template <int S, class C>
+__device__ bool is_unknown(const MixtureShape& shape, const C* differences, const C* factor) {
+  bool unknown = false;
+  for (int64_t i = 0; i < shape.D; ++i) {
+    const C difference = differences[i * kPitch<C, S> + thread()];
+    unknown = unknown || difference != difference;
+  }
+  for (int64_t e = 0; e < shape.factor_size(); ++e) unknown = unknown || factor[e] != factor[e];
+  return unknown;
+}
+
 // The logarithm of weight times density of component k, of sample t in thread t < S. Threads share the columns of the
 // triangle by pairs of a short and a long one. Where `whitened` is given, P^T (x - mean) is kept there. `parts` holds
 // four numbers per thread; the block meets once, before they are read.
@@ -127,6 +145,7 @@ __device__ C log_joint(const Mixtures<C>& mixtures, int64_t b, int64_t k, const 
   const int s = thread() % quads * kQuad, group = thread() / quads;
   const C* factor = mixtures.factor(b, k);
   C sums[kQuad] = {}, difference[kQuad];
+  const C* all = differences;
   differences += s;
   if (whitened != nullptr) whitened += s;
   if (shape.triangular()) {
@@ -152,6 +171,7 @@ __device__ C log_joint(const Mixtures<C>& mixtures, int64_t b, int64_t k, const 
   __syncthreads();
   C distance = 0;
   for (int g = 0; g < groups && thread() < S; ++g) distance += parts[g * S + thread()];
+  distance = settled(distance, [&] { return is_unknown<S>(shape, all, factor); });
   return mixtures.offset(b, k) - C(0.5) * distance;
 }
 

@@ -18,8 +18,8 @@ LATENTCORE_FUNCTION bool is_triangular(CovarianceType type) {
   return type == CovarianceType::full || type == CovarianceType::tied;
 }
 
-// scikit-learn's guard of components without samples, which is added to how many they have; such a component keeps its
-// mean.
+// scikit-learn's guard of components without samples, which is added to how many they have, in the unit of a sample's
+// weight; such a component keeps its mean.
 template <class T>
 constexpr double kCountGuard = 10 * static_cast<double>(std::numeric_limits<T>::epsilon());
 

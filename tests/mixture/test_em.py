@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn.mixture
 import torch
 
 from latentcore import reference
@@ -41,6 +42,33 @@ def test_rare_looks_give_the_same_fit(rare_looks, blobs, case):
     found = GaussianMixture(random_state=0, **options).fit(X)
     for name in RESULTS:
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@pytest.mark.parametrize("scale", [1.0, 1e6, 1e9])
+def test_collinear_columns_are_mended_in_any_unit(covariance_type, scale, dtype):
+    """Beside their variance, float64 may not tell reg_covar from 0."""
+    X = (scale * collinear().astype(np.float64)).astype(dtype)
+    for K in (1, 2):
+        mixture = GaussianMixture(K, covariance_type=covariance_type, random_state=0, max_iter=30).fit(X)
+        assert np.isfinite(mixture.precisions_cholesky_).all()
+        assert np.isfinite(mixture.score_samples(X)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("init_params", ["k-means++", "random_from_data"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_seeds_without_a_variance_are_a_start(blobs, covariance_type, init_params, dtype):
+    """Their variance is reg_covar; where that is 0, samples belong to the nearest seed first."""
+    options = {"covariance_type": covariance_type, "init_params": init_params, "tol": 1e-6, "max_iter": 300}
+    X = blobs[0].astype(dtype)
+    nearest, usual = (GaussianMixture(3, random_state=0, reg_covar=r, **options).fit(X) for r in (0.0, 1e-9))
+    assert nearest.lower_bound_ == pytest.approx(usual.lower_bound_, abs=1e-3)
+    if covariance_type in ("diag", "spherical"):
+        theirs = sklearn.mixture.GaussianMixture(3, random_state=0, reg_covar=0.0, **options).fit(X)
+        assert nearest.lower_bound_ > theirs.lower_bound_ - 1e-3
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

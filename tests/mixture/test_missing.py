@@ -177,6 +177,55 @@ def test_weights_count_samples_with_gaps_so_many_times(blobs):
         np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-8, atol=1e-10)
 
 
+def variances(mixture):
+    """(K, D)."""
+    D = mixture.means_.shape[1]
+    covariances = mixture.covariances_
+    return {
+        "full": lambda: np.diagonal(covariances, axis1=1, axis2=2),
+        "tied": lambda: np.diag(covariances)[None],
+        "diag": lambda: covariances,
+        "spherical": lambda: covariances[:, None].repeat(D, axis=1),
+    }[mixture.covariance_type]()
+
+
+@may_stop_early
+@every_type
+@pytest.mark.parametrize("tol", [1e-3, 0])
+def test_gaps_do_not_gather_what_is_added_to_variances(covariance_type, tol):
+    """Nine values in ten are missing: one Gaussian has the variances of the others, and reg_covar once."""
+    X = with_gaps(1.05 * np.random.default_rng(0).normal(size=(1000, 10)), share=0.9)
+    options = {"covariance_type": covariance_type, "reg_covar": 0.1, "missing": "marginalize", "tol": tol}
+    mixture = GaussianMixture(1, max_iter=10, **options).fit(X)
+    observed = np.nanvar(X, axis=0)
+    if covariance_type == "spherical":  # the mean over all values, not over the features
+        observed = np.average(observed, weights=(~np.isnan(X)).sum(0))
+    # of "full" and "tied" the few pairs of observed values say something of the variances too
+    few = 1e-6 if covariance_type in ("diag", "spherical") else 0.01
+    np.testing.assert_allclose(variances(mixture)[0], observed + 0.1, rtol=few)
+    assert np.diff(mixture.lower_bounds_).min() > -1e-9
+
+
+@may_stop_early
+@every_type
+def test_the_likelihood_does_not_fall_beside_a_great_reg_covar(blobs, covariance_type):
+    options = {"covariance_type": covariance_type, "reg_covar": 0.1, "missing": "marginalize", "random_state": 0}
+    mixture = GaussianMixture(3, tol=1e-9, max_iter=30, **options).fit(with_gaps(blobs[0], share=0.5))
+    assert np.diff(mixture.lower_bounds_).min() > -1e-9
+
+
+@may_stop_early
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_correlated_features_get_reg_covar_once(covariance_type):
+    """As if noise of that variance were added to what is observed."""
+    random = np.random.default_rng(0)
+    X = with_gaps(random.normal(size=(2000, 2)) @ random.normal(size=(2, 3)) + random.normal(size=(2000, 3)), 0.4)
+    options = {"covariance_type": covariance_type, "missing": "marginalize", "tol": 1e-9, "max_iter": 300}
+    noisy = GaussianMixture(1, reg_covar=0, **options).fit(X + 0.7 * random.normal(size=X.shape))
+    mixture = GaussianMixture(1, reg_covar=0.49, **options).fit(X)
+    np.testing.assert_allclose(mixture.covariances_, noisy.covariances_, rtol=0.05, atol=0.08)
+
+
 def test_errors(blobs):
     X = with_gaps(blobs[0])
     with pytest.raises(ValueError, match="NaN"):

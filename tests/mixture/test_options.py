@@ -73,6 +73,32 @@ def test_strong_priors_decide(blobs, covariance_type):
     np.testing.assert_allclose(mixture.covariances_, expected, rtol=1e-5, atol=1e-3)
 
 
+@every_type
+def test_a_concentration_below_1_empties_components(covariance_type):
+    """As many as it likes; the bound stays finite and never falls."""
+    emptied = 0
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        X = np.concatenate([random.normal(size=(60, 2)), random.normal(size=(60, 2)) + 6])
+        options = {"weight_concentration_prior": 0.01, "random_state": seed, "max_iter": 500}
+        mixture = GaussianMixture(5, covariance_type=covariance_type, **options).fit(X)
+        assert np.isfinite(mixture.lower_bounds_).all()
+        assert np.diff(mixture.lower_bounds_).min() > -1e-9
+        assert mixture.weights_.sum() == pytest.approx(1)
+        emptied += int((mixture.weights_ < 1e-9).sum())
+    assert emptied or covariance_type != "tied"
+
+
+def test_components_that_start_empty_or_all_die_have_a_finite_bound(blobs):
+    options = {"weight_concentration_prior": 0.01, "random_state": 0}
+    empty = GaussianMixture(3, weights_init=[0.5, 0.5, 0.0], **options).fit(blobs[0])
+    assert np.isfinite(empty.lower_bounds_).all()
+    # all samples together weigh less than one: no component outweighs the prior
+    light = GaussianMixture(3, **options).fit(blobs[0], sample_weight=1e-4)
+    np.testing.assert_allclose(light.weights_, 1 / 3)
+    assert np.isfinite(light.lower_bounds_).all()
+
+
 def test_a_prior_keeps_components_from_collapsing():
     X = np.repeat(np.array([[0.0, 0.0], [1.0, 5.0]]), 20, axis=0)
     with pytest.raises(ValueError, match="collapsed"):

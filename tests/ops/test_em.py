@@ -137,6 +137,19 @@ def test_weights_of_zero_pad(K, D):
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_unit_of_weights_does_not_matter(covariance_type, dtype):
+    x, *parameters = start(60, 3, 2, covariance_type, dtype=dtype)
+    options = {"max_iter": 5, "tol": 0.0}
+    expected = gmm_em(x, *parameters, covariance_type, **options)
+    scale = torch.tensor([2.0**-34, 2.0**26], dtype=dtype)  # about 1e-10 and 1e8, without rounding
+    weight = scale.unsqueeze(1).expand(2, 60)
+    found = gmm_em(x, *parameters, covariance_type, sample_weight=weight, **options)
+    for a, e in zip(found.parameters, expected.parameters, strict=True):
+        assert relative_error(a, e) <= 1e-9
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_without_iterations_the_start_comes_back(covariance_type):
     x, *parameters = start(30, 3, 2, covariance_type)
     found = gmm_em(x, *parameters, covariance_type, max_iter=0)

@@ -93,9 +93,30 @@ def test_a_component_without_samples_keeps_its_mean():
 
 
 @with_every_backend
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_the_unit_of_weights_does_not_matter(covariance_type, dtype):
+    statistics, means, _ = statistics_of(60, 3, 2, covariance_type, batch=(2,), dtype=dtype)
+    expected = ops.gmm_m_step(statistics, means, covariance_type, reg_covar=0.01)
+    scale = torch.tensor([2.0**-34, 2.0**26], dtype=dtype)  # about 1e-10 and 1e8, without rounding
+    scaled = type(statistics)(*(value * scale.view(-1, *[1] * (value.dim() - 1)) for value in statistics))
+    for module in (ops, reference):
+        found = module.gmm_m_step(scaled, means, covariance_type, reg_covar=0.01, mean_weight=scale)
+        for a, e in zip(found, expected, strict=True):
+            assert_near(a, e)
+        one = type(statistics)(*(value * scale[0] for value in statistics))
+        for a, e in zip(
+            module.gmm_m_step(one, means, covariance_type, reg_covar=0.01, mean_weight=scale[0]), expected, strict=True
+        ):
+            assert_near(a, e)
+
+
+@with_every_backend
 def test_opcheck_and_compile():
     statistics, means, _ = statistics_of(100, 2, 3, "full", dtype=torch.float32)
-    torch.library.opcheck(torch.ops.latentcore.gmm_m_step, (*statistics[1:], means, "full", 1e-6))
+    for mean_weight in ((), (torch.tensor(2.0),)):
+        arguments = (*statistics[1:], means, "full", 1e-6, *mean_weight)
+        torch.library.opcheck(torch.ops.latentcore.gmm_m_step, arguments)
     compiled = torch.compile(gmm_m_step, fullgraph=True)(statistics, means)
     for a, e in zip(compiled, gmm_m_step(statistics, means), strict=True):
         assert torch.equal(a, e)
@@ -111,13 +132,17 @@ def test_opcheck_and_compile():
             r"statistics\.second: expected shape \(2, 3, 3\)",
         ),
         (lambda s, m: (s._replace(first=s.first.half()), m), TypeError, r"statistics\.first: expected float32"),
+        (lambda s, m: (s, m, "full", torch.ones(2)), ValueError, r"mean_weight: expected shape \(\)"),
+        (lambda s, m: (s, m, "full", torch.ones((), dtype=torch.int64)), TypeError, "mean_weight: expected float32"),
         (lambda s, m: (s, m[0]), ValueError, r"means: expected shape \(\.\.\., K, D\)"),
         (lambda s, m: (s, m, "round"), ValueError, "covariance_type: expected one of"),
     ],
 )
 def test_bad_input(change, error, message):
     statistics, means, _ = statistics_of(100, 2, 3, "full")
+    arguments = change(statistics, means)
+    options = {} if len(arguments) < 4 else {"mean_weight": arguments[3]}
     with pytest.raises(error, match=message):
-        gmm_m_step(*change(statistics, means))
+        gmm_m_step(*arguments[:3], **options)
     with pytest.raises(ValueError, match="reg_covar: expected a number >= 0"):
         gmm_m_step(statistics, means, reg_covar=-1.0)

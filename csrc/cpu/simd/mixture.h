@@ -2,6 +2,7 @@
 
 #include "cpu/simd/mixture_block.h"
 #include "cpu/simd/mixture_moments.h"
+#include "cpu/simd/mixture_responsibilities.h"
 #include "cpu/simd/mixture_score.h"
 
 namespace latentcore {
@@ -93,7 +94,7 @@ void gmm_statistics(const Mixture<compute_t<T>>& mixture, const T* x, const T* s
     clear_weightless(mixture.D, sample_weight, begin, size, work);
     log_densities(mixture, rounded, work);
     responsibilities(mixture.K, sample_weight, begin, size, work);
-    sums[0] += static_cast<double>(sum_block(work.norm, size));
+    sums[0] += static_cast<double>(settle_unreached(mixture.D, size, work));
     for (int64_t k = 0; k < mixture.K; ++k) {
       scale_joint(k, rounded, work);
       add_moments(mixture, k, rounded, work, sums);
@@ -109,6 +110,7 @@ void gmm_score(const Mixture<compute_t<T>>& mixture, compute_t<T> grad, const T*
     clear_weightless(D, sample_weight, begin, size, work);
     log_densities(mixture, rounded, work);
     responsibilities(mixture.K, sample_weight, begin, size, work);
+    settle_unreached(D, size, work);
 #pragma omp simd
     for (int64_t s = 0; s < rounded; ++s) work.scale[s] *= grad;
     clear_score(D, rounded, work);

@@ -1,4 +1,4 @@
-// The steps of the mixture operators on one block of samples; moments and gradients stand apart.
+// The log densities of one block of samples; responsibilities, moments and gradients stand apart.
 #pragma once
 
 #include "cpu/simd/levels.h"
@@ -171,9 +171,44 @@ LATENTCORE_FUNCTION bool for_small(int64_t D, Body body) {
   }
 }
 
+// joint[s] = offset - joint[s] / 2, added to `sums`: several, so that none has to wait for the one before it.
+template <class C>
+LATENTCORE_FUNCTION void add_offset(C offset, int64_t count, C* joint, Vector<C> (&sums)[kSampleTile]) {
+  for_registers<C>(count, [&](int64_t s, auto samples) {
+    LATENTCORE_UNROLL
+    for (int64_t v = 0; v < decltype(samples)::width; ++v) {
+      C* at = joint + s + v * kLanes<C>;
+      const Vector<C> value = offset - C(0.5) * load_vector(at);
+      store_vector<C>(value, at);
+      sums[v] += value;
+    }
+  });
+}
+
+// Samples so far away that their squares are infinity less infinity, NaN, have density 0 under component k; NaN stays
+// where a number that was handed in is NaN.
+template <class C>
+__attribute__((noinline, cold)) void settle_overflow(const Mixture<C>& mixture, int64_t k, int64_t count,
+                                                     const MixtureWorkspace<C>& work) {
+  const auto has_nan = [](const C* values, int64_t length, int64_t step) {
+    for (int64_t i = 0; i < length; ++i) {
+      if (values[i * step] != values[i * step]) return true;
+    }
+    return false;
+  };
+  const int64_t D = mixture.D, size = is_triangular(mixture.type) ? packed_size(D) : D;
+  if (has_nan(mixture.means + k * D, D, 1) || has_nan(mixture.columns + k * mixture.stride, size, 1)) return;
+  C* joint = work.joint + k * work.size;
+  for (int64_t s = 0; s < count; ++s) {
+    if (joint[s] == joint[s] || has_nan(work.x + s, D, work.size)) continue;
+    joint[s] = mixture.offsets[k] - std::numeric_limits<C>::infinity();
+  }
+}
+
 // joint[k][s] = log density of sample s under component k, plus the log weight where the offsets hold one
 template <class C>
 LATENTCORE_FUNCTION void log_densities(const Mixture<C>& mixture, int64_t count, const MixtureWorkspace<C>& work) {
+  Vector<C> sums[kSampleTile] = {};
   for (int64_t k = 0; k < mixture.K; ++k) {
     C* joint = work.joint + k * work.size;
     if (!is_triangular(mixture.type)) {
@@ -184,109 +219,13 @@ LATENTCORE_FUNCTION void log_densities(const Mixture<C>& mixture, int64_t count,
       subtract_mean(mixture, k, count, work);
       whiten<false>(mixture, k, count, work, joint);
     }
-    const C offset = mixture.offsets[k];
-#pragma omp simd
-    for (int64_t s = 0; s < count; ++s) joint[s] = offset - C(0.5) * joint[s];
+    add_offset(mixture.offsets[k], count, joint, sums);
   }
-}
-
-// norm[s] = the greatest of joint[k][s], or 0 where all are -inf
-template <class C>
-LATENTCORE_FUNCTION void greatest_joint(int64_t K, int64_t count, const MixtureWorkspace<C>& work) {
-  for_registers<C>(count, [&](int64_t s, auto samples) {
-    constexpr int64_t vectors = decltype(samples)::width;
-    Vector<C> greatest[vectors];
-    LATENTCORE_UNROLL
-    for (int64_t v = 0; v < vectors; ++v) greatest[v] = load_vector(work.joint + s + v * kLanes<C>);
-    for (int64_t k = 1; k < K; ++k) {
-      LATENTCORE_UNROLL
-      for (int64_t v = 0; v < vectors; ++v) {
-        const Vector<C> joint = load_vector(work.joint + k * work.size + s + v * kLanes<C>);
-        greatest[v] = joint > greatest[v] ? joint : greatest[v];
-      }
-    }
-    LATENTCORE_UNROLL
-    for (int64_t v = 0; v < vectors; ++v) store_vector<C>(greatest[v], work.norm + s + v * kLanes<C>);
-  });
-#pragma omp simd
-  for (int64_t s = 0; s < count; ++s) work.norm[s] = finite_or_zero(work.norm[s]);
-}
-
-// Responsibilities below this become 0: their products with differences would be denormal numbers, over which
-// processors take a hundred times as long.
-template <class C>
-constexpr C kNegligible = std::numeric_limits<C>::min() / std::numeric_limits<C>::epsilon();
-
-// scale[s] = sum_k exp(joint[k][s] - norm[s]); `keep` leaves the exponentials in joint.
-template <bool keep, class C>
-LATENTCORE_FUNCTION void sum_exponentials(int64_t K, int64_t count, const MixtureWorkspace<C>& work) {
-  for (int64_t k = 0; k < K; ++k) {
-    C* joint = work.joint + k * work.size;
-#pragma omp simd
-    for (int64_t s = 0; s < count; ++s) {
-      const C value = exp_nonpositive(joint[s] - work.norm[s]);
-      work.scale[s] = k == 0 ? value : work.scale[s] + value;
-      if (keep) joint[s] = value < kNegligible<C> ? C(0) : value;
-    }
-  }
-}
-
-// joint becomes the log responsibilities, norm log sum_k exp(joint), which is -inf where no component reaches a sample.
-template <class C>
-LATENTCORE_FUNCTION void normalize(int64_t K, int64_t count, const MixtureWorkspace<C>& work) {
-  greatest_joint(K, count, work);
-  sum_exponentials<false>(K, count, work);
-#pragma omp simd
-  for (int64_t s = 0; s < count; ++s) work.norm[s] += log(work.scale[s]);
-  for (int64_t k = 0; k < K; ++k) {
-    C* joint = work.joint + k * work.size;
-#pragma omp simd
-    for (int64_t s = 0; s < count; ++s) joint[s] -= finite_or_zero(work.norm[s]);
-  }
-}
-
-// A sample of weight 0 counts nowhere, whatever it is: it becomes 0.
-template <class T, class C>
-LATENTCORE_FUNCTION void clear_weightless(int64_t D, const T* sample_weight, int64_t begin, int64_t count,
-                                          const MixtureWorkspace<C>& work) {
-  if (sample_weight == nullptr) return;
-  for (int64_t s = 0; s < count; ++s) {
-    if (load(sample_weight[begin + s]) == C(0)) {
-      for (int64_t i = 0; i < D; ++i) work.x[i * work.size + s] = 0;
-    }
-  }
-}
-
-// joint becomes the responsibilities, weighted; norm[s] = log sum_k exp(joint[k][s]), weighted.
-template <class T, class C>
-LATENTCORE_FUNCTION void responsibilities(int64_t K, const T* sample_weight, int64_t begin, int64_t count,
-                                          const MixtureWorkspace<C>& work) {
-  const int64_t rounded = rounded_up<C>(count);
-  greatest_joint(K, rounded, work);
-  sum_exponentials<true>(K, rounded, work);
-#pragma omp simd
-  for (int64_t s = 0; s < rounded; ++s) {
-    const C sum = work.scale[s];
-    work.norm[s] += log(sum);
-    work.scale[s] = responsibility_scale(C(1), sum);
-  }
-  for (int64_t s = count; s < rounded; ++s) work.scale[s] = 0;
-  if (sample_weight != nullptr) {
-#pragma omp simd
-    for (int64_t s = 0; s < count; ++s) {
-      const C weight = load(sample_weight[begin + s]);
-      work.scale[s] *= weight;
-      // a sample of weight 0 counts nothing, even where its likelihood is 0
-      work.norm[s] = weight == C(0) ? C(0) : weight * work.norm[s];
-    }
-  }
-}
-
-template <class C>
-LATENTCORE_FUNCTION void scale_joint(int64_t k, int64_t count, const MixtureWorkspace<C>& work) {
-  C* joint = work.joint + k * work.size;
-#pragma omp simd
-  for (int64_t s = 0; s < count; ++s) joint[s] *= work.scale[s];
+  C totals[kSampleTile], total = 0;
+  sum_lanes<C, kSampleTile>(sums, totals);
+  for (const C part : totals) total += part;
+  if (total == total) return;
+  for (int64_t k = 0; k < mixture.K; ++k) settle_overflow(mixture, k, count, work);
 }
 
 }  // namespace

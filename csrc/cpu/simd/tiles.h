@@ -28,4 +28,11 @@ LATENTCORE_FUNCTION void for_tiles(int64_t length, Body body) {
 // Columns, or rows, of a triangular matrix that are handled at once.
 constexpr int64_t kTileWidth = 4;
 
+// Numbers in a packed triangle: a tile of columns reaches down to its last column's diagonal.
+LATENTCORE_FUNCTION int64_t packed_size(int64_t D) {
+  int64_t size = 0;
+  for_tiles<kTileWidth>(D, [&](int64_t j, auto tile) { size += tile.width * (j + tile.width); });
+  return size;
+}
+
 }  // namespace latentcore

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latentcore.ops import gmm_m_step, gmm_statistics
-from latentcore.reference import MixtureStatistics, covariance_shape
+from latentcore.reference import MixtureStatistics, covariance_shape, mean_weight_of
 
 # shapes: B mixtures, x (B, N, D) samples, (B, N) weights, K centres each, T trials
 
@@ -36,7 +36,10 @@ def start(
         # a centre without samples stays
         centres = centres + found.first / found.n_k.unsqueeze(-1).clamp_min(torch.finfo(x.dtype).tiny)
     found = _hard_statistics(x, sample_weight, centres, extent, covariance_type)
-    weights, means, _, factors = gmm_m_step(found, centres, covariance_type, reg_covar=reg_covar)
+    mean_weight = mean_weight_of(sample_weight)
+    weights, means, _, factors = gmm_m_step(
+        found, centres, covariance_type, reg_covar=reg_covar, mean_weight=mean_weight
+    )
     # a component of one sample has no variance of its own: it starts as wide as its mixture, and EM decides
     wide = _spherical(1 / extent.double(), means, covariance_type)
     return weights, means, factors.where(factors.isfinite(), wide)

@@ -116,7 +116,13 @@ class _EM:
         def step(parameters: MixtureParameters, _: Tensor) -> tuple[MixtureParameters, Tensor]:
             statistics = source.statistics(parameters, options.covariance_type)
             means = parameters.means.to(source.dtype)  # as the moments are centred
-            found = m_step(statistics, means, options.covariance_type, reg_covar=options.reg_covar)
+            found = m_step(
+                statistics,
+                means,
+                options.covariance_type,
+                reg_covar=options.reg_covar,
+                mean_weight=source.mean_weight,
+            )
             bound = statistics.log_likelihood.double() / source.total
             return found, bound if priors is None else bound + priors.log_density(parameters) / source.total
 
@@ -124,8 +130,9 @@ class _EM:
 
     def reseeded(self, fit: Fit) -> Fit:
         """The fit as it goes on with other places for components of less than a sample, while that is better."""
+        sample = 1.0 if self.source.mean_weight is None else self.source.mean_weight
         while len(fit.lower_bounds) < self.options.max_iter:
-            dead = fit.parameters.weights * self.source.total < 1
+            dead = fit.parameters.weights * self.source.total < sample
             if not bool(dead.any()) or bool(dead.all()):
                 break
             start = pick(self._moved(fit.parameters, dead), None)
@@ -168,10 +175,11 @@ def m_step(
     covariance_type: str,
     *,
     reg_covar: float,
+    mean_weight: Tensor | None = None,
     estimate: MStep = gmm_m_step,
 ) -> MixtureParameters:
     """`estimate`, but covariances which only rounding keeps from being positive definite are mended, or it fails."""
-    found = estimate(statistics, means, covariance_type, reg_covar=reg_covar)
+    found = estimate(statistics, means, covariance_type, reg_covar=reg_covar, mean_weight=mean_weight)
     if not bool(found.covariances.isfinite().all()):
         _checks.fail_value("X", "samples whose covariance is finite", "an overflow; scale X")
     if bool(found.precisions_cholesky.isfinite().all()):
@@ -186,11 +194,15 @@ def m_step(
 
 
 def _lift_eigenvalues(covariances: Tensor, reg_covar: float) -> Tensor:
-    """`reg_covar` bounds the eigenvalues from below; an eigenvalue under that bound is rounding of the samples."""
+    """`reg_covar` bounds the eigenvalues from below; an eigenvalue under that bound is rounding of the samples.
+
+    Beside a great eigenvalue, float64 cannot tell a smaller one from 0 than some units of the great one's rounding.
+    """
     if reg_covar == 0:
         _fail_collapsed(reg_covar)
     values, vectors = torch.linalg.eigh(covariances)
-    lifted: Tensor = (vectors * values.clamp_min(reg_covar).unsqueeze(-2)) @ vectors.mT
+    smallest = 10 * values.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]
+    lifted: Tensor = (vectors * values.clamp_min(reg_covar).maximum(smallest).unsqueeze(-2)) @ vectors.mT
     return lifted
 
 

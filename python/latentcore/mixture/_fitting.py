@@ -19,7 +19,7 @@ from latentcore.mixture._em import Fit, Options, best_of_restarts
 from latentcore.mixture._initialise import Given, starts
 from latentcore.mixture._priors import Priors
 from latentcore.mixture._shard import Shard, picked
-from latentcore.mixture._source import Preparation, Resident, Source, exemplars, without_gaps
+from latentcore.mixture._source import Preparation, Resident, Source, exemplars, known_shares, without_gaps
 from latentcore.mixture._stream import Stream, opened
 from latentcore.mixture.clamped import class_table, components_of_classes
 from latentcore.mixture.distributed import Group, group_of
@@ -98,7 +98,8 @@ def _resident(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: Gr
     missing = estimator.missing == "marginalize"
     x = _arrays.samples(estimator, X, reset=True, missing=missing)
     known = None if labels is None else check_labels(labels, len(x), x.device)
-    return Resident(Shard(x, _arrays.weights(sample_weight, len(x), x), known, group), Preparation(missing))
+    preparation = Preparation(missing, float(estimator.reg_covar))
+    return Resident(Shard(x, _arrays.weights(sample_weight, len(x), x), known, group), preparation)
 
 
 def _streamed(
@@ -126,7 +127,8 @@ def _streamed(
     known = None if labels is None else check_labels(labels, seen.count, x.device)
     places = torch.from_numpy(rows).to(x.device)
     drawn = Shard(x, picked(weight, places), picked(known, places), group)
-    return Streamed(stream, seen, drawn, weight, known, Preparation(missing), bar)
+    preparation = Preparation(missing, float(estimator.reg_covar))
+    return Streamed(stream, seen, drawn, weight, known, preparation, bar)
 
 
 def checked_starts(
@@ -143,13 +145,11 @@ def checked_starts(
     """
     K = sum(n_components) if isinstance(n_components, Sequence) else int(n_components)
     given = Given.checked(estimator, K, shard.x.device)
-    counted = shard.count if shard.weight is None else int(shard.sum((shard.weight > 0).double().sum()))
-    if counted < K:
+    if (counted := shard.counted) < K:
         of_weight = "" if shard.weight is None else " of weight > 0"
         _checks.fail_value("X", f"at least n_components = {K} samples{of_weight}", counted)
-    return starts(
-        without_gaps(shard, means), given, n_components, estimator.init_params, estimator.n_init, options, random
-    )
+    filled, shares = without_gaps(shard, means), None if means is None else known_shares(shard)
+    return starts(filled, shares, given, n_components, estimator.init_params, estimator.n_init, options, random)
 
 
 def continued(estimator: Any, n_components: int, device: torch.device) -> MixtureParameters:

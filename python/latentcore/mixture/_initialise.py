@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ from latentcore.mixture._shard import Shard
 from latentcore.mixture.clamped import class_shards
 from latentcore.ops import gmm_m_step
 from latentcore.reference import MixtureParameters, MixtureStatistics, centred_moments, covariance_shape, covariances_of
+
+_SEEDS = ("k-means++", "random_from_data")
+# A variance, in parts of the samples', with which each belongs to its nearest centre only; the squares of whitened
+# distances stay within float32.
+_HARD = 1e-18
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ def _symmetric(matrices: Tensor) -> bool:
 
 def starts(
     shard: Shard,
+    shares: Tensor | None,
     given: Given,
     n_components: int | Sequence[int],
     init_params: str,
@@ -89,6 +96,7 @@ def starts(
     """The parameters before the first iteration of every restart, which is the dimension in front.
 
     Several numbers of components are those of the classes: each class starts from samples near its labelled ones.
+    `shares`: which part of each feature's values was known, (D,), where gaps were filled.
     """
     weights, means, precisions = given.weights, given.means, given.precisions
     kind = options.covariance_type
@@ -101,11 +109,20 @@ def starts(
         statistics, centres = _joined([part for part, _ in found], kind), torch.cat([means for _, means in found], 1)
     else:
         statistics, centres = _statistics(shard, int(n_components), init_params, n_init, kind, random)
+    if shares is not None:
+        statistics = statistics._replace(second=_spread_of_known(statistics.second, shares, kind))
+    # seeds count once each
+    mean_weight = None if init_params in _SEEDS else shard.mean_weight
     if precisions is None:
-        estimated = m_step(statistics, centres, kind, reg_covar=options.reg_covar, estimate=options.m_step)
+        reg_covar = options.reg_covar
+        if init_params in _SEEDS and reg_covar == 0:  # they have no variance, so samples belong to the nearest of them
+            reg_covar = _HARD * (_kmeans.mean_variance(shard) or 1.0)
+        estimate = partial(m_step, estimate=options.m_step)
+        estimated = estimate(statistics, centres, kind, reg_covar=reg_covar, mean_weight=mean_weight)
     else:  # the estimated covariances are not used: they may be singular
         covariances, factors = (value.expand(n_init, *value.shape) for value in _from_precisions(precisions, kind))
-        estimated = gmm_m_step(statistics, centres, kind)._replace(covariances=covariances, precisions_cholesky=factors)
+        estimated = gmm_m_step(statistics, centres, kind, mean_weight=mean_weight)
+        estimated = estimated._replace(covariances=covariances, precisions_cholesky=factors)
     if weights is not None:
         estimated = estimated._replace(weights=weights.expand(n_init, -1))
     return estimated if means is None else estimated._replace(means=means.expand(n_init, -1, -1))
@@ -138,11 +155,19 @@ def _joined(parts: Sequence[MixtureStatistics], covariance_type: str) -> Mixture
     return MixtureStatistics(sum(log_likelihood), torch.cat(n_k, 1), torch.cat(first, 1), joined)
 
 
+def _spread_of_known(second: Tensor, shares: Tensor, covariance_type: str) -> Tensor:
+    """Second moments as they would be if the gaps, which were filled with one value, spread as the known values do."""
+    widths = torch.where(shares > 0, shares, 1).rsqrt().to(second)
+    if covariance_type in ("full", "tied"):
+        return second * widths.unsqueeze(-1) * widths
+    return second * widths.square() if covariance_type == "diag" else second / shares.mean()
+
+
 def _hard_statistics(shard: Shard, centres: Tensor, inertia: Tensor, covariance_type: str) -> MixtureStatistics:
     """Statistics of samples that belong to their nearest centre: an E-step whose variance is next to nothing."""
     restarts, K, D = centres.shape
-    spread = (inertia / (shard.total * D)).sqrt()
-    precision = torch.where(spread > 0, 1e9 / spread, 1e9)
+    variance = inertia / (shard.total * D)
+    precision = (_HARD * torch.where(variance > 0, variance, 1)).rsqrt()
     shape = covariance_shape(K, D, covariance_type)
     unit = torch.ones(shape, dtype=torch.float64, device=centres.device)
     if covariance_type in ("full", "tied"):
@@ -161,7 +186,7 @@ def _random(shard: Shard, n_components: int, _: str, random: np.random.RandomSta
 
 
 def _seeds(shard: Shard, n_components: int, init_params: str, random: np.random.RandomState) -> tuple[Shard, Tensor]:
-    """K samples, each responsible for a component, times its weight."""
+    """K samples, each responsible for a component."""
     if init_params == "k-means++":
         seeds = _kmeans.seed(shard, n_components, random)
     else:

@@ -44,7 +44,7 @@ def seed(shard: Shard, n_components: int, random: np.random.RandomState) -> Tens
 def cluster(shard: Shard, centers: Tensor) -> tuple[Tensor, Tensor]:
     """Lloyd's algorithm from (R, K, D) centres: the centres that labels are found with, and the inertias (R,)."""
     centers = centers.clone()
-    tolerance = _TOLERANCE * _mean_variance(shard)
+    tolerance = _TOLERANCE * mean_variance(shard)
     inertia = torch.zeros(len(centers), dtype=torch.float64, device=centers.device)
     running = torch.arange(len(centers), device=centers.device)
     for _ in bounded(range(_MOST_ITERATIONS)):
@@ -63,9 +63,9 @@ def cluster(shard: Shard, centers: Tensor) -> tuple[Tensor, Tensor]:
     return centers, inertia
 
 
-def _mean_variance(shard: Shard) -> float:
+def mean_variance(shard: Shard) -> float:
     """Over the features, from one centre's inertia: torch's variance copies the samples."""
-    step = kmeans_step(shard.x, shard.first())
+    step = kmeans_step(shard.x, shard.first(), sample_weight=shard.weight)
     count, inertia, shift = shard.group.sum([step.counts.double(), step.inertia.double(), step.shifts.double()])
     return max(0.0, float(inertia / count - (shift / count).square().sum())) / shard.x.shape[1]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore.mixture import _arrays
 from latentcore.ops import gmm_m_step
-from latentcore.reference import MixtureParameters, MixtureStatistics, precisions_cholesky_of
+from latentcore.reference import MixtureParameters, MixtureStatistics, count_guard, precisions_cholesky_of
 
 # shapes: (..., K) weights; a covariance stands for (D, D), (D,) or () as the covariance type has it for one component
 
@@ -56,13 +56,23 @@ class Priors:
         return cls(kind, 1.0 if concentration is None else float(concentration), samples, scale)
 
     def m_step(
-        self, statistics: MixtureStatistics, means: Tensor, covariance_type: str, *, reg_covar: float
+        self,
+        statistics: MixtureStatistics,
+        means: Tensor,
+        covariance_type: str,
+        *,
+        reg_covar: float,
+        mean_weight: Tensor | None = None,
     ) -> MixtureParameters:
-        """`gmm_m_step` with the priors."""
-        found = gmm_m_step(statistics, means, covariance_type, reg_covar=0.0)
-        n_k = statistics.n_k.double()
-        counts = (n_k + (self.concentration - 1)).clamp_min(0)
-        n = n_k.sum(-1) if covariance_type == "tied" else n_k + 10 * torch.finfo(statistics.n_k.dtype).eps
+        """`gmm_m_step` with the priors.
+
+        A component whose samples do not outweigh a concentration below 1 empties. It keeps the weight that one without
+        samples has anyhow: at 0 the density of the prior would be infinite.
+        """
+        found = gmm_m_step(statistics, means, covariance_type, reg_covar=0.0, mean_weight=mean_weight)
+        n_k, guard = statistics.n_k.double(), count_guard(statistics, mean_weight)
+        counts = (n_k + (self.concentration - 1)).clamp_min(0) + guard
+        n = n_k.sum(-1) if covariance_type == "tied" else n_k + guard
         n = n.view(*n.shape, *[1] * self.scale.dim())
         covariances = (found.covariances * n + self.scale) / (n + self.samples)
         if covariance_type in ("full", "tied"):
@@ -79,7 +89,9 @@ class Priors:
     def log_density(self, parameters: MixtureParameters) -> Tensor:
         """The logarithm of the density of the parameters of every mixture, (...), up to a constant."""
         factors = parameters.precisions_cholesky
-        weights = torch.xlogy(torch.full_like(parameters.weights, self.concentration - 1), parameters.weights).sum(-1)
+        # a start may have weights of 0
+        some = parameters.weights.clamp_min(torch.finfo(torch.float64).tiny)
+        weights = (self.concentration - 1) * some.log().sum(-1)
         if self.covariance_type in ("full", "tied"):
             log_det = 2 * factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
             trace = (factors * (self.scale @ factors)).sum((-2, -1))

@@ -55,6 +55,16 @@ class Shard:
         ones = torch.tensor(float(len(self.x)), dtype=torch.float64, device=self.x.device)
         return self.sum(ones if self.weight is None else self.weight.double().sum())
 
+    @property
+    def counted(self) -> int:
+        """The number of all processes' samples of weight > 0."""
+        return self.count if self.weight is None else int(self.sum((self.weight > 0).double().sum()))
+
+    @property
+    def mean_weight(self) -> Tensor | None:
+        """The mean weight of all processes' samples of weight > 0, float64; None where each counts once."""
+        return None if self.weight is None else self.total / self.counted
+
     def sum(self, value: Tensor) -> Tensor:
         """`value` summed over the processes."""
         return self.group.sum([value])[0]

@@ -28,15 +28,19 @@ class Preparation:
 
     Attributes:
         missing: Whether NaN is a missing value; it does not occur otherwise.
+        reg_covar: What the M-step adds to the variances.
         table: The class probabilities of the components, (K, C), to which labelled samples are held, or None.
     """
 
     missing: bool = False
+    reg_covar: float = 0.0
     table: Tensor | None = None
 
     def plain(self, x: Tensor, weight: Tensor | None) -> Complete | Incomplete:
         """Samples whose labels do not count."""
-        return Incomplete(x, weight) if self.missing and bool(x.isnan().any()) else Complete(x, weight)
+        if self.missing and bool(x.isnan().any()):
+            return Incomplete(x, weight, self.reg_covar)
+        return Complete(x, weight)
 
     def __call__(self, shard: Shard) -> Batch:
         """Samples that are held to their classes where these are known."""
@@ -67,6 +71,10 @@ class Source(Protocol):
     @property
     def total(self) -> float:
         """The sum of all weights."""
+
+    @property
+    def mean_weight(self) -> Tensor | None:
+        """The mean weight of the samples of weight > 0, float64; None where each counts once."""
 
     @property
     def some(self) -> Shard:
@@ -124,6 +132,11 @@ class Resident:
         """The sum of all processes' weights."""
         return float(self.shard.total)
 
+    @cached_property
+    def mean_weight(self) -> Tensor | None:
+        """The mean weight of all processes' samples of weight > 0."""
+        return self.shard.mean_weight
+
     @property
     def some(self) -> Shard:
         """Not too many of the samples, without gaps."""
@@ -152,10 +165,9 @@ class Resident:
             return shard, True
         possible, weighted = shard.count, False
         if shard.weight is not None:
-            positive = (shard.weight > 0).double()
-            possible = int(shard.sum(positive.sum()))
+            possible = shard.counted
             weighted = possible < shard.count  # samples that do not count are not drawn
-            shard = replace(shard, weight=positive)
+            shard = replace(shard, weight=(shard.weight > 0).double())
         _, drawn = shard.draw(min(size, possible), random, weighted=weighted)
         places = np.union1d(drawn, exemplars(shard.labels, self.shard.weight).cpu().numpy())
         return self.shard.take(torch.from_numpy(places).to(self.device)), False
@@ -184,6 +196,11 @@ def sums_of_known(x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     known = (~x.isnan()).double()
     weighted = known if weight is None else known * weight.double().unsqueeze(-1)
     return (weighted * x.nan_to_num(0)).sum(0), weighted.sum(0)
+
+
+def known_shares(shard: Shard) -> Tensor:
+    """The share of every feature's values that are known, by weight, (D,)."""
+    return shard.sum(sums_of_known(shard.x, shard.weight)[1]) / shard.total
 
 
 def means_of_known(sums: Tensor, counts: Tensor, group: Group) -> Tensor:

@@ -163,8 +163,8 @@ def fit_many(
         reg_covar: Added to the variances, >= 0, in the squared unit of X.
         max_iter: Greatest number of iterations, >= 0; 0 returns the starts.
         n_init: Number of starts of every mixture, >= 1; the one with the greatest likelihood is kept.
-        sample_weight: How often each sample counts, >= 0. (B, N). 0 pads mixtures with fewer samples: what stands there
-            in X is not looked at, and may be NaN. At least K of each mixture's are > 0.
+        sample_weight: How often each sample counts, >= 0, in any unit. (B, N). 0 pads mixtures with fewer samples: what
+            stands there in X is not looked at, and may be NaN. At least K of each mixture's are > 0.
         random_state: Seed or `numpy.random.RandomState` of the starts.
 
     Returns:

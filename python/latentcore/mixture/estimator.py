@@ -44,7 +44,8 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
         n_components: K, >= 1.
         covariance_type: "full", "tied", "diag" or "spherical".
         tol: A restart stops when its mean log-likelihood changes by less, >= 0, nats.
-        reg_covar: Added to the variances, >= 0, in the squared unit of X.
+        reg_covar: Added to the variances, >= 0, in the squared unit of X; where values are missing, to those of the
+            others.
         max_iter: Greatest number of iterations, >= 0.
         n_init: Number of restarts, >= 1; the one with the greatest likelihood is kept.
         init_params: "kmeans", "k-means++" (seeds only), "random" or "random_from_data"; the starts are scikit-learn's
@@ -61,13 +62,14 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
         init_size: Run the restarts on that many randomly drawn samples and only the best of them on all. ``None``: run
             all on all.
         weight_concentration_prior: Concentration of a Dirichlet prior of the weights, > 0; 1 has no effect, more
-            favours equal weights, less empty components. ``None``: no prior. With priors, ``lower_bound_`` is the mean
-            logarithm of the posterior density, up to a constant.
+            favours equal weights, less empty components (whose weights end near 0). ``None``: no prior. With priors,
+            ``lower_bound_`` is the mean logarithm of the posterior density, up to a constant, and sample weights count
+            as numbers of samples; without, their unit does not matter.
         degrees_of_freedom_prior: Of an inverse Wishart prior of the covariances, > D - 1 (inverse gamma, > 0, for
             "diag" and "spherical"). ``None``: D (1), where ``covariance_prior`` is given.
         covariance_prior: Scale of that prior: (D, D), (D,) for "diag", a number for "spherical". ``None``: no prior.
-        reseed: Whether a component that ends with less than one sample is put on the sample that the mixture explains
-            worst, as long as that gives a better fit.
+        reseed: Whether a component that ends with less than one sample (of mean weight) is put on the sample that the
+            mixture explains worst, as long as that gives a better fit.
         missing: "error", or "marginalize": NaN is a missing value, and each sample is judged by the values it has.
         n_components_per_class: With ``labels``: how many components each class has (a number, or one for every class
             in ascending order); ``n_components`` is then 1 or their sum. ``None``: the labels show which class each
@@ -234,7 +236,7 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
                 iterator of (n, D) pieces, a memory map of more than half of the free memory, and what
                 `latentcore.mixture.open_stream` made.
             y: Ignored.
-            sample_weight: Counts a sample so many times. (N,), >= 0.
+            sample_weight: Counts a sample so many times; without priors, in any unit. (N,), >= 0.
             labels: Class numbers >= 0, -1 where unknown. (N,).
             group: A group of `torch.distributed`: X is this process's share of the samples, and all processes find
                 the same mixture.

@@ -132,6 +132,8 @@ def decode_from_labels(
             known = shard.labels >= 0
             counts.index_add_(1, shard.labels[known], weighted[known].double().mT)
     counts, overlap = source.group.sum([counts, overlap])
+    if source.mean_weight is not None:
+        counts /= source.mean_weight.clamp_max(1)  # light samples are evidence too, beside which the floor is nothing
     return _class_probabilities(counts, overlap, propagation)
 
 

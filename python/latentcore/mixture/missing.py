@@ -11,6 +11,12 @@ of the missing features m are the conditional moments given the observed ones,
 which are the same for all samples that lack the same features. So the statistics of such samples follow from those of
 their observed features by small matrices.
 
+The M-step adds ``reg_covar``, :math:`\lambda`, to the variances, as if every observed value had noise of that variance.
+A missing value has none: the prediction hands on the noise of what it is made from, :math:`\lambda T T^\top`, where the
+M-step adds :math:`\lambda I`. Otherwise the conditional covariance, which carries :math:`\lambda` already, would get it
+once more in every iteration. A single Gaussian so ends with the variances of the observed values plus :math:`\lambda`;
+it maximises :math:`\sum_n \log N(x_o \mid \mu_o, \Sigma_{oo}) - \tfrac{\lambda}{2} \operatorname{tr} \Sigma_{oo}^{-1}`.
+
 Reference:
     Ghahramani and Jordan, "Supervised learning from incomplete data via an EM approach", NeurIPS 1994.
 """
@@ -37,10 +43,11 @@ class Incomplete:
     Args:
         x: (N, D), float32 or float64; NaN is a missing value.
         weight: (N,), dtype and device of x, or None.
+        reg_covar: What the M-step adds to the variances, in squared units of x.
     """
 
-    def __init__(self, x: Tensor, weight: Tensor | None = None) -> None:
-        self._x, self._weight = x, weight
+    def __init__(self, x: Tensor, weight: Tensor | None = None, reg_covar: float = 0.0) -> None:
+        self._x, self._weight, self._reg_covar = x, weight, reg_covar
         gaps = x.isnan().any(1)
         ones = x.new_ones(len(x)) if weight is None else weight
         # samples of weight 0 count nowhere: those without gaps need not be picked out
@@ -52,7 +59,10 @@ class Incomplete:
         """Statistics of every restart, expectations over the missing values included."""
         parts = [self._complete.statistics(parameters, covariance_type)] if self._has_complete else []
         for bucket in self._buckets:
-            rows = [bucket.statistics(pick(parameters, r), covariance_type) for r in range(len(parameters.weights))]
+            rows = [
+                bucket.statistics(pick(parameters, r), covariance_type, self._reg_covar)
+                for r in range(len(parameters.weights))
+            ]
             parts.append(MixtureStatistics(*map(torch.stack, zip(*rows, strict=True))))
         return added(parts)
 
@@ -92,9 +102,10 @@ class _Bucket:
         log_prob_norm, log_resp = (torch.cat(values) for values in zip(*parts, strict=True))
         return log_prob_norm, log_resp
 
-    def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
+    def statistics(self, parameters: MixtureParameters, covariance_type: str, reg_covar: float) -> MixtureStatistics:
         """As `Incomplete`'s, of one restart, float64."""
-        parts = [part._statistics(parameters, covariance_type) for part in self._parts(len(parameters.weights))]
+        each = self._parts(len(parameters.weights))
+        parts = [part._statistics(parameters, covariance_type, reg_covar) for part in each]
         return MixtureStatistics(*(torch.stack(values).sum(0) for values in zip(*parts, strict=True)))
 
     def _parts(self, components: int) -> Iterator["_Bucket"]:
@@ -111,13 +122,13 @@ class _Bucket:
         dtype = self.x.dtype
         return gmm_e_step(self.x, weights.to(dtype), means.to(dtype), factors.to(dtype), covariance_type)
 
-    def _statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
+    def _statistics(self, parameters: MixtureParameters, covariance_type: str, reg_covar: float) -> MixtureStatistics:
         marginals = self._marginals(parameters, covariance_type)
         found = self._observed_statistics(marginals, covariance_type)
         if covariance_type in ("full", "tied"):
-            first, second = self._filled_matrices(found, parameters.covariances, marginals[2])
+            first, second = self._filled_matrices(found, parameters.covariances, marginals[2], reg_covar)
         else:
-            first, second = self._filled_variances(found, parameters.covariances)
+            first, second = self._filled_variances(found, parameters.covariances - reg_covar)
         return MixtureStatistics(found.log_likelihood.sum(), found.n_k.sum(0), first, second)
 
     def _marginals(self, parameters: MixtureParameters, covariance_type: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -142,8 +153,10 @@ class _Bucket:
         found = gmm_statistics(self.x, weights, means, factors, covariance_type, sample_weight=self.weight)
         return MixtureStatistics(*(value.double() for value in found))
 
-    def _filled_matrices(self, found: MixtureStatistics, covariances: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
-        """The moments with those of the missing features: T F and T S T' + n C, summed over the patterns."""
+    def _filled_matrices(
+        self, found: MixtureStatistics, covariances: Tensor, factors: Tensor, reg_covar: float
+    ) -> tuple[Tensor, Tensor]:
+        """The moments with those of the missing features: T F and T S T' + n (C + reg (T T' - I)), summed."""
         _, n_k, first, second = found
         D = self.missing.shape[1]
         across = _blocks(covariances, torch.arange(D, device=self.missing.device).expand(len(self.x), D), self.observed)
@@ -155,7 +168,8 @@ class _Bucket:
         transfer = torch.where(gaps, transfer, one_hot(self.observed, D).mT.view(*each, D, -1).double())
         unknown = (covariances - transfer @ across.mT) * gaps * gaps.mT
         count = (n_k.sum(-1) if tied else n_k)[..., None, None]
-        second = transfer @ second @ transfer.mT + count * unknown
+        spread = transfer @ transfer.mT - torch.eye(D).to(transfer)
+        second = transfer @ second @ transfer.mT + count * (unknown + reg_covar * spread)
         if tied:
             transfer = transfer.unsqueeze(1)
         return (transfer @ first.unsqueeze(-1)).squeeze(-1).sum(0), second.sum(0)

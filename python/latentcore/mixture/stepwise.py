@@ -97,7 +97,8 @@ def step(estimator: Any, X: Any, sample_weight: Any) -> None:
     first, missing = not hasattr(estimator, "means_"), estimator.missing == "marginalize"
     x = _arrays.samples(estimator, X, reset=first, missing=missing)
     estimator.n_features_in_ = x.shape[1]  # which parameters that were set by hand do not say
-    source = Resident(Shard(x, _arrays.weights(sample_weight, len(x), x)), Preparation(missing))
+    preparation = Preparation(missing, float(estimator.reg_covar))
+    source = Resident(Shard(x, _arrays.weights(sample_weight, len(x), x)), preparation)
     running = (_begun if first else _continued)(estimator, source, options_of(estimator, x.device))
     dtype = x.dtype if first else _arrays.dtype_of(estimator.means_)
     bounds = getattr(estimator, "lower_bounds_", []) if getattr(estimator, "_running", None) else []
@@ -117,7 +118,8 @@ def _begun(estimator: Any, source: Resident, options: Options) -> Running:
     best = int(found.log_likelihood.argmax())
     statistics = MixtureStatistics(*(value[best] for value in found))
     bound = float(statistics.log_likelihood) / source.total
-    return _learned(statistics, begin.means[best].to(source.dtype), options, Learned(source.total, 1, bound))
+    centres = begin.means[best].to(source.dtype)
+    return _learned(statistics, centres, options, source.mean_weight, Learned(source.total, 1, bound))
 
 
 def _continued(estimator: Any, source: Resident, options: Options) -> Running:
@@ -129,7 +131,8 @@ def _continued(estimator: Any, source: Resident, options: Options) -> Running:
     centres = running.parameters.means.to(source.dtype)
     blended = running.blended(batch, centres, samples, rate)
     bound = float(batch.log_likelihood) / samples
-    return _learned(blended, centres, options, Learned(running.samples + samples, running.steps + 1, bound))
+    learned = Learned(running.samples + samples, running.steps + 1, bound)
+    return _learned(blended, centres, options, source.mean_weight, learned)
 
 
 def _before(estimator: Any, source: Resident, options: Options) -> Running:
@@ -151,10 +154,14 @@ class Learned(NamedTuple):
     bound: float
 
 
-def _learned(statistics: MixtureStatistics, centres: Tensor, options: Options, learned: Learned) -> Running:
+def _learned(
+    statistics: MixtureStatistics, centres: Tensor, options: Options, mean_weight: Tensor | None, learned: Learned
+) -> Running:
     """The mixture that sums over samples ask for."""
     kind, samples = options.covariance_type, learned.samples
-    found = m_step(statistics, centres, kind, reg_covar=options.reg_covar, estimate=options.m_step)
+    found = m_step(
+        statistics, centres, kind, reg_covar=options.reg_covar, mean_weight=mean_weight, estimate=options.m_step
+    )
     _, n_k, first, second = (value.double() for value in statistics)
     shift = found.means - centres.double()
     if kind == "full":

@@ -71,6 +71,11 @@ class Streamed:
         own = float(self.seen.count) if self.weight is None else self.weight.double().sum()
         return float(self.drawn.sum(torch.as_tensor(own, dtype=torch.float64, device=self.device)))
 
+    @cached_property
+    def mean_weight(self) -> Tensor | None:
+        """The mean weight of all processes' samples of weight > 0."""
+        return replace(self.drawn, weight=self.weight).mean_weight
+
     @property
     def some(self) -> Shard:
         """Not too many of the samples, without gaps."""

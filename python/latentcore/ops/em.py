@@ -50,7 +50,7 @@ def gmm_em(
         tol: Least change of the mean log-likelihood that is worth another iteration, >= 0, nats; 0 runs all.
         reg_covar: What is added to the variances, >= 0, in squared units of the samples.
         sample_weight: How often each sample counts, >= 0 (not checked); 0 pads mixtures with fewer samples. (..., N),
-            dtype and device of ``x``. ``None`` counts each once.
+            dtype and device of ``x``. ``None`` counts each once. Their unit does not matter.
 
     Returns:
         `MixtureFit(weights, means, covariances, precisions_cholesky, lower_bounds, n_iter, converged)`: float64

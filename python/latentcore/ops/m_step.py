@@ -12,7 +12,12 @@ from latentcore.reference import MixtureParameters, MixtureStatistics
 
 @torch.no_grad()
 def gmm_m_step(
-    statistics: MixtureStatistics, means: Tensor, covariance_type: str = "full", *, reg_covar: float = 1e-6
+    statistics: MixtureStatistics,
+    means: Tensor,
+    covariance_type: str = "full",
+    *,
+    reg_covar: float = 1e-6,
+    mean_weight: Tensor | None = None,
 ) -> MixtureParameters:
     r"""The mixture that maximises the expected log likelihood, from the statistics of `gmm_statistics`.
 
@@ -22,13 +27,17 @@ def gmm_m_step(
         \Sigma_k = \frac{S_k}{N_k} - \frac{F_k F_k^\top}{N_k^2} + \text{reg\_covar} \, I
 
     Everything is float64, whatever the samples are: the moments are centred, so that a covariance is never the
-    difference of two large numbers, and small matrices cost nothing. A component without samples keeps its mean.
+    difference of two large numbers, and small matrices cost nothing. A component without samples keeps its mean: as in
+    scikit-learn, ten units of rounding of the statistics' dtype are added to every :math:`N_k`, here in the unit of a
+    sample's weight, so that weights in another unit give the same mixture.
 
     Args:
         statistics: What `gmm_statistics` returned; float32 or float64. ``log_likelihood`` is not used.
         means: The means about which the moments are centred: those that `gmm_statistics` was given. (..., K, D).
         covariance_type: "full", "tied", "diag" or "spherical", as for `gmm_statistics`.
         reg_covar: What is added to the variances, >= 0, in squared units of the samples.
+        mean_weight: The mean weight of the samples whose weight is not 0, where they had weights, > 0 (not checked).
+            (...), or () for all mixtures, float32 or float64, device of ``means``. ``None``: 1.
 
     Returns:
         `MixtureParameters(weights, means, covariances, precisions_cholesky)`, float64, in scikit-learn's shapes.
@@ -49,38 +58,51 @@ def gmm_m_step(
     Reference:
         Bishop, "Pattern recognition and machine learning", 2006, equations 9.24 to 9.26.
     """
-    _check(statistics, means, covariance_type, reg_covar)
+    _check(statistics, means, covariance_type, reg_covar, mean_weight)
     if not _native.has_kernel("gmm_m_step", means):
-        return reference.gmm_m_step(statistics, means, covariance_type, reg_covar=reg_covar)
+        return reference.gmm_m_step(statistics, means, covariance_type, reg_covar=reg_covar, mean_weight=mean_weight)
+    if mean_weight is not None:
+        mean_weight = mean_weight.expand(means.shape[:-2])
     return MixtureParameters(
-        *torch.ops.latentcore.gmm_m_step(*statistics[1:], means, covariance_type, float(reg_covar))
+        *torch.ops.latentcore.gmm_m_step(*statistics[1:], means, covariance_type, float(reg_covar), mean_weight)
     )
 
 
-def _check(statistics: MixtureStatistics, means: Tensor, covariance_type: str, reg_covar: float) -> None:
+def _check(
+    statistics: MixtureStatistics, means: Tensor, covariance_type: str, reg_covar: float, mean_weight: Tensor | None
+) -> None:
     _checks.floating("means", means)
     if means.dim() < 2 or 0 in means.shape[-2:]:
         _checks.fail_value("means", "shape (..., K, D) with K and D >= 1", tuple(means.shape))
     _checks.countable("means", means)
     *batch, components, dimensions = means.shape
     _checks.one_of("covariance_type", covariance_type, ("full", "tied", "diag", "spherical"))
-    shapes = (
-        (components,),
-        (components, dimensions),
-        reference.covariance_shape(components, dimensions, covariance_type),
-    )
-    for name, value, shape in zip(("n_k", "first", "second"), statistics[1:], shapes, strict=True):
-        _checks.dtype(f"statistics.{name}", value, (torch.float32, torch.float64))
-        _checks.shape(f"statistics.{name}", value, (*batch, *shape))
+    matrices = reference.covariance_shape(components, dimensions, covariance_type)
+    given = [
+        ("statistics.n_k", statistics.n_k, (*batch, components)),
+        ("statistics.first", statistics.first, (*batch, components, dimensions)),
+        ("statistics.second", statistics.second, (*batch, *matrices)),
+    ]
+    if mean_weight is not None:
+        given.append(("mean_weight", mean_weight, tuple(batch) if mean_weight.dim() else ()))
+    for name, value, shape in given:
+        _checks.dtype(name, value, (torch.float32, torch.float64))
+        _checks.shape(name, value, shape)
         if value.device != means.device:
-            _checks.fail_value(f"statistics.{name}", f"the device of means, {means.device}", value.device)
-        _checks.countable(f"statistics.{name}", value)
+            _checks.fail_value(name, f"the device of means, {means.device}", value.device)
+        _checks.countable(name, value)
     if not reg_covar >= 0:
         _checks.fail_value("reg_covar", "a number >= 0", reg_covar)
 
 
 def _fake(
-    n_k: Tensor, first: Tensor, second: Tensor, means: Tensor, covariance_type: str, reg_covar: float
+    n_k: Tensor,
+    first: Tensor,
+    second: Tensor,
+    means: Tensor,
+    covariance_type: str,
+    reg_covar: float,
+    mean_weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     weights, new_means, covariances, factors = (
         torch.empty_like(like, dtype=torch.float64, memory_format=torch.contiguous_format)

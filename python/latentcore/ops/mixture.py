@@ -24,7 +24,8 @@ def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covarian
 
     The precision (the inverse covariance) of component k is :math:`P_k P_k^\top` with :math:`P_k` upper triangular, as
     scikit-learn's ``precisions_cholesky_`` has it; what stands below the diagonal is not read. A diagonal entry of 0
-    or less gives -inf or NaN: values are not checked.
+    or less gives -inf or NaN: values are not checked. A sample so far away that its squared distance overflows, at
+    infinity too, has log density -inf; only what is NaN itself gives NaN.
 
     Args:
         x: Samples. (..., N, D), D >= 1, float32, float64, float16 or bfloat16.
@@ -174,7 +175,7 @@ def gmm_statistics(
     the means that were handed in, so that data far from the origin lose no digits; the new mean is
     :math:`\mu_k + F_k / N_k`, the new covariance :math:`S_k / N_k - (F_k / N_k)(F_k / N_k)^\top`. The result is
     bitwise the same for any number of threads, and its error does not grow with N. A sample that no component reaches
-    counts in the log likelihood (-inf) only, one of weight 0 nowhere.
+    counts in the log likelihood (-inf) only, and has no gradient; one of weight 0 counts nowhere.
 
     Args:
         x: Samples. (..., N, D), D >= 1, float32, float64, float16 or bfloat16.

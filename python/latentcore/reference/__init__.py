@@ -3,7 +3,13 @@
 from latentcore.reference._dtypes import sum_dtype
 from latentcore.reference.em import MixtureFit, covariances_of, gmm_em
 from latentcore.reference.kmeans import KMeansStep, kmeans_potentials, kmeans_step, kmeans_update
-from latentcore.reference.m_step import MixtureParameters, gmm_m_step, precisions_cholesky_of
+from latentcore.reference.m_step import (
+    MixtureParameters,
+    count_guard,
+    gmm_m_step,
+    mean_weight_of,
+    precisions_cholesky_of,
+)
 from latentcore.reference.mixture import (
     COVARIANCE_TYPES,
     MixtureStatistics,
@@ -27,6 +33,7 @@ __all__ = [
     "VAELoss",
     "affine_sampling",
     "centred_moments",
+    "count_guard",
     "covariance_shape",
     "covariances_of",
     "gmm_e_step",
@@ -39,6 +46,7 @@ __all__ = [
     "kmeans_potentials",
     "kmeans_step",
     "kmeans_update",
+    "mean_weight_of",
     "philox_normal",
     "precisions_cholesky_of",
     "reparameterize_kl",

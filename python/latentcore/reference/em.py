@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from latentcore._memory import bounded
 from latentcore.reference._dtypes import sum_dtype
-from latentcore.reference.m_step import MixtureParameters, gmm_m_step
+from latentcore.reference.m_step import MixtureParameters, gmm_m_step, mean_weight_of
 from latentcore.reference.mixture import MixtureStatistics, gmm_statistics
 
 # shapes: B mixtures, (B, N, D) samples, K components; parameters with B in front
@@ -86,13 +86,14 @@ def step_of(
     total = torch.full((len(x),), x.shape[-2], dtype=torch.float64, device=x.device)
     if sample_weight is not None:
         total = sample_weight.double().sum(-1)
+    mean_weight = mean_weight_of(sample_weight)
 
     def step(parameters: MixtureParameters, which: Tensor) -> tuple[MixtureParameters, Tensor]:
         weights, means, _, factors = (value.to(x.dtype) for value in parameters)
-        part = None if sample_weight is None else _pick(sample_weight, which)
+        part, scale = (None if value is None else _pick(value, which) for value in (sample_weight, mean_weight))
         statistics = operators.statistics(_pick(x, which), weights, means, factors, covariance_type, sample_weight=part)
         # the moments are centred on the means as rounded to the samples' dtype
-        found = operators.m_step(statistics, means, covariance_type, reg_covar=reg_covar)
+        found = operators.m_step(statistics, means, covariance_type, reg_covar=reg_covar, mean_weight=scale)
         return found, statistics.log_likelihood.double() / total[which]
 
     return step

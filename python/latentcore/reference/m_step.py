@@ -21,11 +21,16 @@ class MixtureParameters(NamedTuple):
 
 
 def gmm_m_step(
-    statistics: MixtureStatistics, means: Tensor, covariance_type: str = "full", *, reg_covar: float = 1e-6
+    statistics: MixtureStatistics,
+    means: Tensor,
+    covariance_type: str = "full",
+    *,
+    reg_covar: float = 1e-6,
+    mean_weight: Tensor | None = None,
 ) -> MixtureParameters:
     """See `latentcore.ops.gmm_m_step`."""
-    # scikit-learn's guard of components without samples; such a component keeps its mean
-    n_k = statistics.n_k.double() + 10 * torch.finfo(statistics.n_k.dtype).eps
+    # a component without samples keeps its mean
+    n_k = statistics.n_k.double() + count_guard(statistics, mean_weight)
     shift = statistics.first.double() / n_k.unsqueeze(-1)
     covariances = _covariances(statistics.second.double(), n_k, shift, covariance_type, reg_covar)
     return MixtureParameters(
@@ -34,6 +39,20 @@ def gmm_m_step(
         covariances,
         precisions_cholesky_of(covariances, covariance_type),
     )
+
+
+def count_guard(statistics: MixtureStatistics, mean_weight: Tensor | None) -> Tensor | float:
+    """scikit-learn's guard of components without samples, added to how many they have: a number or (..., 1)."""
+    guard = 10 * torch.finfo(statistics.n_k.dtype).eps
+    return guard if mean_weight is None else guard * mean_weight.double().unsqueeze(-1)
+
+
+def mean_weight_of(sample_weight: Tensor | None) -> Tensor | None:
+    """The mean weight of the samples that count, (...), float64, from (..., N) weights; None where each counts once."""
+    if sample_weight is None:
+        return None
+    mean: Tensor = sample_weight.double().sum(-1) / (sample_weight > 0).sum(-1)
+    return mean
 
 
 def precisions_cholesky_of(covariances: Tensor, covariance_type: str) -> Tensor:

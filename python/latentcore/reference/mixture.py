@@ -43,10 +43,7 @@ def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covarian
     """See `latentcore.ops.gmm_log_prob`."""
     dtype = sum_dtype(x.dtype)
     x, means, factors = x.to(dtype), means.to(dtype), precisions_cholesky.to(dtype)
-    distances = [
-        _whiten(x - means[..., k, None, :], factors, k, covariance_type).square().sum(-1)
-        for k in range(means.shape[-2])
-    ]
+    distances = [_distance(x - means[..., k, None, :], factors, k, covariance_type) for k in range(means.shape[-2])]
     log_det = _log_det(factors, x.shape[-1], covariance_type)
     return log_det.unsqueeze(-2) - 0.5 * (x.shape[-1] * math.log(2 * math.pi) + torch.stack(distances, -1))
 
@@ -84,12 +81,14 @@ def gmm_statistics(
         x = x.masked_fill((sample_weight == 0).unsqueeze(-1), 0)
     log_prob_norm, log_resp = gmm_e_step(x, weights, means, precisions_cholesky, covariance_type)
     resp = log_resp.detach().exp()
+    # nor does one that no component reaches, but in the likelihood
+    x = x.detach().masked_fill((log_prob_norm == -math.inf).unsqueeze(-1), 0)
     if sample_weight is not None:
         sample_weight = sample_weight.to(resp.dtype)
         # a sample of weight 0 counts nowhere, whatever its likelihood is
         log_prob_norm = log_prob_norm.masked_fill(sample_weight == 0, 0) * sample_weight
         resp = resp * sample_weight.unsqueeze(-1)
-    first, second = centred_moments(x.detach().to(resp.dtype), resp, means.detach().to(resp.dtype), covariance_type)
+    first, second = centred_moments(x.to(resp.dtype), resp, means.detach().to(resp.dtype), covariance_type)
     return MixtureStatistics(log_prob_norm.sum(-1), resp.sum(-2), first, second)
 
 
@@ -107,13 +106,25 @@ def centred_moments(x: Tensor, resp: Tensor, means: Tensor, covariance_type: str
     return torch.stack(first, -2), torch.stack(second, component_dim)
 
 
-def _whiten(difference: Tensor, factors: Tensor, k: int, covariance_type: str) -> Tensor:
-    """(..., N, D) differences from mean k in units of its standard deviation."""
+def _distance(difference: Tensor, factors: Tensor, k: int, covariance_type: str) -> Tensor:
+    """(..., N) squares of (..., N, D) differences from mean k in units of its standard deviation.
+
+    Infinite where they overflow, so that NaN is only where something given is.
+    """
+    factor = _factor(factors, k, covariance_type)
+    whitened = difference @ factor if covariance_type in ("full", "tied") else difference * factor
+    distance = whitened.square().sum(-1)
+    unknown = difference.isnan().any(-1) | factor.isnan().any(-1).any(-1, keepdim=True)
+    return distance.masked_fill(distance.isnan() & ~unknown, math.inf)
+
+
+def _factor(factors: Tensor, k: int, covariance_type: str) -> Tensor:
+    """Component k's: (..., D, D) where it is triangular, else (..., 1, D) or (..., 1, 1), a number per feature."""
     if covariance_type == "full":
-        return difference @ factors[..., k, :, :].triu()
+        return factors[..., k, :, :].triu()
     if covariance_type == "tied":
-        return difference @ factors.triu()
-    return difference * (factors[..., k, None, :] if covariance_type == "diag" else factors[..., k, None, None])
+        return factors.triu()
+    return factors[..., k, None, :] if covariance_type == "diag" else factors[..., k, None, None]
 
 
 def _log_det(factors: Tensor, dimensions: int, covariance_type: str) -> Tensor:
