@@ -52,11 +52,17 @@ __global__ void prepare_mixtures_kernel(MixtureShape shape, GivenParameters<T> g
   C* out = factors + f * shape.factor_size();
   double log_det = 0;
   for (int64_t i = threadIdx.x; i < D; i += threads) {
-    means[item * D + i] = load(given.means[item * D + i]);
+    const C mean = load(given.means[item * D + i]);
+    means[item * D + i] = mean;
+    if (mean != mean) log_det = static_cast<double>(mean);
     const int64_t diagonal = shape.triangular() ? i * (D + 1) : (shape.type == CovarianceType::diag ? i : 0);
     const C value = load(P[diagonal]);
     log_det += static_cast<double>(log(value));
     if (!shape.triangular()) out[i] = value;
+    // no density where a number is NaN, on the diagonal or beside it
+    for (int64_t j = i + 1; shape.triangular() && j < D; ++j) {
+      if (const C entry = load(P[i * D + j]); entry != entry) log_det = static_cast<double>(entry);
+    }
   }
   log_det = block_sum<threads>(log_det);
   if (threadIdx.x == 0) {

@@ -38,14 +38,6 @@ struct SmallComponent {
     for (int i = 0; i < Dims; ++i) difference[i] = x[i] - mean[i];
   }
 
-  __device__ bool is_unknown(const C (&difference)[Dims]) const {
-    bool unknown = false;
-#pragma unroll
-    for (int i = 0; i < Dims; ++i) unknown = unknown || difference[i] != difference[i];
-    for (int e = 0; e < (triangular ? Dims * Dims : Dims); ++e) unknown = unknown || factor[e] != factor[e];
-    return unknown;
-  }
-
   // The logarithm of weight times density; `difference` becomes x - mean.
   __device__ C log_joint(const C (&x)[Dims], C (&difference)[Dims]) const {
     subtract_mean(x, difference);
@@ -61,7 +53,12 @@ struct SmallComponent {
       }
       distance += y * y;
     }
-    distance = settled(distance, [&] { return is_unknown(difference); });
+    if (triangular && distance != distance) {  // as `settled` has it
+      bool known = true;
+#pragma unroll
+      for (int i = 0; i < Dims; ++i) known = known && x[i] == x[i];
+      if (known) distance = static_cast<C>(__builtin_inf());
+    }
     return offset - C(0.5) * distance;
   }
 };

@@ -115,22 +115,16 @@ __device__ void add_columns(const MixtureShape& shape, const C* factor, int j, c
   }
 }
 
-// A squared distance that is NaN though nothing given is, infinity less infinity, is infinite: the density is 0.
-template <class C, class Unknown>
-__device__ C settled(C distance, const Unknown& unknown) {
-  return distance == distance || unknown() ? distance : static_cast<C>(__builtin_inf());
-}
-
-// Whether a number is NaN of which a distance is made: of the thread's sample or of the factor.
+// The squared distance of the thread's sample. Where it is NaN though no difference is, infinity less infinity, it is
+// infinite and the density 0; the offset of a component whose parameters hold NaN is NaN.
 template <int S, class C>
-__device__ bool is_unknown(const MixtureShape& shape, const C* differences, const C* factor) {
-  bool unknown = false;
-  for (int64_t i = 0; i < shape.D; ++i) {
+__device__ C settled(C distance, int64_t D, const C* differences) {
+  if (distance == distance) return distance;
+  for (int64_t i = 0; i < D; ++i) {
     const C difference = differences[i * kPitch<C, S> + thread()];
-    unknown = unknown || difference != difference;
+    if (difference != difference) return difference;
   }
-  for (int64_t e = 0; e < shape.factor_size(); ++e) unknown = unknown || factor[e] != factor[e];
-  return unknown;
+  return static_cast<C>(__builtin_inf());
 }
 
 // The logarithm of weight times density of component k, of sample t in thread t < S. Threads share the columns of the
@@ -171,8 +165,7 @@ __device__ C log_joint(const Mixtures<C>& mixtures, int64_t b, int64_t k, const 
   __syncthreads();
   C distance = 0;
   for (int g = 0; g < groups && thread() < S; ++g) distance += parts[g * S + thread()];
-  distance = settled(distance, [&] { return is_unknown<S>(shape, all, factor); });
-  return mixtures.offset(b, k) - C(0.5) * distance;
+  return mixtures.offset(b, k) - C(0.5) * settled<S>(distance, D, all);
 }
 
 // Logarithm of a sum of exponentials, one term after the other.

@@ -70,6 +70,11 @@ def test_nan_stays_where_it_was_handed_in(covariance_type, simd):
             log_prob = module.gmm_log_prob(x, unknown, factors, covariance_type)
             assert log_prob[:, 0].isnan().all()
             assert (log_prob[0, 1:] == -torch.inf).all()
+        if D == 1 or covariance_type not in ("full", "tied"):
+            continue
+        factors.view(-1, D, D)[-1, 0, D - 1] = torch.nan
+        for module in (ops, reference):
+            assert module.gmm_log_prob(x, means, factors, covariance_type)[:, -1].isnan().all()
 
 
 @every_type
