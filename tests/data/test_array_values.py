@@ -23,6 +23,47 @@ def test_small_floats_stay_what_they_are(tmp_path):
     assert torch.equal(load_images(tmp_path / "again.npz").images, learned.images)
 
 
+TOO_FINE = {
+    "beyond float32": RANDOM.random((40, 6, 6)) * 1e-50,
+    "hardly numbers": RANDOM.random((40, 6, 6)) * 1e-310,
+    "long": RANDOM.random((40, 6, 6)).astype(np.longdouble) * np.longdouble("1e-400"),
+    "about a half": 0.5 + 1e-10 * RANDOM.random((40, 6, 6)),
+    "about a byte": 0.2 + 1e-12 * RANDOM.random((40, 6, 6)),
+    "one among others": RANDOM.random((40, 6, 6)) * np.where(np.arange(40) == 17, 1e-50, 1)[:, None, None],
+}
+
+
+@pytest.mark.parametrize("case", TOO_FINE)
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5"])
+def test_floats_that_float32_does_not_hold_are_refused(tmp_path, name, case):
+    array, path = TOO_FINE[case], tmp_path / name
+    if name == "a.npy":
+        np.save(path, array)
+    elif name == "a.npz":
+        np.savez(path, data=array)
+    else:
+        with h5py.File(path, "w") as file:
+            file["x"] = array
+    many = "1 of 40" if case == "one among others" else "40 of 40"
+    message = rf"{name}: images: expected floats whose contrast float32 holds, .*: {many} images lose more than 2 %"
+    with pytest.raises(ValueError, match=message):
+        load_images(path)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 1e-30])
+def test_an_image_of_one_level_may_be_rounded(tmp_path, level):
+    array = RANDOM.random((40, 6, 6))
+    array[7] = level * (1 + 2e-16 * RANDOM.random((6, 6)))  # as sums of the same numbers may differ
+    np.save(tmp_path / "a.npy", array)
+    assert np.array_equal(load_images(tmp_path / "a.npy").images[:, 0], array.astype(np.float32))
+
+
+@pytest.mark.parametrize("array", [IMAGES * (1 / 255), (IMAGES / np.float32(255)).astype(float)])
+def test_multiples_of_a_byte_are_bytes_however_they_were_computed(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    assert np.array_equal(load_images(tmp_path / "a.npy").images[:, 0], IMAGES)
+
+
 def test_floats_become_bytes_only_where_nothing_is_lost(tmp_path):
     for dtype in ("f2", "f4", "f8"):
         np.save(tmp_path / "a.npy", (IMAGES / 255).astype(dtype))
@@ -40,6 +81,36 @@ def test_pairs_round_floats_or_refuse_them():
         for given in (ImageSet(dim), dim.numpy()):
             with pytest.raises(ValueError, match="images: expected floats that may be rounded to 1/255, got values"):
                 TransformedImages(given)
+
+
+def test_each_image_is_judged_before_it_is_rounded():
+    some = np.arange(200)[:, None, None]
+    for dim in (0.0015, 1e-30):
+        images = (RANDOM.random((200, 6, 6)) * np.where(some == 0, 1, dim)).astype(np.float32)
+        with pytest.raises(
+            ValueError, match=r"rounded to 1/255, got values from .*: 199 of 200 images lose more than 2 %"
+        ):
+            TransformedImages(images)
+    few = (RANDOM.random((200, 6, 6)) * np.where(some == 0, 0.0015, 1)).astype(np.float32)
+    with pytest.warns(UserWarning, match="images: 1 of 200 images lose most of their contrast, rounded to 1/255"):
+        assert TransformedImages(few).images[0].max() == 0
+
+
+@pytest.mark.parametrize("give", [lambda images: images.to_sparse(), lambda images: images.to("meta")])
+def test_tensors_without_numbers_in_memory_are_refused(give):
+    images = give(torch.rand(4, 1, 6, 6))
+    for take in (TransformedImages, ImageSet):
+        with pytest.raises((TypeError, ValueError), match=r"images: expected a (dense )?tensor.*, got "):
+            take(images)
+
+
+def test_pairs_of_narrow_floats():
+    fine = torch.from_numpy(RANDOM.random((4, 1, 6, 6))).bfloat16()
+    assert torch.equal(TransformedImages(fine).images, TransformedImages(fine.float()).images)
+    with pytest.raises(TypeError, match=r"images: expected real numbers, .* got torch\.float8_e4m3fn"):
+        TransformedImages(fine.to(torch.float8_e4m3fn))
+    with pytest.raises(ValueError, match=r"scale: expected \(low, high\) with 0 < low <= high, got"):
+        TransformedImages(fine, scale=(1e-50, 1.0))
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 5), (16, 16, 200), (48, 64, 5), (28, 28, 1), (10, 12, 3), (64, 4, 4)])

@@ -1,6 +1,7 @@
 """Files that are no files, and files that promise more than anybody wants to read."""
 
 import gzip
+import io
 import os
 import tracemalloc
 import zipfile
@@ -14,6 +15,7 @@ from PIL import Image
 from latentcore.data import ImageFolder, load_cifar10, load_folder, load_images, mnist, read_image
 
 GIGABYTES = 2_400_000_000
+ZEROS_IN_MEMORY = bytes(1_024_000)
 ZEROS = gzip.compress(bytes(10_000_000), 9, mtime=0)  # ten million
 
 
@@ -63,6 +65,19 @@ def test_an_idx_file_has_as_many_bytes_as_its_header_says(tmp_path):
         mnist.load(tmp_path, "train")
 
 
+class Holed(io.FileIO):
+    """A new file that has a hole where nothing but zeros is written."""
+
+    def __init__(self, path):
+        super().__init__(path, "w+")
+
+    def write(self, data):
+        if len(data) != len(ZEROS_IN_MEMORY):
+            return super().write(data)
+        self.truncate(self.seek(len(data), os.SEEK_CUR))
+        return len(data)
+
+
 def npz_of(path, header, content):
     archive = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
     with archive, archive.open("data.npy", "w", force_zip64=True) as member:
@@ -81,7 +96,7 @@ def npz_of(path, header, content):
 )
 def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path, count, message):
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, 32, 32)}
-    npz_of(tmp_path / "a.npz", header, [bytes(1_024_000)] * 300)
+    npz_of(tmp_path / "a.npz", header, [ZEROS_IN_MEMORY] * 300)
     with little_memory(), pytest.raises(ValueError, match=f"a.npz: expected a whole .npz file of numbers, .*{message}"):
         load_images(tmp_path / "a.npz")
 
@@ -95,6 +110,27 @@ def test_no_array_is_larger_than_its_file(tmp_path):
     for name in ("a.npy", "a.h5"):
         with little_memory(), pytest.raises(ValueError, match=rf"{name}: expected .* got "):
             load_images(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_a_hole_is_not_read(tmp_path, name):
+    """Nothing but the headers is on the disk, wherever the system has files with holes."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (300_000, 32, 32)}
+    if name == "a.npy":
+        with (tmp_path / name).open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            file.truncate(file.tell() + 307_200_000)
+    else:
+        with Holed(tmp_path / name) as file, zipfile.ZipFile(file, "w") as archive:
+            npy = io.BytesIO()
+            np.lib.format.write_array_header_1_0(npy, header)
+            with archive.open("data.npy", "w") as member:
+                member.write(npy.getvalue())
+                for _ in range(300):
+                    member.write(ZEROS_IN_MEMORY)
+    message = f"{name}: .*at most 200 bytes for each that is stored, got 307,200,000 for"
+    with little_memory(), pytest.raises(ValueError, match=message):
+        load_images(tmp_path / name)
 
 
 def test_surplus_bytes_are_found(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig, load_autoencoder, load_vae, save_vae
+from latentcore.models.files import load_state
 
 CONFIGS = [
     {"hidden": (16, 8), "decoder_hidden": (8,), "activation": "tanh"},
@@ -128,6 +129,21 @@ def test_weights_of_another_width(tmp_path, width):
     loaded = load_vae(tmp_path / "vae.pth")
     assert torch.equal(loaded.encoder[1].weight, model.encoder[1].weight.float())
     assert all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in loaded.parameters())
+
+
+@pytest.mark.parametrize("value", [1e300, -1e39])
+def test_weights_beyond_float32(tmp_path, value):
+    model = VAE(VAEConfig(hidden=(16,), decoder_hidden=(8,))).double()
+    torch.save(
+        {**model.state_dict(), "decoder.0.bias": torch.full((8,), value, dtype=torch.float64)}, tmp_path / "vae.pth"
+    )
+    words = r"decoder\.0\.bias: expected numbers that torch\.float32 holds, got torch\.float64 up to 1e\+3"
+    with pytest.raises(ValueError, match=rf"vae\.pth: expected .*{words}"):
+        load_vae(tmp_path / "vae.pth")
+    with pytest.raises(ValueError, match=rf"a name: expected .*{words}"):
+        load_state(VAE(model.config), torch.load(tmp_path / "vae.pth"), "a name")
+    load_state(model, torch.load(tmp_path / "vae.pth"), "a name")  # of a training in float64
+    assert model.decoder[0].bias[0] == value
 
 
 def test_little_that_unpacks_to_much_is_refused(tmp_path):

@@ -7,7 +7,7 @@ before it is read (`dataset`, `checked`), and a packed chunk is looked at before
 
 from latentcore._hdf5.chunks import named_filters
 from latentcore._hdf5.files import found, new_file, opened
-from latentcore._hdf5.judging import checked, dataset, names_in
+from latentcore._hdf5.judging import checked, dataset, names_in, stored
 from latentcore._hdf5.names import ERRORS, naming, reason
 from latentcore._hdf5.reading import read, read_attribute, read_into
 
@@ -25,4 +25,5 @@ __all__ = [
     "read_attribute",
     "read_into",
     "reason",
+    "stored",
 ]

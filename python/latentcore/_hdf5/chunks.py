@@ -18,6 +18,8 @@ from latentcore._memory import available, megabytes
 _LZ4, _BITSHUFFLE, _BLOSC, _ZSTD = 32004, 32008, 32001, 32015
 _CHECKSUM = 4  # bytes that fletcher32 adds
 _STEP = 2**20  # bytes that zlib makes at once
+_UNWRITTEN = 2**17  # chunks that any data set may lack; each takes HDF5 some kilobytes and tens of microseconds
+_SPARSEST = 200  # beyond that, as how many of all one that is written may stand for
 
 _NAMES = {
     h5py.h5z.FILTER_DEFLATE: "gzip",
@@ -72,8 +74,11 @@ def check_chunks(data: h5py.Dataset, name: str) -> None:
         _checks.fail_value(name, f"chunks that fit the memory, {megabytes(free)}", megabytes(size))
     end, every = data.file.id.get_filesize(), (1 << len(filters)) - 1
     wrong: list[str] = []
+    written = 0
 
     def look(chunk: h5py.h5d.StoreInfo) -> object:
+        nonlocal written
+        written += 1
         if chunk.byte_offset is not None and chunk.byte_offset + chunk.size > end:
             wrong.append(f"one at {chunk.chunk_offset} that ends after the file")
         elif chunk.filter_mask & every == every and chunk.size != size:
@@ -84,6 +89,13 @@ def check_chunks(data: h5py.Dataset, name: str) -> None:
         data.id.chunk_iter(look)
     if wrong:
         _checks.fail_value(name, f"whole chunks of {size} bytes", wrong[0])
+    if (count := chunks_of(data.shape, data.chunks)) > max(_UNWRITTEN, _SPARSEST * written):
+        _checks.fail_value(name, f"at most {_SPARSEST} chunks for each that is written", f"{count:,} for {written:,}")
+
+
+def chunks_of(shape: tuple[int, ...], chunks: tuple[int, ...]) -> int:
+    """How many chunks hold so many numbers."""
+    return prod(-(-n // step) for n, step in zip(shape, chunks, strict=True))
 
 
 def check_packed(data: h5py.Dataset, begin: int, end: int, name: str) -> None:

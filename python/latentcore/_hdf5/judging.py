@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from latentcore import _checks
 from latentcore._files import printable
 from latentcore._hdf5.chunks import check_chunks, check_packed
 from latentcore._hdf5.files import found, opened
 from latentcore._hdf5.names import ERRORS, naming, reason
+from latentcore._hdf5.sizes import on_disk
 from latentcore._memory import available, megabytes
 
 _PREFIX = "HDF5_VDS_PREFIX"  # a folder where HDF5 looks for sources first
 _DENSEST = 2**14  # bytes that one byte of a file may stand for, beyond what fits the memory: gzip's most is 1,032
 
 Selection = tuple[tuple[int, ...] | None, int]
+Source = tuple[tuple[int, ...], np.dtype[Any], int]
 
 
 def checked(data: h5py.Dataset, name: str) -> h5py.Dataset:
@@ -42,13 +45,17 @@ def _judge(data: h5py.Dataset, name: str) -> None:
         _checks.fail_value(name, "a data set in this file", f"one whose numbers lie in other files, {others}")
     if data.dtype.kind not in "fiub":
         _checks.fail_value(name, "real numbers", data.dtype)
+    _check_extent(data, stored(data, name), name)
+    if data.chunks is not None:
+        check_chunks(data, name)
+
+
+def stored(data: h5py.Dataset, name: str) -> int:
+    """How many bytes of the disk hold the numbers of a data set; of a virtual one, whose sources are judged, theirs."""
     if data.is_virtual:
-        held = _check_sources(data, name)
-    else:
-        held = data.id.get_storage_size()
-        if data.chunks is not None:
-            check_chunks(data, name)
-    _check_extent(data, held, name)
+        return _check_sources(data, name)
+    size: int = data.id.get_storage_size()
+    return min(size, on_disk(data.file.id.get_vfd_handle())) if data.file.driver == "sec2" else size
 
 
 def dataset(file: h5py.File, key: str, name: str, missing: str) -> h5py.Dataset:
@@ -85,7 +92,7 @@ def _check_extent(data: h5py.Dataset, held: int, name: str) -> None:
 
 
 def _check_sources(data: h5py.Dataset, name: str) -> int:
-    """The sources of a virtual data set lie beside it, and their chunks are whole. How many bytes these have."""
+    """The sources of a virtual data set lie beside it, and their chunks are whole. How many bytes are stored."""
     if os.environ.get(_PREFIX):
         _checks.fail_value(name, f"no virtual data set while {_PREFIX} is set", os.environ[_PREFIX])
     if data.file.driver != "sec2":
@@ -128,7 +135,10 @@ def _check_source(data: h5py.Dataset, file_name: str, dset_name: str, parts: set
     except OSError as error:
         _checks.fail_value(label, "a file beside this one", error.strerror)
     # a source is unpacked once to see that it is whole, not in every pass
-    shape, held = _source(path, _literal(dset_name, label), label, (status.st_ino, status.st_size, status.st_mtime_ns))
+    stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+    shape, dtype, held = _source(path, _literal(dset_name, label), label, stamp)
+    if not np.can_cast(dtype, data.dtype):  # HDF5 would convert without a word what does not fit
+        _checks.fail_value(label, f"numbers that the dtype {data.dtype} holds", dtype)
     for part in parts:
         if not _fits(part, shape):
             _checks.fail_value(label, f"numbers of a data set of shape {shape}", f"{part[1]} of them, up to {part[0]}")
@@ -136,8 +146,8 @@ def _check_source(data: h5py.Dataset, file_name: str, dset_name: str, parts: set
 
 
 @lru_cache(4096)
-def _source(path: Path, key: str, label: str, _stamp: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """Shape and stored bytes of a source that may be read."""
+def _source(path: Path, key: str, label: str, _stamp: tuple[int, ...]) -> Source:
+    """Shape, dtype and stored bytes of a source that may be read."""
     with opened(path) as file:
         source = found(file, key, label)
         if not isinstance(source, h5py.Dataset):
@@ -146,7 +156,7 @@ def _source(path: Path, key: str, label: str, _stamp: tuple[int, ...]) -> tuple[
             _checks.fail_value(label, "a data set of numbers", "a virtual one again")
         checked(source, label)
         check_packed(source, 0, len(source) if source.shape else 0, label)
-        return source.shape or (), source.id.get_storage_size()
+        return source.shape or (), source.dtype.newbyteorder("="), stored(source, label)
 
 
 def _beside(own: Path, file_name: str, label: str) -> Path:

@@ -1,15 +1,20 @@
 """Reading data sets that were judged, with errors that name the file."""
 
+from math import prod
+
 import h5py
 import numpy as np
 
 from latentcore import _checks
-from latentcore._hdf5.chunks import check_packed
+from latentcore._hdf5.chunks import check_packed, chunks_of
+from latentcore._hdf5.judging import stored
 from latentcore._hdf5.names import naming
+from latentcore._hdf5.sizes import check_size
 from latentcore._hdf5.trial import check_attribute
 from latentcore._memory import available, megabytes
 
 _LONGEST = 2**16  # characters of an attribute
+_AT_ONCE = 2**12  # chunks that HDF5 is asked for, of each of which it notes some kilobytes
 
 
 def read(data: h5py.Dataset, name: str, rows: slice = slice(None), *, copies: int = 1) -> np.ndarray:
@@ -22,19 +27,22 @@ def read(data: h5py.Dataset, name: str, rows: slice = slice(None), *, copies: in
         copies: As how many such arrays they shall fit the memory.
 
     Raises:
-        ValueError: It is damaged, or too large.
+        ValueError: It is damaged, too large, or says that it has far more than the file holds.
     """
     if not data.shape:
         _checks.fail_value(name, "numbers in at least one dimension", f"shape {data.shape}")
     begin, end, _ = rows.indices(len(data))
-    size = copies * (end - begin) * int(np.prod(data.shape[1:], dtype=object)) * data.dtype.itemsize
-    if size > (free := available()):
+    size = (end - begin) * prod(data.shape[1:]) * data.dtype.itemsize
+    if copies * size > (free := available()):
         _checks.fail_value(
-            name, f"data that fit the memory, {megabytes(free)}", f"shape {data.shape}, {megabytes(size)}"
+            name, f"data that fit the memory, {megabytes(free)}", f"shape {data.shape}, {megabytes(copies * size)}"
         )
-    check_packed(data, begin, end, name)
-    with naming(name, "whole data"):
-        return np.asarray(data[begin:end])
+    check_size(name, size, stored(data, name))
+    found = np.empty((end - begin, *data.shape[1:]), data.dtype)
+    step = _rows_at_once(data)
+    for first in range(begin, end, step):
+        read_into(data, found[first - begin :], first, min(first + step, end), name)
+    return found
 
 
 def read_into(data: h5py.Dataset, into: np.ndarray, begin: int, end: int, name: str) -> None:
@@ -46,6 +54,13 @@ def read_into(data: h5py.Dataset, into: np.ndarray, begin: int, end: int, name: 
     check_packed(data, begin, end, name)
     with naming(name, "whole chunks" if data.chunks else "whole data"):
         data.read_direct(into[: end - begin], np.s_[begin:end])
+
+
+def _rows_at_once(data: h5py.Dataset) -> int:
+    if data.chunks is None:
+        return max(1, len(data))
+    rows: int = data.chunks[0]
+    return rows * max(1, _AT_ONCE // max(1, chunks_of(data.shape[1:], data.chunks[1:])))
 
 
 def read_attribute(file: h5py.File, key: str, name: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from latentcore.data._sizes import bytes_of, check_size
+from latentcore.data._sizes import bytes_of, check_size, on_disk
 
 
 class Found(NamedTuple):
@@ -24,19 +24,22 @@ class Found(NamedTuple):
 
 def read_npz(file: IO[bytes], keys: Sequence[str]) -> Found:
     """The first array of an archive that has one of the names."""
+    stored = on_disk(file.fileno())
     with zipfile.ZipFile(file) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         key = next((key for key in keys if key in members), None)
         if key is None:
             return Found(list(members), None)
-        with archive.open(members[key]) as content:
-            return Found(list(members), _array(content, members[key].file_size, members[key].compress_size))
+        member = members[key]
+        with archive.open(member) as content:
+            return Found(list(members), _array(content, member.file_size, min(member.compress_size, stored)))
 
 
 def read_npy(file: IO[bytes], keys: Sequence[str]) -> Found:
     """The only array of a file, which is called "images"."""
-    stored = os.fstat(file.fileno()).st_size
-    return Found(["images"], _array(file, stored, stored) if "images" in keys else None)
+    if "images" not in keys:
+        return Found(["images"], None)
+    return Found(["images"], _array(file, os.fstat(file.fileno()).st_size, on_disk(file.fileno())))
 
 
 def _array(content: IO[bytes], length: int, stored: int) -> Any:

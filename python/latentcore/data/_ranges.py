@@ -36,7 +36,7 @@ def range_of(scale: Any) -> tuple[float, float]:
     for bound in scale:
         check_finite("scale", bound, expected)
     low, high = float(scale[0]), float(scale[1])
-    if not 0 < low <= high:
+    if not (low <= high and np.float32(low) > 0):  # one that float32 takes for 0 is none
         _checks.fail_value("scale", expected, scale)
     return low, high
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from latentcore import _checks, _hdf5
 from latentcore._files import open_regular, replacing
 from latentcore.data._numpy_files import Found, read_npy, read_npz
-from latentcore.data._pixels import as_labels, as_pixels
+from latentcore.data._pixels import as_labels, as_pixels, check_plain
 
 # shapes: N images, C channels, H rows, W columns
 
@@ -41,6 +41,7 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         _checks.dtype("images", self.images, (torch.uint8, torch.float32))
+        check_plain("images", self.images)
         _checks.shape("images", self.images, ("N", "C", "H", "W"))
         if 0 in self.images.shape:
             _checks.fail_value("images", "at least one image of at least one pixel", tuple(self.images.shape))
@@ -50,6 +51,7 @@ class ImageSet:
                 _checks.fail_value("images", "floats in [0, 1]", f"values from {low:g} to {high:g}")
         if self.labels is not None:
             _checks.dtype("labels", self.labels, (torch.int64,))
+            check_plain("labels", self.labels)
             _checks.shape("labels", self.labels, (len(self.images),))
 
     def __len__(self) -> int:
@@ -104,7 +106,7 @@ def load_images(path: str | os.PathLike[str], *, labelled: bool = False, channel
 
     Returns:
         Images (N, C, H, W), and labels (N,) or None. Bytes are uint8, and so are floats that all are multiples of
-        1/255; other floats are float32.
+        1/255; other floats are float32, or refused where that would lose an image's contrast.
 
     Raises:
         OSError: The file cannot be read.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from latentcore import _checks
 from latentcore._files import open_regular
-from latentcore.data._sizes import check_size
+from latentcore.data._sizes import check_size, on_disk
 from latentcore.data.arrays import ImageSet
 
 Bytes = NDArray[np.uint8]
@@ -113,7 +113,7 @@ def _read(path: Path, classes: Sequence[int]) -> Bytes:
     """The records (N, labels and pixels) of a file."""
     with open_regular(path) as file:  # a file that is missing or may not be read is an OSError with its own words
         length = os.fstat(file.fileno()).st_size
-        check_size(str(path), length, length)
+        check_size(str(path), length, on_disk(file.fileno()))
         content = file.read(length)
     size = len(classes) + _PIXELS
     if not content or len(content) % size:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore.data._sizes import bytes_of, check_size
 from latentcore.data.egamma_blocks import in_order
 from latentcore.data.egamma_files import ELECTRON, PHOTON, read_file
 from latentcore.data.egamma_stream import Events, EventStream
@@ -207,9 +208,12 @@ class EgammaFiles:
 
         Raises:
             TypeError: The dtype is not floating point or uint8.
-            ValueError: Rows are not sorted, or not there; a file is damaged, or holds NaN or infinity.
+            ValueError: Rows are not sorted, or not there; a file is damaged, promises far more than it stores, or holds
+                NaN or infinity.
         """
         numbers, stored = self._rows(rows), self._stored()
+        for file in self.files:
+            check_size(f"{file.path}: X", bytes_of(file.shape, file.dtype.itemsize), file.stored)
         if dtype is None and stored is None:
             _checks.fail_type("dtype", "one for all files", ", ".join(sorted({str(f.dtype) for f in self.files})))
         wanted = dtype or stored

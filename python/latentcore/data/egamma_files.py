@@ -33,6 +33,7 @@ class EventFile:
         path: Where it is.
         shape: That of the images: (N, H, W, C).
         dtype: That of the images.
+        stored: Bytes of the disk that hold the images.
         chunks: The sizes of a chunk, or None where the images lie in one piece.
         filters: What packs a chunk, in the order of writing: "lzf", "gzip", "shuffle", or HDF5's number.
         labels: (N,), uint8: 0 photon, 1 electron.
@@ -43,6 +44,7 @@ class EventFile:
     path: Path
     shape: tuple[int, int, int, int]
     dtype: np.dtype[Any]
+    stored: int
     chunks: tuple[int, ...] | None
     filters: tuple[str, ...]
     labels: np.ndarray
@@ -76,6 +78,7 @@ def read_file(path: str | os.PathLike[str], *, labelled: bool = True) -> EventFi
             path,
             images.shape,
             images.dtype,
+            _hdf5.stored(images, f"{path}: {IMAGES}"),
             images.chunks,
             _hdf5.named_filters(images),
             found,

@@ -23,7 +23,7 @@ import torch
 
 from latentcore import _checks
 from latentcore._files import open_regular, replacing
-from latentcore.data._sizes import bytes_of, check_size
+from latentcore.data._sizes import bytes_of, check_size, on_disk
 from latentcore.data.arrays import ImageSet
 
 # the original four files, and the MD5 sums of what they hold when unpacked
@@ -186,7 +186,8 @@ def _read_idx(path: Path, dims: int) -> np.ndarray:
         size, stored = bytes_of(shape, 1), path.stat().st_size
         if path.suffix != ".gz" and stored - len(header) != size:
             _checks.fail_value(str(path), f"{size} bytes for shape {shape}", stored - len(header))
-        check_size(str(path), size, stored)
+        with path.open("rb") as itself:
+            check_size(str(path), size, on_disk(itself.fileno()))
         data = file.read(size)
         if len(data) < size or file.read(1):
             got = "more" if len(data) == size else str(len(data))

@@ -256,9 +256,7 @@ def _image_set(images: Images, image_shape: tuple[int, int, int]) -> ImageSet:
         return ImageSet(rounded("images", images.images), images.labels)
     if isinstance(images, str | os.PathLike):
         return load_folder(images, image_shape)
-    if isinstance(images, Tensor):
-        images = images.numpy(force=True)
-    if not isinstance(images, np.ndarray):
+    if not isinstance(images, np.ndarray | Tensor):
         _checks.fail_type("images", "an ImageSet, an array, a torch.Tensor or a folder", type(images).__name__)
     return ImageSet(as_bytes(images))
 

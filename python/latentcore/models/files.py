@@ -60,9 +60,9 @@ def model_from_state(state: dict[str, Any], name: str, kind: type[M], config_kin
         fields = words if complete else _sizes(state, words, kind.outputs_per_latent)
         check_few_values(fields)
         config = _config.from_plain(config_kind, fields)
-        model = build_for(state, lambda: kind(config))
+        model = build_for(state, lambda: kind(config).float())
         state.setdefault(_EXTRA, model.get_extra_state())
-        _check_kinds(model, state, name)
+        _check_kinds(model, state)
         model.load_state_dict(state, assign=True)
     except _DAMAGES as error:
         _checks.fail_value(name, f"the state dict of a {kind.__name__}", _reason(error))
@@ -125,7 +125,7 @@ def load_state(model: nn.Module, state: object, name: str, *, assign: bool = Fal
     """
     tensors = _check_tensors(state, name)
     try:
-        _check_kinds(model, tensors, name)
+        _check_kinds(model, tensors)
         model.load_state_dict(tensors, assign=assign)
     except _DAMAGES as error:
         _checks.fail_value(name, f"a state dict of the configured {type(model).__name__}", _reason(error))
@@ -152,14 +152,16 @@ def _check_numbers(name: str, value: Tensor) -> None:
         _checks.fail_value(name, "finite numbers", "NaN or infinity")
 
 
-def _check_kinds(model: nn.Module, state: dict[str, Any], name: str) -> None:
-    """Floating-point numbers may have another width than the model's own; whole ones are of the same type."""
+def _check_kinds(model: nn.Module, state: dict[str, Any]) -> None:
+    """Floating-point numbers may have another width than the model's own, which holds them; whole ones may not."""
     for key, own in model.state_dict().items():
         value = state.get(key)
         if not isinstance(own, Tensor) or not isinstance(value, Tensor) or value.dtype == own.dtype:
             continue
         if not {value.dtype, own.dtype} <= set(_checks.FLOATING):
-            _checks.fail_value(f"{name}: {key}", f"numbers of the type {own.dtype}", value.dtype)
+            _checks.fail_value(key, f"numbers of the type {own.dtype}", value.dtype)
+        if not bool(value.to(own.dtype).isfinite().all()):
+            _checks.fail_value(key, f"numbers that {own.dtype} holds", f"{value.dtype} up to {value.abs().max():g}")
 
 
 def _reason(error: Exception) -> str:

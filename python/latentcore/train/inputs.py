@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
-from latentcore.data._pixels import rounded
+from latentcore.data._pixels import as_float32, check_plain, rounded
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -21,8 +21,9 @@ def as_images(images: Any, image_shape: tuple[int, int, int], name: str = "image
         name: The argument's name, for messages.
 
     Raises:
-        TypeError: Neither array nor tensor, or another dtype.
-        ValueError: Another shape, no images, a value that is NaN or outside [0, 1].
+        TypeError: Neither array nor tensor, one that is not dense, or another dtype.
+        ValueError: Another shape, no images, a value that is NaN or outside [0, 1], or an image of a contrast that
+            float32 does not hold.
     """
     batch = _tensor(images, name)
     channels, height, width = image_shape
@@ -38,6 +39,8 @@ def as_images(images: Any, image_shape: tuple[int, int, int], name: str = "image
     if not batch.is_floating_point():
         _checks.fail_type(name, "uint8, or a floating dtype with values in [0, 1]", str(batch.dtype))
     _in_unit_range(batch, name)
+    if batch.dtype == torch.float64:
+        return torch.from_numpy(as_float32(name, batch.numpy(force=True))).to(batch.device)
     return batch.float()
 
 
@@ -64,7 +67,7 @@ def as_latents(z: Any, latent: int, name: str = "z") -> Tensor:
 def as_labels(labels: Any, count: int, name: str = "labels") -> Tensor:
     """Labels as an int64 tensor (N,) with one label per image; errors as `as_images`."""
     values = _tensor(labels, name)
-    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+    if values.is_floating_point() or values.dtype == torch.bool:
         _checks.fail_type(name, "whole numbers", str(values.dtype))
     _checks.shape(name, values, (count,))
     found = values.long()
@@ -93,9 +96,11 @@ def as_events(images: Any, shape: tuple[int, int, int]) -> Tensor:
         _checks.fail_type("images", "a NumPy array or a torch.Tensor", type(images).__name__)
     if isinstance(images, np.ndarray):
         images = np.ascontiguousarray(images, images.dtype.newbyteorder("="))  # as torch takes them; seldom a copy
-    batch = torch.as_tensor(images).detach().cpu()
-    if batch.is_complex() or batch.dtype == torch.bool:
+    batch = torch.as_tensor(images).detach()
+    check_plain("images", batch)
+    if batch.dtype == torch.bool:
         _checks.fail_type("images", "real numbers", str(batch.dtype))
+    batch = batch.cpu()
     channels, height, width = shape
     if tuple(batch.shape[1:]) == (height, width, channels) and shape != (height, width, channels):
         batch = batch.permute(0, 3, 1, 2)
@@ -106,9 +111,11 @@ def as_events(images: Any, shape: tuple[int, int, int]) -> Tensor:
 
 def as_column(name: str, value: Any, count: int) -> Tensor:
     """A number or one for each latent, finite, as float64 (count,)."""
+    if isinstance(value, Tensor | np.ndarray | np.generic):  # of complex ones torch takes the real part
+        value = _tensor(value if isinstance(value, Tensor) else np.asarray(value), name)
     try:
         column = torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         _checks.fail_type(name, "a number, or one for each latent", type(value).__name__)
     if column.dim() > 1 or (column.dim() == 1 and len(column) != count):
         _checks.fail_value(name, f"a number or shape ({count},)", tuple(column.shape))
@@ -123,15 +130,20 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 def _tensor(value: Any, name: str) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.detach()
+    """A plain tensor."""
+    found = value.detach() if isinstance(value, Tensor) else _from_numpy(value, name)
+    check_plain(name, found)
+    return found
+
+
+def _from_numpy(value: Any, name: str) -> Tensor:
     if not isinstance(value, np.ndarray):
         _checks.fail_type(name, "a NumPy array or a torch.Tensor", type(value).__name__)
     try:
         # a copy: torch takes neither negative strides nor other processors' bytes, and warns of read-only arrays
         return torch.from_numpy(np.array(value, value.dtype.newbyteorder("="), order="C"))
     except TypeError:
-        _checks.fail_type(name, "an array of numbers", f"dtype {value.dtype}")
+        _checks.fail_type(name, "an array of a dtype that torch knows", f"dtype {value.dtype}")
 
 
 def _check_finite(numbers: Tensor, name: str) -> None:
