@@ -99,5 +99,5 @@ def test_events_that_nobody_wrote_are_not_loaded(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("X", (40_000, 32, 32, 2), "f4", chunks=(100, 32, 32, 2))
         file["y"] = np.arange(40_000) % 2
-    with pytest.raises(ValueError, match=r"a\.h5: X: expected at most 200 bytes for each that is stored, got 327,680,000"):
+    with pytest.raises(ValueError, match=r"a\.h5: X: expected at most 200 bytes for each .* got 327,680,000"):
         EgammaFiles(tmp_path / "a.h5").load()
