@@ -222,3 +222,13 @@ def test_another_number_of_components(X, learn):
     assert mixture.means_ is before
     mixture.set_params(warm_start=False).fit(X)
     assert len(mixture.partial_fit(X).means_) == 3
+
+
+def test_a_prior_is_made_of_them():
+    made = GaussianMixture.from_parameters([0.25, 0.75], [[0.0, 0], [3, 1]], [2.0, 0.5], "spherical")
+    by_hand = GaussianMixture(2, covariance_type="spherical")
+    by_hand.weights_, by_hand.means_, by_hand.covariances_ = made.weights_, made.means_, made.covariances_
+    z = torch.randn(5, 2, dtype=torch.float64)
+    for mixture in (made, by_hand):
+        found = MixturePrior.from_mixture(mixture).log_prob(z)
+        assert torch.allclose(found, torch.from_numpy(made.score_samples(z.numpy())))

@@ -52,7 +52,7 @@ class Given:
 def _given(name: str, value: Any, shape: tuple[int, ...], device: torch.device) -> Tensor | None:
     if value is None:
         return None
-    given = _arrays.tensor(value, device)
+    given = _arrays.tensor(value, device, name=name)
     _checks.shape(name, given, shape)
     if not bool(given.isfinite().all()):
         _checks.fail_value(name, "finite numbers", "NaN or infinity")

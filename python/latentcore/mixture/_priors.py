@@ -45,7 +45,7 @@ class Priors:
         shape: tuple[int, ...] = {"full": (D, D), "tied": (D, D), "diag": (D,), "spherical": ()}[kind]
         scale, samples = torch.zeros(shape, dtype=torch.float64, device=device), 0.0
         if estimator.covariance_prior is not None:
-            scale = _arrays.tensor(estimator.covariance_prior, device)
+            scale = _arrays.tensor(estimator.covariance_prior, device, name="covariance_prior")
             _checks.shape("covariance_prior", scale, shape)
             _check_positive(scale)
             dimensions = D if kind in ("full", "tied") else 1

@@ -107,7 +107,7 @@ class MixturePrior(nn.Module):
             A prior with the mixture's density; no random number is drawn.
 
         Raises:
-            sklearn.exceptions.NotFittedError: The mixture is not fitted.
+            sklearn.exceptions.NotFittedError: The mixture is not fitted and has no parameters that were set by hand.
             TypeError: ``mixture`` is not an estimator.
 
         Example:
@@ -116,10 +116,14 @@ class MixturePrior(nn.Module):
             >>> MixturePrior.from_mixture(GaussianMixture(3, random_state=0).fit(torch.randn(50, 2)))
             MixturePrior(3, 2, covariance_type='full', dtype=torch.float32)
         """
-        check_is_fitted(mixture, _FITTED)
+        if isinstance(mixture, GaussianMixture):
+            weights, means, _, factors = mixture._parameters()
+        else:
+            check_is_fitted(mixture, _FITTED)
+            weights, means, factors = (_arrays.tensor(getattr(mixture, name), name=name) for name in _FITTED)
         dtype = _arrays.dtype_of(mixture.means_)
         # copies, so that training the prior leaves the mixture as it was
-        weights, means, factors = (_arrays.tensor(getattr(mixture, name), dtype=dtype).clone() for name in _FITTED)
+        weights, means, factors = (value.to(dtype, copy=True) for value in (weights, means, factors))
         triangular = mixture.covariance_type in ("full", "tied")
         state = {
             "logits": weights.clamp_min(_LEAST_WEIGHT).log(),
