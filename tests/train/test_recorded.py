@@ -1,11 +1,16 @@
 """Work that is gone through once and replayed."""
 
+import collections
+import random
+from array import array
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from latentcore.models import VAE, VAEConfig
 from latentcore.train import Augmentation, TrainConfig, fit, gradients
@@ -61,7 +66,7 @@ def test_a_program_makes_the_same_numbers():
 
 
 def test_work_that_looks_at_a_value_is_done_as_it_is():
-    """And once: what the recording had done of it by then is undone, also what a Python object counts."""
+    """And once."""
     total, weight, calls = torch.zeros(()), nn.Parameter(torch.ones(())), []
 
     def work():
@@ -75,6 +80,43 @@ def test_work_that_looks_at_a_value_is_done_as_it_is():
     torch.manual_seed(3)
     assert calls == [torch.rand(()) for _ in range(3)]
     assert total == 3
+
+
+def test_work_that_cannot_be_recorded_is_done_as_it_is():
+    """And once: what the recording had done of it by then is undone, also what Python objects count and draw."""
+    total, seen = torch.zeros(()), ([], {}, set(), collections.deque(), array("i", [0]), np.zeros(1), bytearray(1))
+    own, numbers = random.Random(8), np.random.default_rng(8)
+    entries, table, some, queue, counts, sums, raw = seen
+
+    def work():
+        total.add_(1)
+        draws.append((float(torch.rand(())), random.random(), own.random(), numbers.random()))
+        entries.append(0)
+        table[len(table)] = 0
+        some.add(len(some))
+        queue.append(0)
+        work.calls = getattr(work, "calls", 0) + 1
+        for numbered in (counts, sums, raw):
+            numbered[0] += 1
+        if _get_current_dispatch_mode() is not None:
+            raise RuntimeError
+        return [total.clone()]
+
+    def three_of(call):
+        torch.manual_seed(3)
+        random.seed(3)
+        own.seed(8)
+        numbers.bit_generator.state = np.random.default_rng(8).bit_generator.state
+        draws.clear()
+        for _ in range(3):
+            call()
+        return list(draws)
+
+    draws = []
+    expected = three_of(work)
+    draws = []
+    assert three_of(Recorded(work, [total], [work])) == expected
+    assert [len(entries), len(table), len(some), len(queue), counts[0], sums[0], raw[0], work.calls, total] == 9 * [6]
 
 
 def test_a_replay_may_return_nothing_for_what_was_not_used():

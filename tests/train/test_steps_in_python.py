@@ -1,50 +1,69 @@
 """Models and objectives that keep something in Python from step to step are trained as they are."""
 
-import dataclasses
+import array
+import collections
+import functools
 import itertools
-import random
+import types
 
 import numpy as np
 import pytest
 import torch
-from first_steps import TRAININGS, brief
-from torch import nn
 
 from latentcore.models import VAE, VAEConfig
 from latentcore.train import TrainConfig, gradients
 from latentcore.train.loop import minimise
 from latentcore.train.objectives import NegativeELBO
-from latentcore.train.recorded import Recorded
 from latentcore.train.sources import Images
 
-EPOCHS, STEPS = 5, 10
-CALLS = 0
+EPOCHS, STEPS, FLAT = 5, 10, 20
+CALLS, SEEN, SETTINGS = 0, [], types.ModuleType("settings")
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(gradients, "_MANY", EPOCHS * STEPS)
+    monkeypatch.setitem(globals(), "CALLS", 0)
+    SEEN.clear()
+    monkeypatch.setattr(SETTINGS, "calls", 0, raising=False)
 
 
-def trained(folder, objective, images, *, model=None, **words):
-    folder.mkdir(exist_ok=True)
+def model_of():
     torch.manual_seed(0)
-    model = model or VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,)))
+    return VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,)))
+
+
+def trained(folder, objective, images, *, model=None, source=Images, watch=None, **words):
+    folder.mkdir(exist_ok=True)
+    model = model or model_of()
     config = TrainConfig(epochs=EPOCHS, batch_size=4, device="cpu", **words)
-    minimise(model, objective, Images(images[: 4 * STEPS, None]), config, folder)
+    minimise(model, objective, source(images[: 4 * STEPS, None]), config, folder, watch=watch)
     return [parameter.detach() for parameter in model.parameters()]
 
 
+def same(found, expected):
+    return all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def factor(calls):
+    """Of the KL term: no two steps by which a training begins tell that it changes."""
+    return 0.5 if calls <= FLAT else 1.0
+
+
 class Counting(NegativeELBO):
-    """A factor of the KL term that grows with the calls, which `calls()` of each kind counts."""
+    """Its factor follows from the calls, which `calls()` counts in the way of each kind."""
 
     def __call__(self, model, batch, *, beta, seed):
-        return super().__call__(model, batch, beta=self.calls() / (EPOCHS * STEPS), seed=seed)
+        return super().__call__(model, batch, beta=factor(self.calls()), seed=seed)
+
+
+class Given(Counting):
+    def __init__(self, calls):
+        self.calls = calls
 
 
 class Attribute(Counting):
-    def __init__(self):
-        self.number = 0
+    number = 0
 
     def calls(self):
         self.number += 1
@@ -60,142 +79,209 @@ class Entry(Counting):
         return len(self.seen["here"])
 
 
+class Slot(Counting):
+    __slots__ = ("__number",)
+
+    def __init__(self):
+        self.__number = 0
+
+    def calls(self):
+        self.__number += 1
+        return self.__number
+
+
 class OfClass(Counting):
-    number = 0
+    @classmethod
+    def calls(cls):
+        cls.number = getattr(cls, "number", 0) + 1
+        return cls.number
 
-    def calls(self):
-        type(self).number += 1
-        return self.number
 
-
-class Global(Counting):
-    def calls(self):
+class Global(NegativeELBO):
+    def __call__(self, model, batch, *, beta, seed):
         global CALLS
         CALLS += 1
-        return CALLS
+        return super().__call__(model, batch, beta=factor(CALLS), seed=seed)
 
 
-class Iterator(Counting):
+class OfModule(Counting):
+    def calls(self):
+        SETTINGS.calls += 1
+        return SETTINGS.calls
+
+
+class ImportedWithin(Counting):
+    def calls(self):
+        import sys as module
+
+        module._calls = getattr(module, "_calls", 0) + 1
+        return module._calls
+
+
+class Property(Counting):
+    @property
+    def calls(self):
+        SEEN.append(0)
+        return lambda: len(SEEN)
+
+
+class Static(Counting):
+    @staticmethod
+    def calls():
+        return [[SEEN.append(0), len(SEEN)] for _ in "a"][-1][1]
+
+
+class OfFunction(Counting):
+    def calls(self):
+        function = OfFunction.calls
+        function.number = getattr(function, "number", 0) + 1
+        return function.number
+
+
+class Default(Counting):
+    def calls(self, kept=[]):  # noqa: B006
+        kept.append(0)
+        return len(kept)
+
+
+class ByNumpy(Counting):
     def __init__(self):
-        self.numbers = itertools.count(1)
+        self.number = torch.zeros(1)
 
     def calls(self):
-        return next(self.numbers)
+        self.number.numpy()[0] += 1
+        return self.number.numpy()[0]
 
 
-class Drawn(Counting):
-    def __init__(self):
-        self.random, self.number = random.Random(0), 0
+def closure():
+    number = 0
 
-    def calls(self):
-        return self.random.random()
+    def count():
+        nonlocal number
+        number += 1
+        return number
 
-
-class DrawnByNumpy(Drawn):
-    def __init__(self):
-        self.random = np.random.default_rng(0)
+    return count
 
 
-class Closure(Counting):
-    def __init__(self):
-        number = 0
-
-        def count():
-            nonlocal number
-            number += 1
-            return number
-
-        self.calls = count
+def appended(seen):
+    return lambda: [seen.append(0), len(seen)][1]
 
 
-class NewTensor(Counting):
-    def __init__(self):
-        self.number = torch.zeros(())
-
-    def calls(self):
-        self.number = self.number + 1
-        return self.number
+def pushed():
+    push = [].append
+    return lambda: [push(0), len(push.__self__)][1]
 
 
-KINDS = [Attribute, Entry, OfClass, Global, Iterator, Drawn, DrawnByNumpy, Closure, NewTensor]
+def of_a_list():
+    seen = type("Seen", (list,), {})()
+    seen.number = 0
+
+    def count():
+        seen.number += 1
+        return seen.number
+
+    return count
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_objective_that_keeps_something_is_called_in_every_step(kind, tmp_path, images, monkeypatch):
-    for number, record in enumerate(("off", "auto")):
-        monkeypatch.setattr(OfClass, "number", 0)
-        monkeypatch.setitem(globals(), "CALLS", 0)
-        if record == "auto":
-            with pytest.warns(RuntimeWarning, match="steps are not recorded") as said:
-                found = trained(tmp_path / str(number), kind(), images)
-            assert len(said) == 1
-        else:
-            expected = trained(tmp_path / str(number), kind(), images, record="off")
-    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+def of_a_container(numbers, place=0):
+    def count():
+        numbers[place] += 1
+        return numbers[place]
+
+    return count
 
 
-class Changing(NegativeELBO):
-    """Which no object says."""
-
-    def __call__(self, model, batch, *, beta, seed):
-        return super().__call__(model, batch, beta=random.random(), seed=seed)
-
-
-def test_what_no_object_says_is_seen_in_what_two_steps_do(tmp_path, images):
-    with pytest.warns(RuntimeWarning, match="two of them differ in the operator"):
-        trained(tmp_path, Changing(), images)
+def of_objects():
+    seen = np.empty(1, object)
+    seen[0] = []
+    return lambda: [seen[0].append(0), len(seen[0])][1]
 
 
-class Layer(nn.Module):
-    """Counts its calls, and the gradients that come through it."""
+def cached():
+    @functools.lru_cache
+    def seen(name):
+        return []
 
-    def __init__(self):
-        super().__init__()
-        self.calls = 0
-
-    def forward(self, x):
-        self.calls += 1
-        return x
+    return lambda: [seen("here").append(0), len(seen("here"))][1]
 
 
-def test_a_layer_that_counts_counts_all_steps(tmp_path, images):
-    model = VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,)))
-    model.encoder.append(Layer())
-    with pytest.warns(RuntimeWarning, match="calls of Layer"):
-        trained(tmp_path, NegativeELBO(), images, model=model)
-    assert model.encoder[-1].calls == EPOCHS * STEPS
+def from_an_iterator(iterator):
+    return lambda: next(iterator)
 
 
-def test_a_hook_is_called_in_every_step(tmp_path, images):
-    model, calls = VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,))), []
-    model.decoder.register_forward_hook(lambda *_: calls.append(1))
-    trained(tmp_path, NegativeELBO(), images, model=model)
-    assert len(calls) == EPOCHS * STEPS
+def of_a_cycle():
+    """Once around before the training begins."""
+    numbers = itertools.cycle(range(1, EPOCHS * STEPS + 1))
+    for _ in range(EPOCHS * STEPS):
+        next(numbers)
+    return lambda: next(numbers)
 
 
-def test_others_are_replayed_unless_it_is_said(tmp_path, images, monkeypatch):
-    calls, call = [], NegativeELBO.__call__
-
-    def counted(self, *arguments, **words):
-        calls.append(0)
-        return call(self, *arguments, **words)
-
-    counted.__module__ = NegativeELBO.__module__  # so that it is a library's, which is not looked into
-    monkeypatch.setattr(NegativeELBO, "__call__", counted)
-    trained(tmp_path / "replayed", NegativeELBO(), images)
-    assert len(calls) == 2
-    trained(tmp_path / "off", NegativeELBO(), images, record="off")
-    assert len(calls) == 2 + EPOCHS * STEPS
+def generated():
+    for _ in itertools.repeat(0, FLAT):
+        yield 1
+    while True:
+        yield FLAT + 1
 
 
-@pytest.mark.parametrize("name", [name for name in TRAININGS if "channels" not in name])
-def test_the_steps_of_every_preset_are_replayed(name, tmp_path, monkeypatch):
-    """That they keep something would be a warning."""
-    replays, replay = [], Recorded._replay
-    monkeypatch.setattr(gradients, "_MANY", 1)
-    monkeypatch.setattr(Recorded, "_replay", lambda self: (replays.append(self), replay(self))[1])
-    train, config = TRAININGS[name]
-    fields = [field for field in ("train", "vae_train") if getattr(config, field, None) is not None]
-    shorter = {field: dataclasses.replace(brief(getattr(config, field), "32-true"), epochs=2) for field in fields}
-    train(dataclasses.replace(config, **shorter), tmp_path / "run")
-    assert replays
+CLASSES = [
+    Attribute,
+    Entry,
+    Slot,
+    OfClass,
+    Global,
+    OfModule,
+    ImportedWithin,
+    Property,
+    Static,
+    OfFunction,
+    Default,
+    ByNumpy,
+]
+WAYS = {
+    "closure": closure,
+    "deque": lambda: appended(collections.deque()),
+    "partial": lambda: functools.partial(lambda seen: [seen.append(0), len(seen)][1], []),
+    "builtin": pushed,
+    "attribute of a list": of_a_list,
+    "array": lambda: of_a_container(array.array("i", [0])),
+    "bytes": lambda: of_a_container(bytearray(1)),
+    "numpy": lambda: of_a_container(np.zeros(1)),
+    "objects": of_objects,
+    "cache": cached,
+    "count": lambda: from_an_iterator(itertools.count(1)),
+    "list": lambda: from_an_iterator(iter(list(range(1, 99)))),
+    "zip": lambda: functools.partial(lambda pairs: next(pairs)[0], zip(range(1, 99), range(1, 99), strict=True)),
+    "cycle": of_a_cycle,
+    "generator": lambda: from_an_iterator(generated()),
+}
+
+
+@pytest.fixture
+def counted(once, images):
+    """What a training ends with whose objective is called in every step."""
+
+    def make(folder):
+        torch.save(trained(folder, Attribute(), images, record="off"), folder / "weights.pth")
+
+    return torch.load(once("counted-steps", make) / "weights.pth")
+
+
+@pytest.mark.parametrize(
+    "make", [*CLASSES, *(pytest.param(lambda way=way: Given(way()), id=name) for name, way in WAYS.items())]
+)
+def test_an_objective_that_keeps_something_is_called_in_every_step(make, tmp_path, images, counted):
+    objective = make()
+    with pytest.warns(RuntimeWarning, match="steps are not recorded") as said:
+        found = trained(tmp_path, objective, images)
+    assert len(said) == 1
+    assert same(found, counted)
+
+
+def test_an_objective_that_reads_a_file_is_called_in_every_step(tmp_path, images, counted):
+    path = tmp_path / "numbers"
+    path.write_text("".join(f"{number:3}" for number in range(1, 99)))
+    with path.open() as file, pytest.warns(RuntimeWarning, match="place of TextIOWrapper"):
+        found = trained(tmp_path / "run", Given(lambda: int(file.read(3))), images)
+    assert same(found, counted)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from latentcore.train.objectives import Objective, flattened
 from latentcore.train.plan import Inputs, Plan
-from latentcore.train.python_state import has_hooks
+from latentcore.train.python_kinds import is_library
+from latentcore.train.python_state import PythonState, has_hooks
 from latentcore.train.recorded import CudaGraph, Recorded, Work
 from latentcore.train.sources import Resident
 
@@ -39,7 +40,8 @@ class Gradients:
         self._parameters = list(plain.parameters())
         self.totals: Tensor = torch.zeros(objective.size, device=plan.source.device)
         self._step = torch.zeros(1, dtype=torch.int64, device=plan.source.device)
-        self._form: tuple[bool, bool, float | None] | None = None
+        self._form: tuple[bool, bool, float | None, bool] | None = None
+        self._held, self._moved, self._steady = PythonState(), False, True
         self._inputs: Inputs
         self._work: Work | Recorded | CudaGraph
 
@@ -50,16 +52,20 @@ class Gradients:
         _set_modes(self._plain, frozen=frozen)
         # a number, where it is one, makes the loss and its gradient in one pass
         self._beta = float(inputs.betas[0]) if bool((inputs.betas == inputs.betas[0]).all()) else None
-        form = (frozen, inputs.draws is None, self._beta)
-        if form == self._form:  # a recorded step reads where it has read before
+        before, self._moved = self._moved, bool(self._held.changed())
+        # what somebody has changed between two epochs twice in a row is expected to last for an epoch
+        restless = before and self._moved
+        form = (frozen, inputs.draws is None, self._beta, restless)
+        same = form == self._form and not self._moved
+        if same:  # a recorded step reads where it has read before
             self._inputs.take_over(inputs)
         self._plan.source.begin(epoch, step, self._plan.batch_size)
         if step == 0:
             self.totals.zero_()
         self._step.fill_(step)
-        if form != self._form:
+        if not same:
             self._form, self._inputs = form, inputs
-            self._work = self._recorded(self._plan.steps * (self._plan.config.epochs - epoch) - step)
+            self._work = self._recorded(self._plan.steps * (1 if restless else self._plan.config.epochs - epoch) - step)
 
     def __call__(self) -> None:
         """Do the next step's forward and backward pass."""
@@ -79,22 +85,31 @@ class Gradients:
 
     def _recorded(self, steps: int) -> Work | Recorded | CudaGraph:
         """What computes the gradients of each of so many steps."""
+        self._held = PythonState()
         if not self._may_be_recorded():
             return self._compute
+        source = self._plan.source
+        owners = (self._plain, self._objective, *(() if is_library(type(source)) else (source,)))
+        self._held = PythonState(*owners)
         if self.totals.is_cuda:
-            return CudaGraph(self._compute, (self._plain, self._objective))
-        steady = isinstance(self._plan.source, Resident) and self._beta is not None
-        if steps < _MANY or not steady or self._model is not self._plain:
+            return CudaGraph(self._compute, owners)
+        if steps < _MANY:
             return self._compute
-        written = [*self._plain.buffers(), self.totals, self._step]
-        return Recorded(self._compute, written, (self._plain, self._objective))
+        return Recorded(self._compute, [*self._plain.buffers(), self.totals, self._step], owners)
 
     def _may_be_recorded(self) -> bool:
-        """Whether nobody is to be called in every step, nor another process."""
-        if self._plan.config.record == "off" or self._plan.processes > 1 or has_hooks(self._plain):
-            return False
+        """Whether nobody is to be called in every step, nor another process, and a step is the same work each time."""
         work = getattr(self, "_work", None)  # which has been found to change from step to step, if it has
-        return not isinstance(work, Recorded | CudaGraph) or work.steady
+        self._steady = self._steady and (not isinstance(work, Recorded | CudaGraph) or work.steady)
+        config = self._plan.config
+        if not self._steady or config.record == "off" or self._plan.processes > 1 or has_hooks(self._plain):
+            return False
+        return self.totals.is_cuda or (self._beta is not None and self._model is self._plain and self._reads_in_place())
+
+    def _reads_in_place(self) -> bool:
+        """Whether the source finds its batches in the same memory, and does nothing between two steps."""
+        source = self._plan.source
+        return isinstance(source, Resident) and getattr(type(source), "advance", None) is Resident.advance
 
     def _forget(self) -> None:
         for parameter in self._parameters:  # Module.zero_grad looks for them in every layer, each time

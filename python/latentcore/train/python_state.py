@@ -1,84 +1,87 @@
 """What Python objects hold beside the numbers in tensors: whether a call changes it, and how to put it back."""
 
 import random
+import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
-_PLAIN = (int, float, complex, str, bytes, bool, type(None))
-# whose code keeps nothing from call to call that a result depends on
-_LIBRARIES = {
-    "builtins",
-    "torch",
-    "numpy",
-    "lightning_fabric",
-    "latentcore",
-    "functools",
-    "collections",
-    "typing",
-    "abc",
-}
+from latentcore.train.python_kinds import PLAIN, Content, Kind, Snapshot, is_leaf, is_library, kind_of, root
+
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _MANY = 20_000  # objects, which to look at takes about as long as a recording
+
+COMMON: tuple[Any, ...] = (random.random.__self__, np.random.random.__self__)  # type: ignore[attr-defined]
+"""The generators of random numbers that belong to nobody."""
 
 
 class PythonState:
     """What is reached from some objects: attributes, entries, closures, and globals that their functions name.
 
-    Numbers within tensors are left out: a step may write them in place. Which tensor an attribute holds is looked at.
+    Of tensors it is which memory an attribute holds, and the numbers of small ones that no operator is seen to write:
+    others a step may write in place, and an optimiser.
 
     Args:
         owners: Modules, functions, or other objects.
+
+    Attributes:
+        unseen: Why not all that is reached could be looked at, in words; empty where all was.
     """
 
     def __init__(self, *owners: object) -> None:
-        self._held: list[tuple[object, Any]] = []
-        self.complete = True  # whether all that is reached has been looked at
-        seen: set[int] = set()
+        self._held: list[tuple[Any, Content]] = []
+        self.unseen = ""
+        seen: set[object] = set()
         waiting = list(owners)
         while waiting:
             thing = waiting.pop()
-            if id(thing) in seen or _is_leaf(thing):
+            key = thing.identity if isinstance(thing, Named) else id(thing)
+            if is_leaf(thing) or key in seen:
                 continue
             if len(seen) >= _MANY:
-                self.complete = False
+                self.unseen = "more objects than are looked at"
                 break
-            seen.add(id(thing))
+            seen.add(key)
             content = _content(thing)
+            if content.get(("place",), "") is None:
+                self.unseen = f"where {_name(thing)} stands, which it does not say"
             self._held.append((thing, content))
             waiting += _reached(thing, content)
+        self._leave_buffers_out()
+
+    def _leave_buffers_out(self) -> None:
+        """Batch normalisation writes its own without saying so."""
+        modules = [thing for thing, _ in self._held if isinstance(thing, nn.Module)]
+        buffers = {id(buffer) for module in modules for buffer in module._buffers.values()}
+        for thing, content in self._held:
+            if id(thing) in buffers and (numbers := content.get(("numbers",))):
+                numbers.written = True
 
     def changed(self) -> str:
         """What is not as it was, in words; empty where all is."""
         for thing, before in self._held:
-            now = _content(thing)
-            if isinstance(before, dict):
-                names = [name for name in {**before, **now} if not _same(before.get(name, _GONE), now.get(name, _GONE))]
-                if names:
-                    return f"{names[0]} of {_name(thing)}"
-            elif not _same(before, now):
-                return _name(thing)
+            if name := _difference(before, _content(thing)):
+                return f"{name} of {_name(thing)}"
         return ""
 
+    def found_to_change(self) -> str:
+        """What a call has changed that a replay would not, in words; empty where that is nothing."""
+        return self.changed() or self.unseen
+
     def restore(self) -> None:
-        """Give attributes and containers their entries again."""
+        """Give attributes and containers their entries again, and put generators of random numbers where they were."""
         for thing, before in self._held:
-            if isinstance(thing, list):
-                thing[:] = before.values()
-            elif isinstance(thing, dict | set):
-                thing.clear()
-                thing.update(before if isinstance(thing, dict) else before.values())
-            elif isinstance(thing, types.CellType) and "cell_contents" in before:
-                thing.cell_contents = before["cell_contents"]
-            elif isinstance(thing, types.FunctionType):
-                thing.__globals__.update({name: value for name, value in before.items() if name[0] != " "})
-            elif hasattr(thing, "__dict__") and not isinstance(thing, type):
+            if not _difference(before, _content(thing)):
+                continue
+            _kind(thing).write(thing, {name[0]: value for name, value in before.items() if type(name) is tuple})
+            if _has_attributes(thing):
                 vars(thing).clear()
-                vars(thing).update(before)
+                vars(thing).update({name: value for name, value in before.items() if type(name) is str})
 
 
 _GONE = object()
@@ -86,76 +89,109 @@ _GONE = object()
 
 def has_hooks(model: nn.Module) -> bool:
     """Whether somebody is to be called within a step, whatever for."""
-    if _has_any_global_hook() or any(parameter._backward_hooks for parameter in model.parameters()):
+    if _has_any_global_hook():
+        return True
+    if any(parameter._backward_hooks or parameter._post_accumulate_grad_hooks for parameter in model.parameters()):
         return True
     return any(getattr(layer, name, None) for layer in model.modules() for name in _HOOKS)
 
 
-def _is_leaf(thing: object) -> bool:
-    if isinstance(thing, (*_PLAIN, Tensor, types.ModuleType, types.BuiltinFunctionType)):
-        return True
-    return isinstance(thing, type | types.FunctionType) and _root(thing) in _LIBRARIES
+class Named:
+    """The entries of a module that a function names, or may name as the module's attributes."""
+
+    __slots__ = ("entries", "names", "root")
+
+    def __init__(self, entries: dict[str, Any], names: frozenset[str], root: str) -> None:
+        self.entries, self.names, self.root = entries, names, root
+
+    @classmethod
+    def by(cls, function: types.FunctionType) -> "Named":
+        """The globals of a function, in its comprehensions and inner functions too."""
+        return cls(function.__globals__, _names(function.__code__), root(function))
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The same for the same entries and names."""
+        return id(self.entries), id(self.names)
+
+    def reached(self) -> Iterator[Any]:
+        """What they are, and entries of the modules among them; not the code of other installed packages."""
+        modules = [sys.modules[name] for name in self.names - self.entries.keys() if name in sys.modules]
+        for value in (*self.read().values(), *modules):
+            if isinstance(value, types.ModuleType):
+                yield Named(vars(value), self.names, self.root)
+            elif not isinstance(value, types.FunctionType | type) or not _foreign(root(value), self.root):
+                yield value
+
+    def read(self) -> Content:
+        """By name."""
+        return {(name,): self.entries[name] for name in self.names if name in self.entries}
+
+    def write(self, before: Content) -> None:
+        """Put back what was read."""
+        for name in self.names & self.entries.keys() - before.keys():
+            del self.entries[name]
+        self.entries.update(before)
 
 
-def _root(thing: Any) -> str:
-    return (getattr(thing, "__module__", None) or "builtins").partition(".")[0]
+def _foreign(other: str, own: str) -> bool:
+    """Whether a package is an installed one, and another one than the code's that names it."""
+    return other != own and "-packages" in (getattr(sys.modules.get(other), "__file__", None) or "")
 
 
-def _content(thing: Any) -> Any:
-    """What it holds at this level, by name; for an iterator or generator of random numbers, where it stands."""
-    if isinstance(thing, types.FunctionType):
-        named = {name: thing.__globals__[name] for name in thing.__code__.co_names if name in thing.__globals__}
-        return {**named, " closure": thing.__closure__, " defaults": thing.__defaults__}
-    if isinstance(thing, types.CellType):
-        return _cell(thing)
-    if isinstance(thing, type):
-        return {name: value for name, value in vars(thing).items() if name[:2] != "__"}
-    if isinstance(thing, Mapping):
-        return dict(thing)
-    if isinstance(thing, list | tuple | set | frozenset):
-        return dict(enumerate(thing))
-    if reader := next((read for kind, read in _READERS.items() if isinstance(thing, kind)), None):
-        return reader(thing)
-    if isinstance(thing, types.MethodType):
-        return {"__self__": thing.__self__, "__func__": thing.__func__}
-    slots = (name for kind in type(thing).__mro__ for name in _names(getattr(kind, "__slots__", ())))
-    own = {name: getattr(thing, name, None) for name in slots if name != "__dict__"} | getattr(thing, "__dict__", {})
-    # `itertools.count` and its like say where they stand
-    return own or (repr(thing) if isinstance(thing, Iterator) else {})
+@lru_cache(maxsize=4096)
+def _names(code: types.CodeType) -> frozenset[str]:
+    inner = (_names(part) for part in code.co_consts if isinstance(part, types.CodeType))
+    return frozenset(code.co_names).union(*inner)
 
 
-def _names(slots: Any) -> tuple[str, ...]:
-    return (slots,) if isinstance(slots, str) else tuple(slots)
+_NAMED = Kind(Named.read, Named.write)
 
 
-def _cell(cell: types.CellType) -> dict[str, Any]:
+def _has_attributes(thing: Any) -> bool:
+    return hasattr(thing, "__dict__") and not isinstance(thing, type | types.MethodType)
+
+
+def _kind(thing: Any) -> Kind:
+    return _NAMED if isinstance(thing, Named) else kind_of(thing)
+
+
+def _content(thing: Any) -> Content:
+    """What it holds at this level."""
     try:
-        return {"cell_contents": cell.cell_contents}
-    except ValueError:  # an empty one
-        return {}
+        content = _kind(thing).read(thing)
+        return {**content, **vars(thing)} if _has_attributes(thing) else content
+    except Exception:  # another thread writes it, or it is closed: whatever it is, it is not known
+        return {("place",): None}
 
 
-_READERS: dict[type, Callable[[Any], Any]] = {
-    random.Random: lambda thing: repr(thing.getstate()),
-    np.random.Generator: lambda thing: repr(thing.bit_generator.state),
-    np.random.RandomState: lambda thing: repr(thing.get_state(legacy=False)),
-    np.ndarray: lambda thing: hash(thing.tobytes()),  # a large one is not kept twice
-    types.GeneratorType: lambda thing: repr(thing.gi_frame and thing.gi_frame.f_locals),
-}
+def _difference(before: Content, now: Content) -> str:
+    """The name of what is not the same; empty where all is."""
+    for name in before if before.keys() == now.keys() else {**before, **now}:
+        if not _same(before.get(name, _GONE), now.get(name, _GONE)):
+            return str(name[0] if isinstance(name, tuple) else name)
+    return ""
 
 
-def _reached(thing: Any, content: Any) -> list[Any]:
-    found = list(content.values()) if isinstance(content, dict) else []
-    # methods may name globals, and classes may count
-    own = isinstance(thing, type) or _is_leaf(thing) or _root(type(thing)) in _LIBRARIES
-    return found if own else [*found, *(kind for kind in type(thing).__mro__ if _root(kind) not in _LIBRARIES)]
+def _reached(thing: Any, content: Content) -> list[Any]:
+    found = list(content.values())
+    if isinstance(thing, Named):
+        return list(thing.reached())
+    if isinstance(thing, types.FunctionType):
+        found.append(Named.by(thing))
+    kinds = (thing if isinstance(thing, type) else type(thing)).__mro__
+    return [*found, *(kind for kind in kinds if not is_library(kind))]  # which may count themselves
 
 
 def _same(before: Any, now: Any) -> bool:
     if before is now:
         return True
-    return type(before) is type(now) and isinstance(before, _PLAIN) and repr(before) == repr(now)
+    if isinstance(before, Snapshot) and isinstance(now, Snapshot):
+        return before.same(now)
+    return type(before) is type(now) and isinstance(before, PLAIN) and repr(before) == repr(now)
 
 
 def _name(thing: Any) -> str:
+    if isinstance(thing, Named):
+        return f"a module that {thing.root} names"
     return getattr(thing, "__qualname__", None) or type(thing).__qualname__
