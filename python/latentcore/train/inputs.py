@@ -143,7 +143,7 @@ def _from_numpy(value: Any, name: str) -> Tensor:
         # a copy: torch takes neither negative strides nor other processors' bytes, and warns of read-only arrays
         return torch.from_numpy(np.array(value, value.dtype.newbyteorder("="), order="C"))
     except TypeError:
-        _checks.fail_type(name, "an array of a dtype that torch knows", f"dtype {value.dtype}")
+        _checks.fail_type(name, "an array of numbers of a dtype that torch has", f"dtype {value.dtype}")
 
 
 def _check_finite(numbers: Tensor, name: str) -> None:
