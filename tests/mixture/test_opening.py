@@ -124,11 +124,11 @@ def named(x):
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        (lambda X: Samples(X, named), TypeError, "X: expected pieces of real numbers, got a dict of image, label"),
+        (lambda X: Samples(X, named), TypeError, "X: expected samples of real numbers, got a dict of image, label"),
         (lambda X: DataLoader(Samples(X, named), 50), TypeError, "got a dict of image, label"),
         (lambda X: {"x": X}, TypeError, r"X: expected samples \(N, D\), got a dict"),
         (lambda X: lambda: iter([[X[:9], X[:8]]]), ValueError, "X: expected pieces of real numbers, got parts of diff"),
-        (lambda X: Samples(X, lambda x: x[0]), ValueError, r"X: expected pieces of shape \(n, D\), got \(600,\)"),
+        (lambda X: Samples(X, lambda x: x[0]), ValueError, r"X: expected samples of shape \(D,\), got \(\)"),
         (lambda X: Samples(X[:0]), ValueError, "at least one sample, got an empty stream"),
     ],
 )
@@ -168,3 +168,41 @@ def test_a_file_that_grows_is_read(X, tmp_path):
         stream = open_stream(file["x"])
         file["y"] = X
         assert_same(fitted(stream), fitted(lambda: iter([X])))
+
+
+KINDS = {
+    "list": lambda row: row.tolist(),
+    "tuple": tuple,
+    "big-endian": lambda row: row.astype(">f8"),
+    "objects": lambda row: row.astype(object),
+    "list beside a label": lambda row: (row.tolist(), 1),
+    "tensor beside a matrix": lambda row: (torch.from_numpy(row), torch.ones(2, 2)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sample_is_a_row_however_it_is_given(X, kind):
+    found = GaussianMixture(2, random_state=0).fit(Samples(X, KINDS[kind]))
+    assert_same(found, GaussianMixture(2, random_state=0).fit(X))
+
+
+def test_samples_of_other_kinds_are_one_error(X):
+    for kind, message in (
+        (lambda row: {"x": row}, "X: expected samples of real numbers, got a dict of x"),
+        (lambda row: ({"x": row}, 1), "X: expected samples of real numbers, got a dict of x"),
+        (lambda row: None, "X: expected samples of shape"),
+        (lambda row: row[: 1 + (row[0] > 0)], r"X: expected samples of shape \(.,\), as others have, got \(.,\)"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            GaussianMixture(2).fit(Samples(X, kind))
+    with pytest.raises(ValueError, match=r"X: expected batches of shape \(n, D\), got \d tensors of shape"):
+        GaussianMixture(2).fit(DataLoader(Samples(X, KINDS["list"]), batch_size=50))
+
+
+def test_a_mapped_stream_is_copied_where_that_is_asked_for(tmp_path, X):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = X
+    with h5py.File(tmp_path / "a.h5") as file:
+        mapped = open_stream(file["x"])
+        assert isinstance(open_stream(mapped), _stream._Mapped)
+        assert isinstance(open_stream(mapped, map=False), _stream._Sliced)

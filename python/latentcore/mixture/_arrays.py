@@ -123,9 +123,24 @@ class _Lent:
 
 
 def first_entry(batch: Any) -> Any:
-    """The samples of a batch, beside which may stand anything."""
+    """The samples of a loader's batch, beside which may stand anything."""
+    apart = isinstance(batch, list | tuple) and {getattr(entry, "ndim", 0) for entry in batch} == {1}
+    if apart:  # a feature each, which `default_collate` makes of samples that are lists of numbers
+        _checks.fail_value("X", "batches of shape (n, D)", f"{len(batch)} tensors of shape {tuple(batch[0].shape)}")
     several = isinstance(batch, list | tuple) and [getattr(entry, "ndim", 0) for entry in batch[:1]] == [2]
     return batch[0] if several else batch
+
+
+def row(item: Any) -> np.ndarray:
+    """The numbers (D,) of one item of a data set, beside which may stand anything."""
+    if isinstance(item, list | tuple) and item and (np.ndim(item[0]) == 1 or isinstance(item[0], Mapping)):
+        item = item[0]
+    if isinstance(item, Mapping):
+        _checks.fail_type("X", "samples of real numbers", f"a dict of {', '.join(map(str, item))}: give one of them")
+    found = floating(item).cpu().numpy() if isinstance(item, Tensor) else numbers("X", item, "samples of real numbers")
+    if found.ndim != 1:
+        _checks.fail_value("X", "samples of shape (D,)", found.shape)
+    return found
 
 
 def of_piece(piece: Any) -> Tensor:

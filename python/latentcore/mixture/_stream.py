@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from latentcore import _checks, _hdf5
 from latentcore._files import printable
@@ -92,7 +92,7 @@ def open_stream(X: Any, *, map: bool = True) -> Stream:  # noqa: A002  # what it
         450.0
     """
     if isinstance(X, Stream):
-        return X
+        return X if map or not isinstance(X, _Mapped) else _Sliced(X.array)
     if isinstance(X, Iterator):
         return _Sliced(_spooled(X))
     if isinstance(X, h5py.Dataset | np.memmap):
@@ -132,16 +132,19 @@ class _Iterated(Stream):
 def _iterated(X: Any) -> _Iterated:
     """Pieces of a data set, a data loader, another iterable or a function."""
     if isinstance(X, Dataset) and not isinstance(X, Iterable):
-        return _Iterated(lambda: map(_arrays.first_entry, _batches(X)), len(X))  # type: ignore[arg-type]
+        return _Iterated(lambda: _batches(X), len(X))  # type: ignore[arg-type]
     if isinstance(X, DataLoader):
         return _Iterated(lambda: map(_arrays.first_entry, X))
     return _Iterated(X.__iter__ if isinstance(X, Iterable) else X)
 
 
-def _batches(samples: Any) -> Iterator[Any]:
-    """The samples of a map-style data set, collated."""
+def _batches(samples: Any) -> Iterator[np.ndarray]:
+    """The samples of a map-style data set, some at a time."""
     for begin in range(0, len(samples), _BATCH):
-        yield default_collate([samples[i] for i in range(begin, min(begin + _BATCH, len(samples)))])
+        rows = [_arrays.row(samples[i]) for i in range(begin, min(begin + _BATCH, len(samples)))]
+        if other := next((row.shape for row in rows if row.shape != rows[0].shape), None):
+            _checks.fail_value("X", f"samples of shape {rows[0].shape}, as others have", other)
+        yield np.stack(rows)
 
 
 class _Sliced(Stream):
