@@ -61,9 +61,12 @@ class FreedMemory:
             return 0
 
 
+_short = FreedMemory()  # of many loops, none of which may be long enough to see itself grow
+
+
 def bounded(rounds: Iterable[T]) -> Iterator[T]:
-    """The rounds of a loop, as it makes them; memory that they free is given back between them."""
-    return FreedMemory().between(rounds)
+    """The rounds of a loop, as it makes them; memory that they, or those of other loops, free is given back."""
+    return _short.between(rounds)
 
 
 def available() -> int:
