@@ -1,5 +1,7 @@
 """Targets for which there is no Bernoulli likelihood: an error where somebody can look, else NaN."""
 
+import functools
+
 import pytest
 import torch
 from threads import assert_same_for_any_number_of_threads
@@ -117,6 +119,20 @@ def test_images_that_are_turned_are_still_targets(simd, dtype):
 def test_a_call_that_nobody_could_check_leaves_others_alone():
     logits, latents = torch.zeros(2, 3), torch.zeros(2, 1)
     wrong = torch.full((2, 3), 2.0)
-    torch.ops.latentcore.vae_loss(logits, wrong, latents, latents, 1.0, "bernoulli", 1.0, True, False)
+    unchecked = functools.partial(torch.ops.latentcore.vae_loss, logits, wrong, latents, latents, 1.0, "bernoulli", 1.0)
+    unchecked(True, False)
     assert ops.vae_loss(logits, wrong, latents, latents, likelihood="gaussian").loss.isfinite()
     assert ops.vae_loss(logits, wrong / 2, latents, latents).loss.isfinite()
+    unchecked(True, False)
+    assert ops.vae_loss(logits, torch.full((2, 3), 218, dtype=torch.uint8), latents, latents).loss.isfinite()
+
+
+def test_logits_that_are_nan_are_no_fault_of_bytes(simd):
+    logits, latents = torch.full((2, 3), float("nan")), torch.zeros(2, 1)
+    assert ops.vae_loss(logits, torch.full((2, 3), 218, dtype=torch.uint8), latents, latents).loss.isnan()
+
+
+def test_nor_are_they_in_plain_torch(monkeypatch):
+    monkeypatch.setattr(_native, "has_kernel", lambda *_: False)
+    logits, latents = torch.full((2, 3), float("nan")), torch.zeros(2, 1)
+    assert ops.vae_loss(logits, torch.full((2, 3), 218, dtype=torch.uint8), latents, latents).loss.isnan()

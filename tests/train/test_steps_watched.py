@@ -243,7 +243,26 @@ def test_what_is_kept_where_nobody_looks_is_found_by_a_step_now_and_then(tmp_pat
     assert HIDDEN["calls"] == EPOCHS * STEPS - 7
 
 
-@pytest.mark.parametrize("name", [name for name in TRAININGS if "channels" not in name])
+# networks of which a step takes long; another preset of the same system shows most of it
+SLOW = (
+    "egamma: egamma",
+    "rotation: frozen",
+    "rotation: held-out",
+    "rotation: scale-translate",
+    "photographs: patches",
+    "classifier: rotated",
+    "autoencoder: residual-vae-32",
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name in SLOW else ())
+        for name in TRAININGS
+        if "channels" not in name
+    ],
+)
 def test_the_steps_of_every_preset_are_replayed(name, tmp_path, monkeypatch, replays):
     """That they keep something would be a warning; nor does anything change between their epochs."""
     moved, begin = [], Gradients.begin
