@@ -31,8 +31,9 @@ def test_networks_and_trainings_on_another_processor(processor, part):
     """In a process of its own: what goes wrong there may end it, or never end."""
     if torch.backends.cpu.get_cpu_capability() == processor:
         pytest.skip(f"all tests run as on a processor with {processor}")
-    words = ["-n", "0", "-q", "-p", "no:cacheprovider", "--timeout=60", *PARTS[part]]
-    environment = {**os.environ, **PROCESSORS[processor]}
+    words = ["-n", "0", "-q", "-p", "no:cacheprovider", "--timeout=180", *PARTS[part]]
+    # threads that wait for work sleep: awake, they take the cores from the other workers' threads, fivefold slower
+    environment = {**os.environ, **PROCESSORS[processor], "OMP_WAIT_POLICY": "passive"}
     # which are this process's own; more threads than one meet faults that one does not
     for name in ("PYTEST_XDIST_WORKER", "TORCHINDUCTOR_CACHE_DIR", "OMP_NUM_THREADS"):
         environment.pop(name, None)

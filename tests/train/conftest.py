@@ -10,6 +10,15 @@ SIDE = 12
 
 
 @pytest.fixture
+def one_thread():
+    """What trains on as many threads as the copies of a process that `endings` makes, and so to the same bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def images():
     """300 uint8 images (300, 12, 12) of three classes: a bright stripe, a bright column, a bright corner."""
     generator = torch.Generator().manual_seed(0)

@@ -220,6 +220,7 @@ def train_until_killed(events, folder, name):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("one_thread")
 def test_runs_that_are_killed_within_an_epoch_go_on_to_the_same_weights(events, tmp_path, monkeypatch):
     codes, said = endings(train_until_killed, *((events, tmp_path / name, name) for name in KILLED))
     assert codes == [-signal.SIGKILL] * len(KILLED), said

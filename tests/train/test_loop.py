@@ -168,6 +168,7 @@ def train_until_all_are_killed(folder, images):
     assert said.rstrip().endswith("KeyboardInterrupt")  # which came last
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("place", ENDS)
 def test_a_killed_process_leaves_a_whole_checkpoint_to_resume_from(tmp_path, images, once, place):
     run = tmp_path / "run"

@@ -89,8 +89,10 @@ def die(folder, number):
 
 
 @pytest.mark.long
-def test_a_killed_process_leaves_whole_checkpoints_to_resume_from(tmp_path, images, undisturbed):
-    folder = tmp_path / "run"
+@pytest.mark.usefixtures("one_thread")
+def test_a_killed_process_leaves_whole_checkpoints_to_resume_from(tmp_path, images):
+    folder, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    train_rotation(images, FROZEN, undisturbed)
     codes, said = endings(die, (folder, 1), (folder, 3))
     assert codes == [-signal.SIGKILL] * 2, said
     assert (folder / "metrics.csv").exists()
