@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from torch._C import _len_torch_function_stack
+
+from latentcore import _forks
 
 _DEVICES = ("cpu", "cuda")
 
@@ -17,15 +20,19 @@ def torch_as_usual(*, gradients: bool = True) -> Iterator[None]:
     Args:
         gradients: False: whether there are any is left to the caller.
     """
+    _forks.check_threads()
     dtype, wanted = torch.get_default_dtype(), gradients or torch.is_grad_enabled()
+    # only what is otherwise: calls on single samples are counted in microseconds
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.set_grad_enabled(wanted))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if torch.is_grad_enabled() != wanted:
+            stack.enter_context(torch.set_grad_enabled(wanted))
         for device in _DEVICES:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
-        # only where there is one: it has a say in every call of a torch function
-        if torch.get_default_device().type != "cpu":
+        # only where there is one, which is a mode: it has a say in every call of a torch function
+        if _len_torch_function_stack() and torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         torch.set_default_dtype(torch.float32)
         try:

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch._C._functorch import peek_interpreter_stack
 
+from latentcore import _forks
+
 _SIMD_LEVELS = ("baseline", "avx2", "avx512")
 
 
@@ -88,25 +90,15 @@ def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
 
     The twin serves under torch.func too (vmap, jvp, jacrev and others), whose transformations see through it.
     """
+    _forks.check_threads()
     if not torch.compiler.is_compiling() and peek_interpreter_stack() is not None:
         return False
     return operator in _KERNELS.get(tensor.device.type, ())
 
 
-def _one_thread() -> None:
-    """Let torch and all kernels do with the calling thread.
-
-    A forked process has no other, and libgomp would wait forever for those that its parent had. Whether there were any
-    cannot be asked, so every forked process has one thread, as a worker of torch's DataLoader has.
-    """
-    torch.set_num_threads(1)
-
-
-os.register_at_fork(after_in_child=_one_thread)
-
-
 def flush_denormals(on: bool) -> None:
     """Treat denormal numbers as zero, or not, in all of torch's threads; torch's own word rules the calling one."""
+    _forks.check_threads()
     torch.set_flush_denormal(on)
     if cpu_library.loaded:
         torch.ops.latentcore.flush_denormals(torch.get_num_threads(), on)

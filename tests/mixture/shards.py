@@ -21,6 +21,7 @@ FITS = {
     "dead components": {"n_components": 4, "means_init": [[0.0, 0, 0]] * 3 + [[1e4, 0, 0]], "reseed": True},
     "weights": {"weighted": True},
     "weights, random_from_data": {"weighted": True, "init_params": "random_from_data"},
+    "weights beyond float32": {"weighted": True, "narrow": True, "max_iter": 5, "tol": 0.0},
     "priors": {"weight_concentration_prior": 3.0, "covariance_prior": np.eye(3)},
     "gaps": {"missing": "marginalize"},
     "labels": {"labelled": True, "n_components": 5},
@@ -43,11 +44,17 @@ def fitted(name, part=slice(None), **group):
     """The mixture of a case, from some of the samples."""
     options = {"n_components": 3, "random_state": 0, "tol": 1e-6, "max_iter": 200} | FITS[name]
     X, labels = (values[part] for values in samples())
-    weighted, labelled, streamed = (options.pop(word, False) for word in ("weighted", "labelled", "streamed"))
+    words = ("weighted", "labelled", "streamed", "narrow")
+    weighted, labelled, streamed, narrow = (options.pop(word, False) for word in words)
     if options.get("missing") == "marginalize":
         X = np.where(np.arange(X.size).reshape(X.shape) % 7 == 3, np.nan, X)
     if weighted:
         group["sample_weight"] = (1 + np.arange(600) % 3)[part]
+    if narrow:  # the weights of the first process are ordinary, those of the second are not
+        X, group["sample_weight"] = (
+            X.astype(np.float32),
+            group["sample_weight"] * np.where(np.arange(600) < 210, 1e13, 1e11)[part],
+        )
     if labelled:
         group["labels"] = labels
     data = (lambda: iter(np.array_split(X, 5))) if streamed else X

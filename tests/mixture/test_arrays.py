@@ -1,10 +1,12 @@
 """Arrays beside the samples are taken in every order, byte order and dtype, as the samples are."""
 
+import weakref
+
 import numpy as np
 import pytest
 from tests.mixture.streams import Pieces, assert_same, memory_map
 
-from latentcore.mixture import GaussianMixture, _arrays, fit_many
+from latentcore.mixture import GaussianMixture, _arrays, fit_many, open_stream
 
 KINDS = {
     "negative strides": lambda a: a[::-1].copy()[::-1],
@@ -118,3 +120,23 @@ def test_read_only_samples_are_not_copied(X, tmp_path):
         array.flags.writeable = False
         mixture = GaussianMixture(1).fit(array)
         assert _arrays.samples(mixture, array, reset=False).data_ptr() == array.ctypes.data
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+@pytest.mark.parametrize("way", ["in memory", "in pieces", "one batch", "labels and weights", "failing"])
+def test_a_memory_map_ends_with_the_fit(X, tmp_path, mode, way):
+    """Nobody but the caller keeps it, and with it the file, open."""
+    memory_map(X, tmp_path)
+    mapped, mixture = np.load(tmp_path / "x.npy", mmap_mode=mode), GaussianMixture(2, random_state=0)
+    ends = weakref.ref(mapped._mmap)
+    if way == "failing":
+        with pytest.raises(ValueError, match="at least n_components = 601 samples"):
+            GaussianMixture(601).fit(mapped)
+    elif way == "labels and weights":
+        mixture.fit(mapped, labels=np.arange(600) % 3, sample_weight=mapped[:, 0] ** 2)
+    elif way == "one batch":
+        mixture.partial_fit(mapped).predict(mapped)
+    else:
+        mixture.fit(open_stream(mapped) if way == "in pieces" else mapped).score(mapped)
+    del mapped
+    assert ends() is None

@@ -232,3 +232,39 @@ def test_a_prior_is_made_of_them():
     for mixture in (made, by_hand):
         found = MixturePrior.from_mixture(mixture).log_prob(z)
         assert torch.allclose(found, torch.from_numpy(made.score_samples(z.numpy())))
+
+
+@every_type
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor], ids=["a", "t"])
+def test_a_pickle_keeps_what_was_edited_and_no_copies(X, covariance_type, kind):
+    mixture = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(kind(X))
+    bare = {name: value for name, value in vars(mixture).items() if name != "_published"}
+    assert len(pickle.dumps(mixture)) < len(pickle.dumps(bare)) + 400
+    for copy in (pickle.loads(pickle.dumps(mixture)), pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(mixture))))):
+        np.testing.assert_array_equal(copy.predict_proba(X), mixture.predict_proba(X))
+        copy.means_[:] += 1  # which is seen in a copy, and in the copy of a copy
+        np.testing.assert_allclose(copy.predict_proba(X + 1), mixture.predict_proba(X), atol=1e-10)
+    mixture.covariances_ = mixture.covariances_ * 4  # counts against the factors, which were not changed
+    copy = pickle.loads(pickle.dumps(mixture))
+    np.testing.assert_array_equal(copy.predict_proba(X), mixture.predict_proba(X))
+    mixture.means_ = "nowhere"
+    with pytest.raises(TypeError, match="means_: expected real numbers"):
+        pickle.loads(pickle.dumps(mixture)).predict(X)
+    del mixture.means_
+    with pytest.raises(NotFittedError):
+        pickle.loads(pickle.dumps(mixture)).predict(X)
+
+
+def test_what_is_predicted_for_a_plain_array_is_checked_as_all_others_are(X):
+    mixture = GaussianMixture(3, random_state=0).fit(X)
+    for wrong, words in ((X[:0], "0 sample"), (X[:, :1], "features"), (X[0], "2D"), (X.astype(complex), "omplex")):
+        with pytest.raises(ValueError, match=words):
+            mixture.predict(wrong)
+    unknown = X.copy()
+    unknown[1, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        mixture.predict(unknown)
+    huge = np.full_like(X[:2], 1e308)  # whose sum is too great, and they are not
+    assert mixture.score_samples(huge).tolist() == [-np.inf, -np.inf]
+    for same in (X[::-1], np.asfortranarray(X), X.astype(">f8"), X.tolist()):
+        np.testing.assert_array_equal(mixture.predict(same), mixture.predict(np.array(same, np.float64)))

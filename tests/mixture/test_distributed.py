@@ -33,7 +33,8 @@ def test_two_processes_find_what_one_finds(found, name):
         assert np.array_equal(first, second)
         expected = np.asarray(getattr(alone, result))
         # relative to the greatest number of the array: means and covariances have entries that are nearly zero
-        assert np.abs(first - expected).max() <= 1e-10 * np.abs(expected).max()
+        rounding = 1e-4 if "float32" in name else 1e-10
+        assert np.abs(first - expected).max() <= rounding * np.abs(expected).max()
     if hasattr(alone, "classes_"):
         np.testing.assert_allclose(found[0][f"{name}/table"], alone.component_label_proba_, rtol=1e-8, atol=1e-12)
 

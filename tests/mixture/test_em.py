@@ -73,10 +73,10 @@ def test_seeds_without_a_variance_are_a_start(blobs, covariance_type, init_param
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_step_is_mended(monkeypatch):
-    """The case above has a covariance that has to be mended in the middle of the fit."""
+    """The case above has a covariance that is singular but for rounding."""
     mended = []
-    lift = _em._lift_eigenvalues
-    monkeypatch.setattr(_em, "_lift_eigenvalues", lambda *a: mended.append(1) or lift(*a))
+    step = _em.Level.step
+    monkeypatch.setattr(_em.Level, "step", lambda *a: mended.append(1) or step(*a))
     found = GaussianMixture(2, reg_covar=1e-9, max_iter=30, random_state=0).fit(collinear())
     assert mended
     assert found.n_iter_ > 1

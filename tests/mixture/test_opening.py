@@ -127,7 +127,7 @@ def named(x):
         (lambda X: Samples(X, named), TypeError, "X: expected samples of real numbers, got a dict of image, label"),
         (lambda X: DataLoader(Samples(X, named), 50), TypeError, "got a dict of image, label"),
         (lambda X: {"x": X}, TypeError, r"X: expected samples \(N, D\), got a dict"),
-        (lambda X: lambda: iter([[X[:9], X[:8]]]), ValueError, "X: expected pieces of real numbers, got parts of diff"),
+        (lambda X: lambda: iter([[X[:9], X[:8]]]), ValueError, r"got a list of arrays of shapes \(9, 3\), \(8, 3\)"),
         (lambda X: Samples(X, lambda x: x[0]), ValueError, r"X: expected samples of shape \(D,\), got \(\)"),
         (lambda X: Samples(X[:0]), ValueError, "at least one sample, got an empty stream"),
     ],

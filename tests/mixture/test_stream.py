@@ -101,7 +101,7 @@ def bad(rows, value=np.nan, size=50):
         (
             lambda: iter([[np.zeros((5, 2)), np.zeros((5, 2))]]),
             ValueError,
-            r"pieces of shape \(n, D\), got \(2, 5, 2\)",
+            r"pieces of shape \(n, D\), got a list of arrays of shapes \(5, 2\), \(5, 2\)",
         ),
         (bad(137), ValueError, "X: expected finite numbers, got NaN or infinity in sample 137"),
         (bad(3, np.inf), ValueError, "infinity in sample 3"),

@@ -1,6 +1,6 @@
 """NumPy arrays and torch tensors in and out: the estimator computes on tensors and answers in the caller's kind."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from numbers import Integral
 from typing import Any
@@ -11,6 +11,11 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from latentcore import _checks
+
+LEAST_WEIGHT, MOST_WEIGHT = 1e-200, 1e200
+POSSIBLE_WEIGHTS = f"numbers >= 0 of which the greatest is from {LEAST_WEIGHT} to {MOST_WEIGHT}"
+
+_ARRAYS = ("shape", "__array__", "__array_interface__", "__dlpack__", "__dataframe__")  # what only arrays have
 
 
 def samples(estimator: Any, X: Any, *, reset: bool, missing: bool = False) -> Tensor:
@@ -23,7 +28,7 @@ def samples(estimator: Any, X: Any, *, reset: bool, missing: bool = False) -> Te
         return _samples_of_tensor(estimator, X, reset, missing)
     array = validate_data(
         estimator,
-        X,
+        array_like("X", X, "an array or tensor (N, D) of real numbers"),
         reset=reset,
         dtype=[np.float64, np.float32],
         ensure_min_samples=2 if reset else 1,
@@ -34,7 +39,25 @@ def samples(estimator: Any, X: Any, *, reset: bool, missing: bool = False) -> Te
     return shared(array)
 
 
+def array_like(name: str, values: Any, expected: str) -> Any:
+    """`values` where an array can be made of them; of lists and words it is made here, and of nothing else at all."""
+    words = isinstance(values, np.ndarray) and values.dtype.kind in "US"
+    if not words and any(hasattr(values, known) for known in _ARRAYS):  # scikit-learn has its own words for objects
+        return values
+    if not words and (not isinstance(values, Sequence) or isinstance(values, str | bytes)):
+        _checks.fail_type(name, expected, type(values).__name__)
+    array = _array(name, values, expected)
+    if array.dtype.kind not in "OUS":
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        got = str(array.dtype) if words else f"a {type(values).__name__} of {type(values[0]).__name__}"
+        _checks.fail_type(name, expected, got)
+
+
 def _samples_of_tensor(estimator: Any, X: Tensor, reset: bool, missing: bool) -> Tensor:
+    check_dense("X", X)
     if X.dim() != 2:
         _checks.fail_value("X", "shape (N, D)", tuple(X.shape))
     if len(X) < (2 if reset else 1) or X.shape[1] == 0:
@@ -57,8 +80,16 @@ def check_features(estimator: Any, features: int, *, reset: bool) -> None:
         _checks.fail_value("X", f"shape (N, {expected})", f"{features} features")
 
 
+def check_dense(name: str, value: Tensor) -> None:
+    """A tensor has its numbers in memory, one after the other."""
+    if value.is_nested or value.is_quantized or value.layout != torch.strided or value.is_meta:
+        kind = "a nested tensor" if value.is_nested else f"{value.layout}, {value.dtype}, on the device {value.device}"
+        _checks.fail_type(name, "a dense tensor of numbers", kind)
+
+
 def floating(x: Tensor) -> Tensor:
     """Samples as float32 or float64: half types as float32, whole numbers as float64."""
+    check_dense("X", x)
     if x.is_complex():
         _checks.fail_type("X", "real numbers", str(x.dtype))
     x = x.detach()
@@ -81,10 +112,13 @@ def numbers(name: str, values: Any, expected: str = "real numbers") -> np.ndarra
     """Real numbers, however they are given, as a float32 (of halves too) or float64 array, shared where it can be."""
     array = _array(name, values, expected)
     if array.dtype.kind == "O":
-        with suppress(TypeError, ValueError, OverflowError):
+        with suppress(TypeError, ValueError, OverflowError, RuntimeError):
             array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
         _checks.fail_type(name, expected, str(array.dtype))
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):  # what is beyond float64 is infinity, which those say who mind
+            return array.astype(np.float64)
     narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
     return np.asarray(array, np.float32 if narrow else np.float64)
 
@@ -105,6 +139,20 @@ def _array(name: str, values: Any, expected: str) -> np.ndarray:
         return np.asarray(values)
     except ValueError:
         _checks.fail_value(name, expected, "parts of different shapes")
+    except (TypeError, RuntimeError):  # NumPy does not take every tensor in a list
+        plain = _without_tensors(name, values)
+    try:
+        return np.asarray(plain)
+    except (TypeError, ValueError, RuntimeError):
+        _checks.fail_type(name, expected, type(values).__name__)
+
+
+def _without_tensors(name: str, values: Any) -> Any:
+    """Arrays instead of the tensors in lists."""
+    if isinstance(values, Tensor):
+        check_dense(name, values)
+        return values.detach().cpu().to(torch.float32 if values.dtype == torch.bfloat16 else values.dtype).numpy()
+    return [_without_tensors(name, value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def shared(array: np.ndarray) -> Tensor:
@@ -120,41 +168,6 @@ class _Lent:
     def __init__(self, array: np.ndarray) -> None:
         described = array.__array_interface__
         self._owner, self.__array_interface__ = array, {**described, "data": (described["data"][0], False)}
-
-
-def first_entry(batch: Any) -> Any:
-    """The samples of a loader's batch, beside which may stand anything."""
-    apart = isinstance(batch, list | tuple) and {getattr(entry, "ndim", 0) for entry in batch} == {1}
-    if apart:  # a feature each, which `default_collate` makes of samples that are lists of numbers
-        _checks.fail_value("X", "batches of shape (n, D)", f"{len(batch)} tensors of shape {tuple(batch[0].shape)}")
-    several = isinstance(batch, list | tuple) and [getattr(entry, "ndim", 0) for entry in batch[:1]] == [2]
-    return batch[0] if several else batch
-
-
-def row(item: Any) -> np.ndarray:
-    """The numbers (D,) of one item of a data set, beside which may stand anything."""
-    if isinstance(item, list | tuple) and item and (np.ndim(item[0]) == 1 or isinstance(item[0], Mapping)):
-        item = item[0]
-    if isinstance(item, Mapping):
-        _checks.fail_type("X", "samples of real numbers", f"a dict of {', '.join(map(str, item))}: give one of them")
-    found = floating(item).cpu().numpy() if isinstance(item, Tensor) else numbers("X", item, "samples of real numbers")
-    if found.ndim != 1:
-        _checks.fail_value("X", "samples of shape (D,)", found.shape)
-    return found
-
-
-def of_piece(piece: Any) -> Tensor:
-    """A copy of a piece as an iterable gives it, which may fill the same memory with the next one.
-
-    Of a list or tuple it is the first entry, where a label of every sample stands beside it.
-    """
-    if isinstance(piece, list | tuple) and [getattr(entry, "ndim", 0) for entry in piece[:2]] in ([2], [2, 1]):
-        piece = piece[0]
-    if isinstance(piece, Tensor):
-        return piece.detach().clone()
-    if isinstance(piece, Mapping):
-        _checks.fail_type("X", "pieces of real numbers", f"a dict of {', '.join(map(str, piece))}: give one of them")
-    return torch.from_numpy(np.array(numbers("X", piece, "pieces of real numbers")))
 
 
 def one_kind(piece: Tensor, first: Tensor | None) -> Tensor:
@@ -173,6 +186,7 @@ def tensor(
 ) -> Tensor:
     """A parameter, however it was given, as a tensor; on its own device unless another is named."""
     if isinstance(value, Tensor):
+        check_dense(name, value)
         given = value.detach()
         if given.is_complex():
             _checks.fail_type(name, "real numbers", str(given.dtype))
@@ -193,16 +207,36 @@ def like(value: Tensor, model: Any) -> Any:
 
 
 def weights(sample_weight: Any, count: int, like: Tensor) -> Tensor | None:
-    """(N,) weights with the dtype and device of the samples, or None."""
+    """(N,) weights with the dtype and device of the samples, or float64 where that has no room for them; or None."""
     if sample_weight is None:
         return None
-    w = tensor(sample_weight, like.device, like.dtype, name="sample_weight")
+    w = tensor(sample_weight, like.device, name="sample_weight")
     if w.dim() == 0:
         w = w.expand(count)
     _checks.shape("sample_weight", w, (count,))
     if not bool((w.isfinite() & (w >= 0)).all()) or not bool((w > 0).any()):
         _checks.fail_value("sample_weight", "finite numbers >= 0, not all zero", f"{w.min():g} ... {w.max():g}")
-    return w.contiguous()
+    if not LEAST_WEIGHT <= float(w.max()) <= MOST_WEIGHT:
+        _checks.fail_value("sample_weight", POSSIBLE_WEIGHTS, f"{w.max():g}")
+    return with_room(w, like.dtype).contiguous()
+
+
+def with_room(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """float64 weights in a dtype, in which what they are multiplied with is far from its ends; else as they are."""
+    ordinary = bool(((weight == 0) | ((weight >= 2.0**-40) & (weight <= 2.0**40))).all())
+    return weight.to(dtype) if ordinary else weight
+
+
+def in_unit(weight: Tensor, greatest: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weights in a dtype as multiples of a power of two about the greatest of them, and that power, float64.
+
+    A weight that is too small beside the greatest is the least number > 0 of the dtype.
+    """
+    greatest = greatest.double()
+    # a power of two changes no digit; that of a number is the quotient of the number and its mantissa
+    unit = torch.where(greatest > 0, greatest / torch.frexp(greatest).mantissa, 1)
+    scaled = (weight.double() / unit).clamp_min(torch.finfo(dtype).tiny)
+    return torch.where(weight > 0, scaled, 0).to(dtype), unit
 
 
 def weights_of_piece(sample_weight: Any, first: int, piece: Tensor) -> Tensor:

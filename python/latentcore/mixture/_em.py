@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore.mixture._batch import Complete, pick
 from latentcore.mixture._priors import Priors
+from latentcore.mixture._rounding import Level, is_lost, is_shaken, may_fall, mended
 from latentcore.mixture._source import Source
 from latentcore.ops import gmm_m_step
 from latentcore.reference import MixtureParameters, MixtureStatistics, precisions_cholesky_of
@@ -23,6 +26,9 @@ from latentcore.reference.em import Step, iterate
 # shapes: K components, (..., K) parameters with the restarts in front
 
 MStep = Callable[..., MixtureParameters]
+
+# A fall of the bound, in parts of it, that is more than rounding of a sum over well-conditioned components.
+_FALL = {torch.float32: 5e-6, torch.float64: 1e-7}
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,9 @@ def best_of_restarts(source: Source, start: MixtureParameters, options: Options,
     A restart stops when its mean log-likelihood changes by less than `tol`. `previous`: mean log-likelihood before the
     first iteration, where a fit is continued.
     """
-    em = _EM(source, options)
-    fits = [em.finished(fit, previous) for fit in em.run(start, options.max_iter, previous)]
+    em, count = _EM(source, options), options.max_iter
+    fits = em.run(start, count, previous)
+    fits = [em.finished(fit, pick(start, r), count, previous) for r, fit in enumerate(fits)]
     best = max(fits, key=lambda fit: fit.lower_bound)
     return em.reseeded(best) if options.reseed else best
 
@@ -77,10 +84,10 @@ class _EM:
     def __init__(self, source: Source, options: Options) -> None:
         self.source, self.options = source, options
 
-    def run(self, start: MixtureParameters, count: int, previous: float) -> list[Fit]:
+    def run(self, start: MixtureParameters, count: int, previous: float, m_step: MStep | None = None) -> list[Fit]:
         """At most `count` iterations of every restart. One that cannot go on stops where it is."""
         options, restarts = self.options, len(start.weights)
-        step = self._step(options.m_step)
+        step = self._step(m_step or options.m_step)
         look = _printer(options.verbose_interval) if options.verbose_interval else None
         found = iterate(step, start, max_iter=count, tol=options.tol, previous=previous, look=look)
         counts, converged = found.n_iter.tolist(), found.converged.tolist()
@@ -89,25 +96,55 @@ class _EM:
             for r in range(restarts)
         ]
 
-    def finished(self, fit: Fit, previous: float) -> Fit:
-        """The fit as it goes on over the steps that stopped it, which are mended or say what is wrong."""
-        parameters, bounds, converged = fit.parameters, fit.lower_bounds, fit.converged
-        while not converged and len(bounds) < self.options.max_iter:
-            last = bounds[-1] if bounds else previous
-            parameters, bound = self._mended_step(parameters)
-            bounds = [*bounds, bound]
-            converged = abs(bound - last) < self.options.tol
-            if not converged:
-                (rest,) = self.run(pick(parameters, None), self.options.max_iter - len(bounds), bound)
-                parameters, bounds, converged = rest.parameters, bounds + rest.lower_bounds, rest.converged
-        return Fit(parameters, bounds, converged)
+    def finished(self, fit: Fit, start: MixtureParameters, count: int, previous: float) -> Fit:
+        """The fit, or where rounding had a say in it, one from the same start without that.
 
-    def _mended_step(self, parameters: MixtureParameters) -> tuple[MixtureParameters, float]:
-        step = self._step(partial(m_step, estimate=self.options.m_step))
-        found, bound = step(pick(parameters, None), torch.zeros(1, dtype=torch.int64, device=parameters.means.device))
-        if not bool(bound.isfinite()):
-            _checks.fail_value("X", "samples that the mixture reaches", "a log-likelihood that is not finite; scale X")
-        return pick(found, 0), float(bound)
+        All steps of the other are free of rounding: a bound would leap between steps that are and steps that are not.
+        """
+        if not (_stopped(fit, count) or self._is_rounded(fit)):
+            return fit
+        if not _is_mendable(self.options.covariance_type, self.options.reg_covar):
+            self._fail(fit.parameters)
+        level = self._level(start)  # not where rounding stopped the fit: that is another place in every shard
+        start = level.start(start, self.options.covariance_type)
+        step = partial(_free_m_step, level=level, estimate=self.options.m_step)
+        (fit,) = self.run(pick(start, None), count, previous, step)
+        if _stopped(fit, count):
+            self._fail(fit.parameters)
+        return fit
+
+    def _is_rounded(self, fit: Fit) -> bool:
+        """Whether a covariance is nearly singular at the end, or was before: then the bound fell."""
+        bounds, parameters, kind = fit.lower_bounds, fit.parameters, self.options.covariance_type
+        reg_covar, dtype = self.options.reg_covar, self.source.dtype
+        if not bounds or not _is_mendable(kind, reg_covar):
+            return False
+        if is_lost(parameters, kind, dtype) or is_shaken(parameters, dtype, reg_covar):
+            return True
+        fell = any(before - after > _FALL[dtype] * max(1.0, abs(before)) for before, after in pairwise(bounds))
+        return fell and may_fall(parameters, dtype, reg_covar)
+
+    def _level(self, start: MixtureParameters) -> Level:
+        """What directions without a variance get in a fit, going by its first step."""
+        kind, reg_covar, dtype = self.options.covariance_type, self.options.reg_covar, self.source.dtype
+        # in a factor that is but rounding the E-step of float32 may overflow
+        found, _ = self._tried(mended(start, start.means, kind, dtype, reg_covar))
+        _check_finite(found)
+        return Level.of(found, kind, dtype, reg_covar)
+
+    def _tried(self, parameters: MixtureParameters) -> tuple[MixtureParameters, Tensor]:
+        """The outcome of an iteration, whatever it is."""
+        one = torch.zeros(1, dtype=torch.int64, device=parameters.means.device)
+        found, bound = self._step(self.options.m_step)(pick(parameters, None), one)
+        return pick(found, 0), bound
+
+    def _fail(self, parameters: MixtureParameters) -> NoReturn:
+        """Say why there is no step from these parameters."""
+        found, bound = self._tried(parameters)
+        _check_finite(found)
+        if bool(bound.isfinite()):
+            _fail_collapsed(self.options.reg_covar)
+        _fail_unreached()
 
     def _step(self, m_step: MStep) -> Step:
         """An iteration of restarts; with priors, the bound is the mean logarithm of the posterior density."""
@@ -135,9 +172,10 @@ class _EM:
             dead = fit.parameters.weights * self.source.total < sample
             if not bool(dead.any()) or bool(dead.all()):
                 break
-            start = pick(self._moved(fit.parameters, dead), None)
-            (rest,) = self.run(start, self.options.max_iter - len(fit.lower_bounds), -math.inf)
-            rest = self.finished(Fit(rest.parameters, fit.lower_bounds + rest.lower_bounds, rest.converged), 0.0)
+            start, count = self._moved(fit.parameters, dead), self.options.max_iter - len(fit.lower_bounds)
+            (rest,) = self.run(pick(start, None), count, -math.inf)
+            rest = self.finished(rest, start, count, -math.inf)
+            rest = Fit(rest.parameters, fit.lower_bounds + rest.lower_bounds, rest.converged)
             if rest.lower_bound <= fit.lower_bound:
                 break
             fit = rest
@@ -180,36 +218,56 @@ def m_step(
 ) -> MixtureParameters:
     """`estimate`, but covariances which only rounding keeps from being positive definite are mended, or it fails."""
     found = estimate(statistics, means, covariance_type, reg_covar=reg_covar, mean_weight=mean_weight)
+    _check_finite(found)
+    failed = not bool(found.precisions_cholesky.isfinite().all())
+    if not _is_mendable(covariance_type, reg_covar):
+        if failed:
+            _fail_collapsed(reg_covar)
+        return found
+    if not (failed or is_lost(found, covariance_type, means.dtype)):
+        return found
+    return mended(found, means, covariance_type, means.dtype, reg_covar)
+
+
+def _free_m_step(
+    statistics: MixtureStatistics,
+    means: Tensor,
+    covariance_type: str,
+    *,
+    reg_covar: float,
+    mean_weight: Tensor | None = None,
+    estimate: MStep,
+    level: Level,
+) -> MixtureParameters:
+    """`estimate` without what rounding has in its covariances."""
+    found = estimate(statistics, means, covariance_type, reg_covar=reg_covar, mean_weight=mean_weight)
+    _check_finite(found)
+    return level.step(found, means, covariance_type)
+
+
+def _stopped(fit: Fit, count: int) -> bool:
+    """Whether it could not go on."""
+    return not fit.converged and len(fit.lower_bounds) < count
+
+
+def _check_finite(found: MixtureParameters) -> None:
     if not bool(found.covariances.isfinite().all()):
         _checks.fail_value("X", "samples whose covariance is finite", "an overflow; scale X")
-    if bool(found.precisions_cholesky.isfinite().all()):
-        return found
-    if covariance_type in ("diag", "spherical"):
-        _fail_collapsed(reg_covar)
-    covariances = _lift_eigenvalues(found.covariances, reg_covar)
-    factors = precisions_cholesky_of(covariances, covariance_type)
-    if not bool(factors.isfinite().all()):
-        _fail_collapsed(reg_covar)
-    return MixtureParameters(*found[:2], covariances, factors)
 
 
-def _lift_eigenvalues(covariances: Tensor, reg_covar: float) -> Tensor:
-    """`reg_covar` bounds the eigenvalues from below; an eigenvalue under that bound is rounding of the samples.
-
-    Beside a great eigenvalue, float64 cannot tell a smaller one from 0 than some units of the great one's rounding.
-    """
-    if reg_covar == 0:
-        _fail_collapsed(reg_covar)
-    values, vectors = torch.linalg.eigh(covariances)
-    smallest = 10 * values.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]
-    lifted: Tensor = (vectors * values.clamp_min(reg_covar).maximum(smallest).unsqueeze(-2)) @ vectors.mT
-    return lifted
+def _is_mendable(covariance_type: str, reg_covar: float) -> bool:
+    """Whether covariances without a factor can be mended: matrices, whose eigenvalues have a bound."""
+    return covariance_type in ("full", "tied") and reg_covar > 0
 
 
-def _fail_collapsed(reg_covar: float) -> None:
+def _fail_collapsed(reg_covar: float) -> NoReturn:
     _checks.fail_value(
         "X",
         "samples that give every component a positive definite covariance",
         f"a component that collapsed with reg_covar {reg_covar:g}; "
         "use fewer components or a greater reg_covar, or scale X",
     )
+
+
+def _fail_unreached() -> NoReturn:
+    _checks.fail_value("X", "samples that the mixture reaches", "a log-likelihood that is not finite; scale X")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,29 +14,36 @@ from torch import Tensor
 from latentcore import _checks
 from latentcore._ambient import torch_as_usual
 from latentcore._memory import bounded
-from latentcore.mixture import _arrays
-from latentcore.mixture._batch import Complete
+from latentcore.mixture import _arrays, _plain, _published
 from latentcore.mixture._initialise import _symmetric
 from latentcore.mixture._sampling import draw
-from latentcore.mixture._source import Preparation
+from latentcore.mixture._source import Preparation, Ready
 from latentcore.mixture._stream import Stream, opened
-from latentcore.mixture.missing import Incomplete
+from latentcore.mixture.labels import check_decoding
 from latentcore.mixture.streaming import checked_pieces
-from latentcore.reference import MixtureParameters, covariance_shape, covariances_of, precisions_cholesky_of
+from latentcore.reference import (
+    COVARIANCE_TYPES,
+    MixtureParameters,
+    covariance_shape,
+    covariances_of,
+    precisions_cholesky_of,
+)
 
 # shapes: X (N, D) samples, K components, C classes
 
 FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 """The attributes that are a mixture's parameters, in the order of `MixtureParameters`."""
 
+DECODING = ("classes_", "component_label_proba_")
+"""The attributes of a mixture fitted with labels, which belong together."""
+
 _COVARIANCES = FITTED[2:]
 _PIECE = 2**16  # samples
 
-Ready = Complete | Incomplete
-Answer = Callable[[Ready, MixtureParameters], Tensor]
+Answer = Callable[..., Tensor]  # of ready samples and parameters, which may stand behind a decoding
 
 
-class Predictions:
+class Predictions(_published.Packed):
     """The methods of a mixture that is fitted.
 
     X may be all that `fit` takes. Answers for arrays and streams are NumPy arrays; for tensors, and for streams on a
@@ -63,9 +71,9 @@ class Predictions:
     def predict_label(self, X: Any) -> Any:
         """The most probable class of each sample, (N,), for a mixture fitted with labels."""
 
-        def best(batch: Ready, parameters: MixtureParameters) -> Tensor:
-            places = self._label_proba(batch, parameters).argmax(1)
-            return _arrays.tensor(self.classes_, places.device, torch.int64)[places]
+        def best(decoding: tuple[Tensor, Tensor], batch: Ready, parameters: MixtureParameters) -> Tensor:
+            places = self._label_proba(decoding, batch, parameters).argmax(1)
+            return decoding[0].to(places.device)[places]
 
         return self._answers(X, best, labels=True)
 
@@ -116,15 +124,21 @@ class Predictions:
     def _responsibilities(self, batch: Ready, parameters: MixtureParameters) -> Tensor:
         return batch.responsibilities(parameters, self.covariance_type)
 
-    def _label_proba(self, batch: Ready, parameters: MixtureParameters) -> Tensor:
+    def _label_proba(self, decoding: tuple[Tensor, Tensor], batch: Ready, parameters: MixtureParameters) -> Tensor:
         resp = self._responsibilities(batch, parameters)
-        return resp @ _arrays.tensor(self.component_label_proba_, resp.device, resp.dtype)
+        return resp @ decoding[1].to(resp)
+
+    def _decoding(self, n_components: int) -> tuple[Tensor, Tensor]:
+        """`classes_` and `component_label_proba_`, checked, as they may have been set by hand."""
+        message = "fit the mixture with labels before predicting labels"
+        check_is_fitted(self, DECODING, msg=message)
+        return check_decoding(self.classes_, self.component_label_proba_, n_components)
 
     def _answers(self, X: Any, answer: Answer, *, labels: bool = False) -> Any:
         """The answer to every sample, in the kind of X."""
         parameters = self._parameters()
         if labels:
-            check_is_fitted(self, "component_label_proba_", msg="fit the mixture with labels before predicting labels")
+            answer = partial(answer, self._decoding(len(parameters.weights)))
         found = [answer(self._prepared(x), on_device(parameters, x.device)) for x in self._pieces(X)]
         return _arrays.like(found[0] if len(found) == 1 else torch.cat(found), X)
 
@@ -147,10 +161,13 @@ class Predictions:
     def _pieces(self, X: Any) -> Iterator[Tensor]:
         """The samples, checked, as one piece or as a stream's pieces."""
         missing = self.missing == "marginalize"
-        X = opened(X)
-        if not isinstance(X, Stream):
+        x = _plain.samples(self, X)
+        if x is None:
+            X = opened(X)
+            x = None if isinstance(X, Stream) else _arrays.samples(self, X, reset=False, missing=missing)
+        if x is not None:
             # so that nothing but the answer has size N x K
-            yield from bounded(_arrays.samples(self, X, reset=False, missing=missing).split(_PIECE))
+            yield from bounded(x.split(_PIECE) if len(x) > _PIECE else (x,))
             return
         done = 0
         for x in bounded(checked_pieces(X)):
@@ -182,11 +199,13 @@ class Predictions:
         """Which of the parameters were set, edited or deleted since the mixture itself published them."""
         kind, published = getattr(self, "_published", (None, values))
         return {
-            name for name in FITTED if kind != self.covariance_type or not _same(values.get(name), published.get(name))
+            name for name in FITTED if kind != self.covariance_type or not same(values.get(name), published.get(name))
         }
 
     def _parameters(self, device: torch.device | None = None) -> MixtureParameters:
         """The mixture's parameters in float64, as its attributes say; where these were changed, they are checked."""
+        if (known := _published.unchanged(self)) is not None:
+            return known if device is None else on_device(known, device)
         check_is_fitted(self, ("weights_", "means_"))
         check_is_fitted(self, _COVARIANCES, all_or_any=any)
         values = self._attributes()
@@ -210,6 +229,8 @@ class Predictions:
 
 def on_device(parameters: MixtureParameters, device: torch.device) -> MixtureParameters:
     """The same on another device."""
+    if parameters.means.device == device:
+        return parameters
     return MixtureParameters(*(value.to(device) for value in parameters))
 
 
@@ -221,10 +242,13 @@ def checked_parameters(covariance_type: str, values: dict[str, Tensor], *, suffi
         values: All of `FITTED`, but one of the last two may be missing.
         suffix: Ends what errors call the values.
     """
+    _checks.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
     names = {name: name.rstrip("_") + suffix for name in FITTED}
     weights, means = values["weights_"], values["means_"]
     _checks.shape(names["means_"], means, ("K", "D"))
     K, D = means.shape
+    if K * D == 0:
+        _checks.fail_value(names["means_"], "shape (K, D) with K and D >= 1", (K, D))
     shapes = {"weights_": (K,), "means_": (K, D)}
     for name, value in values.items():
         _checks.shape(names[name], value, shapes.get(name, covariance_shape(K, D, covariance_type)))
@@ -254,7 +278,7 @@ def _completed(kind: str, values: dict[str, Tensor], names: dict[str, str]) -> t
     return covariances_of(factors, kind) if covariances is None else covariances, factors
 
 
-def _same(value: Tensor | None, other: Tensor | None) -> bool:
+def same(value: Tensor | None, other: Tensor | None) -> bool:
     """Whether both are the same numbers on the same device, or both are missing."""
     if value is None or other is None:
         return value is other

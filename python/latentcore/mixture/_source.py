@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks
+from latentcore.mixture import _arrays
 from latentcore.mixture._batch import Batch, Complete
 from latentcore.mixture._shard import Shard
 from latentcore.mixture.clamped import EXEMPLARS, Clamped
@@ -20,6 +21,45 @@ from latentcore.reference import MixtureParameters, MixtureStatistics
 # shapes: (N, D) samples of this process, K components, C classes
 
 _SEARCHED = 2**16  # samples among which a place for a dead component is looked for
+
+
+class Ready(Protocol):
+    """Samples of which all is known that EM and the predictions ask for."""
+
+    def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
+        """Of every restart."""
+
+    def e_step(self, parameters: MixtureParameters, covariance_type: str) -> tuple[Tensor, Tensor]:
+        """Log-likelihoods (N,) and logarithms of the responsibilities (N, K)."""
+
+    def responsibilities(self, parameters: MixtureParameters, covariance_type: str) -> Tensor:
+        """Responsibilities (N, K)."""
+
+
+@dataclass(frozen=True)
+class InUnit:
+    """Samples whose weights are so many of a unit.
+
+    Attributes:
+        batch: The samples with these weights.
+        unit: Float64, ().
+    """
+
+    batch: Ready
+    unit: Tensor
+
+    def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
+        """Those of the weights as they were given, float64."""
+        found = self.batch.statistics(parameters, covariance_type)
+        return MixtureStatistics(*(value.double() * self.unit for value in found))
+
+    def e_step(self, parameters: MixtureParameters, covariance_type: str) -> tuple[Tensor, Tensor]:
+        """As the batch's."""
+        return self.batch.e_step(parameters, covariance_type)
+
+    def responsibilities(self, parameters: MixtureParameters, covariance_type: str) -> Tensor:
+        """As the batch's."""
+        return self.batch.responsibilities(parameters, covariance_type)
 
 
 @dataclass(frozen=True)
@@ -36,8 +76,11 @@ class Preparation:
     reg_covar: float = 0.0
     table: Tensor | None = None
 
-    def plain(self, x: Tensor, weight: Tensor | None) -> Complete | Incomplete:
+    def plain(self, x: Tensor, weight: Tensor | None) -> Ready:
         """Samples whose labels do not count."""
+        if weight is not None and weight.dtype != x.dtype:
+            weight, unit = _arrays.in_unit(weight, weight.max(), x.dtype)
+            return InUnit(self.plain(x, weight), unit)
         if self.missing and bool(x.isnan().any()):
             return Incomplete(x, weight, self.reg_covar)
         return Complete(x, weight)
@@ -179,7 +222,13 @@ class Resident:
     def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
         """Summed over all processes."""
         found = self._batch.statistics(parameters, covariance_type)
+        if self._wide:  # in all processes: where one of them rounded the sums, they would no longer agree
+            found = MixtureStatistics(*(value.double() for value in found))
         return MixtureStatistics(*self.shard.group.sum(found))
+
+    @cached_property
+    def _wide(self) -> bool:
+        return _greatest_without_room(self.shard) is not None
 
     @cached_property
     def _batch(self) -> Batch:
@@ -187,8 +236,24 @@ class Resident:
 
 
 def without_gaps(shard: Shard, means: Tensor | None) -> Shard:
-    """The samples with the mean of a feature where its value is missing: good enough to start from."""
-    return shard if means is None else replace(shard, x=torch.where(shard.x.isnan(), means.to(shard.x.dtype), shard.x))
+    """The samples with the mean of a feature where its value is missing: good enough to start from.
+
+    Their weights have their dtype; where it has no room for those of any process, in a unit of all processes.
+    """
+    x, weight = shard.x, shard.weight
+    if weight is not None and (greatest := _greatest_without_room(shard)) is not None:
+        weight, _ = _arrays.in_unit(weight, greatest, x.dtype)
+    filled = x if means is None else torch.where(x.isnan(), means.to(x.dtype), x)
+    return replace(shard, x=filled, weight=weight)
+
+
+def _greatest_without_room(shard: Shard) -> Tensor | None:
+    """The greatest weight of all processes, where the samples' dtype has no room for those of any; otherwise None."""
+    if shard.weight is None:
+        return None
+    wide = torch.tensor(shard.weight.dtype != shard.x.dtype).to(shard.x.device, torch.float64)
+    greatest, wide = shard.group.gather(torch.stack([shard.weight.max().double(), wide])[None]).amax(0)
+    return greatest if bool(wide) else None
 
 
 def sums_of_known(x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,12 @@
 """Reading samples in pieces, a piece ahead of the computation: HDF5 data sets, memory maps, iterables."""
 
+import copy
 import mmap
 import os
 import tempfile
-import warnings
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +15,13 @@ import h5py
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from latentcore import _checks, _hdf5
 from latentcore._files import printable
 from latentcore._memory import available, megabytes
-from latentcore.mixture import _arrays
+from latentcore.mixture import _arrays, _items
+from latentcore.mixture._warnings import warn
 
 # shapes: (n, D) a piece, (N, D) all samples
 
@@ -53,7 +54,7 @@ def is_stream(X: Any) -> bool:
     """Whether X is read in pieces however small it is."""
     if isinstance(X, Stream | h5py.Dataset | Dataset):
         return True
-    if hasattr(X, "shape") or hasattr(X, "__array__"):
+    if isinstance(X, Tensor) or hasattr(X, "shape") or hasattr(X, "__array__"):
         return False
     if isinstance(X, Mapping):
         _checks.fail_type("X", "samples (N, D)", f"a {type(X).__name__}")
@@ -71,8 +72,8 @@ def open_stream(X: Any, *, map: bool = True) -> Stream:  # noqa: A002  # what it
 
     Args:
         X: An HDF5 data set, a memory map, a data loader or a map-style data set of torch (where its batches are tuples
-            or lists, their first entry), another iterable of (n, D) pieces or a function that returns one, or an
-            iterator, which can be read once only and is kept in a temporary file.
+            or lists, their first entry), another iterable of (n, D) pieces (of tuples, the first entry) or a function
+            that returns one, or an iterator, which can be read once only and is kept in a temporary file.
         map: Whether an HDF5 file of plain numbers is mapped into memory, which is fastest. If somebody makes it shorter
             meanwhile, or its disk fails, the system ends this process with SIGBUS, which Python cannot catch. False
             copies what is read, and all that fails is an error.
@@ -110,10 +111,10 @@ def _fits(array: np.memmap) -> bool:
     size, free = array.size * (4 if array.dtype == np.float32 else 8), available()
     if 2 * size <= free:
         return True
-    warnings.warn(
+    warn(
         f"X: a memory map of {megabytes(size)} is read in pieces, as more than half of the {megabytes(free)} of free "
         "memory; open_stream(X) asks for that",
-        stacklevel=2,
+        UserWarning,
     )
     return False
 
@@ -126,25 +127,31 @@ class _Iterated(Stream):
     length: int | None = None
 
     def pieces(self) -> Iterator[Tensor]:
-        return _ahead(map(_arrays.of_piece, iter(self.start())))
+        found = self.start()
+        if not isinstance(found, Iterable):
+            _checks.fail_type("X", "a function that returns an iterator of pieces", f"one of {type(found).__name__}")
+        return _ahead(map(_items.of_piece, iter(found)))
 
 
 def _iterated(X: Any) -> _Iterated:
     """Pieces of a data set, a data loader, another iterable or a function."""
     if isinstance(X, Dataset) and not isinstance(X, Iterable):
-        return _Iterated(lambda: _batches(X), len(X))  # type: ignore[arg-type]
+        if not isinstance(X, Sized):
+            _checks.fail_type("X", "a data set with a length", type(X).__name__)
+        return _Iterated(lambda: _batches(X), len(X))
     if isinstance(X, DataLoader):
-        return _Iterated(lambda: map(_arrays.first_entry, X))
+        loader = X
+        if X.collate_fn is default_collate:
+            loader = copy.copy(X)
+            loader.collate_fn = _items.collated
+        return _Iterated(lambda: map(_items.first_entry, loader))
     return _Iterated(X.__iter__ if isinstance(X, Iterable) else X)
 
 
 def _batches(samples: Any) -> Iterator[np.ndarray]:
     """The samples of a map-style data set, some at a time."""
     for begin in range(0, len(samples), _BATCH):
-        rows = [_arrays.row(samples[i]) for i in range(begin, min(begin + _BATCH, len(samples)))]
-        if other := next((row.shape for row in rows if row.shape != rows[0].shape), None):
-            _checks.fail_value("X", f"samples of shape {rows[0].shape}, as others have", other)
-        yield np.stack(rows)
+        yield _items.rows([samples[i] for i in range(begin, min(begin + _BATCH, len(samples)))])
 
 
 class _Sliced(Stream):
@@ -277,7 +284,7 @@ def _spooled(pieces: Iterator[Any]) -> np.memmap:
     first: Tensor | None = None
     count = 0
     with tempfile.TemporaryFile() as file:
-        for piece in _ahead(map(_arrays.of_piece, pieces)):
+        for piece in _ahead(map(_items.of_piece, pieces)):
             x = _arrays.one_kind(piece, first)
             first = x if first is None else first
             file.write(x.cpu().contiguous().numpy().data)

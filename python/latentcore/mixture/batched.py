@@ -1,11 +1,11 @@
 """Many small mixtures, each on samples of its own, fitted together."""
 
 import math
-import warnings
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from latentcore import _checks
 from latentcore._ambient import torch_as_usual
-from latentcore.mixture import _arrays, _batched_data
+from latentcore.mixture import _arrays, _batched_data, _batched_parameters
 from latentcore.mixture._batched_start import start
 from latentcore.mixture._predictions import FITTED
+from latentcore.mixture._warnings import warn
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.ops import gmm_e_step, gmm_em, gmm_responsibilities
 from latentcore.reference import MixtureFit, MixtureParameters
@@ -24,11 +25,16 @@ from latentcore.reference import MixtureFit, MixtureParameters
 # shapes: B mixtures, X (B, N, D) samples, K components each
 
 
+_FIGURES = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class MixtureBatch:
     r"""Fitted mixtures, B of them, as `fit_many` returns them: scikit-learn's names, with the mixtures in front.
 
-    Answers are of the kind of the samples that they are asked for: arrays, or tensors on the samples' device.
+    Answers are of the kind of the samples that they are asked for: arrays, or tensors on the samples' device. As those
+    of `GaussianMixture`, the parameters may be edited, or set with `dataclasses.replace`, as arrays, tensors or lists:
+    ``precisions_cholesky_`` counts, but ``covariances_`` where they alone were changed.
     ``batch[b]`` is mixture b alone, ``len(batch)`` is B.
 
     Attributes:
@@ -53,6 +59,7 @@ class MixtureBatch:
     n_iter_: Any
     lower_bound_: Any
     lower_bounds_: Any
+    _published: dict[str, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.means_)
@@ -63,13 +70,16 @@ class MixtureBatch:
         if not -len(self) <= b < len(self):
             raise IndexError(f"b: expected a number in [{-len(self)}, {len(self)}), got {b}")
         model = GaussianMixture(**self.options)
-        model.n_features_in_ = self.means_.shape[-1]
-        parameters = MixtureParameters(*(_arrays.tensor(getattr(self, name)[b]) for name in FITTED))
+        values = {name: _arrays.tensor(getattr(self, name)[b], name=name)[None] for name in FITTED}
+        before = None if self._published is None else {name: value[b][None] for name, value in self._published.items()}
+        found = _batched_parameters.current(model.covariance_type, values, before)
+        parameters = MixtureParameters(*(value[0] for value in found))
+        model.n_features_in_ = parameters.means.shape[-1]
         model._set_parameters(parameters, self.means_, _arrays.dtype_of(self.means_))
         model.converged_ = bool(self.converged_[b])
         model.n_iter_ = int(self.n_iter_[b])
         model.lower_bound_ = float(self.lower_bound_[b])
-        model.lower_bounds_ = self.lower_bounds_[b][: model.n_iter_].tolist()
+        model.lower_bounds_ = _arrays.tensor(self.lower_bounds_[b])[: model.n_iter_].tolist()
         return model
 
     def __repr__(self) -> str:
@@ -121,13 +131,19 @@ class MixtureBatch:
 
     def _samples(self, X: Any, sample_weight: Any = None) -> tuple[Tensor, Tensor | None]:
         x, weight = _batched_data.checked(X, sample_weight)
-        _checks.shape("X", x, (len(self), "M", self.means_.shape[-1]))
+        shape = np.shape(self.means_)
+        if len(shape) != 3:
+            _checks.fail_value("means_", "shape (B, K, D)", tuple(shape))
+        _checks.shape("X", x, (shape[0], "M", shape[2]))
         return x, weight
 
     def _parameters(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, str]:
         """What the operators take beside the samples, on their device."""
-        weights, means, _, factors = (_arrays.tensor(getattr(self, name), x.device, x.dtype) for name in FITTED)
-        return weights, means, factors, self.options["covariance_type"]
+        kind = self.options["covariance_type"]
+        values = {name: _arrays.tensor(getattr(self, name), name=name) for name in FITTED}
+        found = _batched_parameters.current(kind, values, self._published)
+        weights, means, _, factors = (value.to(x.device, x.dtype) for value in found)
+        return weights, means, factors, kind
 
 
 @torch_as_usual()
@@ -204,6 +220,7 @@ def fit_many(
     GaussianMixture(**options, random_state=random_state)._validate_params()
     x, weight = _batched_data.checked(X, sample_weight)
     _batched_data.check_counts(x, weight, n_components)
+    weight = _batched_data.in_units(weight, x.dtype)
     random = check_random_state(random_state)
 
     def fit() -> MixtureFit:
@@ -216,20 +233,21 @@ def fit_many(
     batch = _published(best, options, X, x.dtype)
     failed = int((~best.converged).sum())
     if failed and max_iter > 0:
-        warnings.warn(
+        warn(
             f"{failed} of {len(x)} mixtures did not converge in {max_iter} iterations or met a covariance that is not "
             "positive definite; converged_ says which: increase max_iter, tol, n_init or reg_covar",
             ConvergenceWarning,
-            stacklevel=2,
         )
     return batch
 
 
 def _published(fit: MixtureFit, options: dict[str, Any], X: Any, dtype: torch.dtype) -> MixtureBatch:
     """The fit in the caller's kind, its parameters in his dtype."""
-    parameters = (_arrays.like(value.to(dtype), X) for value in fit.parameters)
+    rounded = [value.to(dtype) for value in fit.parameters]
+    published = _batched_parameters.copies(dict(zip(FITTED, rounded, strict=True)))
     figures = (fit.converged, fit.n_iter, _last_bounds(fit), fit.lower_bounds)
-    return MixtureBatch(options, *parameters, *(_arrays.like(value, X) for value in figures))
+    named = zip((*FITTED, *_FIGURES), (*rounded, *figures), strict=True)
+    return MixtureBatch(options, **{name: _arrays.like(value, X) for name, value in named}, _published=published)
 
 
 def _last_bounds(fit: MixtureFit) -> Tensor:

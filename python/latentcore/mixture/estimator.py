@@ -1,6 +1,5 @@
 """Gaussian mixture with scikit-learn's interface on `latentcore.ops`, and decoding from few labels."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -17,6 +16,7 @@ from latentcore.mixture import _arrays
 from latentcore.mixture._fitting import Found, fit_mixture
 from latentcore.mixture._predictions import Predictions, checked_parameters
 from latentcore.mixture._stream import opened
+from latentcore.mixture._warnings import warn
 from latentcore.mixture.stepwise import step
 from latentcore.reference import COVARIANCE_TYPES
 
@@ -289,11 +289,10 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
             self.classes_ = _arrays.like(found.classes, X)
             self.component_label_proba_ = _arrays.like(found.table.to(found.dtype), X)
         if not fit.converged and self.max_iter > 0:
-            warnings.warn(
+            warn(
                 f"the best restart did not converge in {self.max_iter} iterations: increase max_iter or tol, start "
                 "otherwise, or look for degenerate data",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     def __sklearn_tags__(self) -> Any:

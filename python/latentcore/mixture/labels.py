@@ -4,7 +4,7 @@ A mixture with more components than classes is fitted without labels; a few labe
 component stands for.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -91,15 +91,44 @@ def check_propagation(name: str, value: object) -> None:
 
 def check_labels(labels: Any, n_samples: int | None, device: torch.device) -> Tensor:
     """(N,) int64 class numbers >= 0, -1 where unknown; N may not be known yet."""
-    if not isinstance(labels, Tensor):
-        labels = torch.from_numpy(_arrays.integers("labels", labels))
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        _checks.fail_type("labels", "integers", str(labels.dtype))
-    _checks.shape("labels", labels, ("N" if n_samples is None else n_samples,))
-    checked: Tensor = labels.to(device, torch.int64)
+    given = _whole("labels", labels)
+    _checks.shape("labels", given, ("N" if n_samples is None else n_samples,))
+    checked = given.to(device)
     if bool((checked < -1).any()):
         _checks.fail_value("labels", "class numbers >= 0, -1 where unknown", int(checked.min()))
     return checked
+
+
+def check_decoding(classes: Any, table: Any, n_components: int) -> tuple[Tensor, Tensor]:
+    """`classes_`, (C,) int64, and `component_label_proba_`, (K, C) float64, of a mixture, however they were set."""
+    numbers = _whole("classes_", classes)
+    _checks.shape("classes_", numbers, ("C",))
+    if not len(numbers) or bool((numbers < 0).any()) or len(numbers.unique()) < len(numbers):
+        _checks.fail_value("classes_", "different class numbers >= 0", numbers.tolist())
+    proba = _arrays.tensor(table, name="component_label_proba_")
+    _checks.shape("component_label_proba_", proba, (n_components, len(numbers)))
+    if (row := bad_row(proba)) is not None:
+        _checks.fail_value("component_label_proba_", "rows >= 0 that sum to 1", f"{proba[row].tolist()} in row {row}")
+    return numbers, proba
+
+
+def bad_row(proba: Tensor) -> int | None:
+    """The number of the first row, of (K, C), that holds no probabilities with sum 1; None if there is none."""
+    # 1e-3: a half type may have rounded them; NaN is not below it
+    good = (proba >= 0).all(1) & ((proba.double().sum(1) - 1).abs() <= 1e-3)
+    return None if bool(good.all()) else int(good.logical_not().nonzero()[0])
+
+
+def _whole(name: str, values: Any) -> Tensor:
+    """Whole numbers, however they are given, as an int64 tensor."""
+    if not isinstance(values, Tensor):
+        return torch.from_numpy(_arrays.integers(name, values))
+    _arrays.check_dense(name, values)
+    if values.dtype == torch.uint64:  # which torch would take for negative ones where they are large
+        return torch.from_numpy(_arrays.integers(name, values.cpu().numpy())).to(values.device)
+    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        _checks.fail_type(name, "integers", str(values.dtype))
+    return values.to(torch.int64)
 
 
 def classes_of(source: Source) -> Tensor:
@@ -108,8 +137,13 @@ def classes_of(source: Source) -> Tensor:
         own = [shard.counted_labels().unique() for shard in source.shards()]
     classes: Tensor = source.group.gather(torch.cat(own)).unique()
     if not len(classes):
-        _checks.fail_value("labels", "class numbers >= 0, at least one known", "none but -1")
+        fail_without_classes()
     return classes
+
+
+def fail_without_classes() -> NoReturn:
+    """Raise what is said where no label is known."""
+    _checks.fail_value("labels", "class numbers >= 0, at least one known", "none but -1")
 
 
 def decode_from_labels(
@@ -128,7 +162,7 @@ def decode_from_labels(
             batch = source.preparation.plain(shard.x, shard.weight)
             resp = batch.responsibilities(parameters, covariance_type)
             weighted = resp if shard.weight is None else resp * shard.weight[:, None]
-            overlap += resp.mT @ weighted
+            overlap += resp.mT.to(weighted.dtype) @ weighted
             known = shard.labels >= 0
             counts.index_add_(1, shard.labels[known], weighted[known].double().mT)
     counts, overlap = source.group.sum([counts, overlap])

@@ -1,16 +1,17 @@
 """Mixtures for few-label classification, fitted and ready to predict labels in the units of their samples."""
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from latentcore import _checks
 from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays
 from latentcore.mixture.estimator import GaussianMixture
-from latentcore.mixture.labels import check_labels
+from latentcore.mixture.labels import check_labels, fail_without_classes
 from latentcore.reference import MixtureParameters
 
 # shapes: X (N, D) samples, K components, C classes
@@ -39,6 +40,7 @@ def few_label_mixture(
         A mixture in the units of X: `predict_label` and `predict_label_proba` are for samples like X.
 
     Raises:
+        TypeError: As `GaussianMixture.fit`; or X is no array or tensor, but samples that are read in pieces.
         ValueError: As `GaussianMixture.fit`.
 
     Example:
@@ -49,11 +51,12 @@ def few_label_mixture(
         >>> few_label_mixture(X, labels, n_components=4, random_state=0).predict_label(X[[1, 98]])
         array([4, 9])
     """
-    model = _mixture(n_components, n_init=n_init, init_size=init_size, random_state=random_state)
-    x, centre, scale = _standardise(model, X)
-    model.precisions_init = _spherical_precisions(x, n_components, variance=0.1)
-    _fit(model, x, labels)
-    return _in_units_of(X, model, centre, scale)
+    _checks.integer("n_components", n_components, 1, 2**31 - 1)
+    model = _mixture(int(n_components), n_init=n_init, init_size=init_size, random_state=random_state)
+    given = _standardise(X)
+    model.precisions_init = _spherical_precisions(given.x, int(n_components), variance=0.1)
+    _fit(model, given.x, labels)
+    return _in_units_of(X, model, given)
 
 
 @torch_as_usual()
@@ -71,18 +74,21 @@ def class_mean_mixture(X: Any, labels: Any) -> GaussianMixture:
         A mixture in the units of X.
 
     Raises:
-        ValueError: As `GaussianMixture.fit`.
+        TypeError, ValueError: As `few_label_mixture`.
     """
-    known = check_labels(labels, len(X), torch.device("cpu"))
+    given = _standardise(X)
+    x = given.x
+    known = check_labels(labels, len(x), torch.device("cpu"))
     classes = known[known >= 0].unique()
+    if not len(classes):
+        fail_without_classes()
     model = _mixture(len(classes))
-    x, centre, scale = _standardise(model, X)
     model.means_init = torch.stack([x[(known == c).to(x.device)].double().mean(0) for c in classes])
     model.precisions_init = _spherical_precisions(x, len(classes), variance=0.3)
     _fit(model, x)
     model.classes_ = classes.to(x.device)
     model.component_label_proba_ = torch.eye(len(classes), dtype=x.dtype, device=x.device)
-    return _in_units_of(X, model, centre, scale)
+    return _in_units_of(X, model, given)
 
 
 def _mixture(n_components: int, **options: Any) -> GaussianMixture:
@@ -104,12 +110,25 @@ def _fit(model: GaussianMixture, x: Tensor, labels: Any = None) -> None:
         model.fit(x, labels=labels)
 
 
-def _standardise(model: GaussianMixture, X: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """X with mean 0 and variance 1 on every axis, its means and its deviations; a constant axis keeps its unit."""
-    x = _arrays.samples(model, X, reset=True)
+class _Standardised(NamedTuple):
+    """Samples x = (X - centre) / scale, and what the columns of X are called, or None."""
+
+    x: Tensor
+    centre: Tensor
+    scale: Tensor
+    names: Any
+
+
+def _standardise(X: Any) -> _Standardised:
+    """X with mean 0 and variance 1 on every axis; a constant axis keeps its unit."""
+    estimator = GaussianMixture()
+    x = _arrays.samples(estimator, X, reset=True)
     centre, scale = x.double().mean(0), x.double().std(0)
+    if not bool(scale.isfinite().all()):
+        _checks.fail_value("X", "samples whose variance is finite", "an overflow; scale X")
     scale = torch.where(scale > 0, scale, 1)
-    return ((x.double() - centre) / scale).to(x.dtype), centre, scale
+    standardised = ((x.double() - centre) / scale).to(x.dtype)
+    return _Standardised(standardised, centre, scale, getattr(estimator, "feature_names_in_", None))
 
 
 def _spherical_precisions(x: Tensor, n_components: int, *, variance: float) -> Tensor:
@@ -117,9 +136,9 @@ def _spherical_precisions(x: Tensor, n_components: int, *, variance: float) -> T
     return (identity / variance).expand(n_components, -1, -1)
 
 
-def _in_units_of(X: Any, model: GaussianMixture, centre: Tensor, scale: Tensor) -> GaussianMixture:
-    """The same mixture of x = centre + scale · z where `model` was fitted to z, its arrays of the kind of X."""
-    dtype = model.means_.dtype
+def _in_units_of(X: Any, model: GaussianMixture, given: _Standardised) -> GaussianMixture:
+    """The same mixture of X where `model` was fitted to the standardised samples, its arrays of the kind of X."""
+    dtype, (_, centre, scale, names) = model.means_.dtype, given
     weights, means, covariances, factors = model._parameters()
     means, covariances, factors = means * scale + centre, covariances * scale[:, None] * scale, factors / scale[:, None]
     model._set_parameters(MixtureParameters(weights, means, covariances, factors), X, dtype)
@@ -128,5 +147,7 @@ def _in_units_of(X: Any, model: GaussianMixture, centre: Tensor, scale: Tensor) 
     log_volume = float(scale.log().sum())
     model.lower_bounds_ = [bound - log_volume for bound in model.lower_bounds_]
     model.lower_bound_ -= log_volume
+    if names is not None:
+        model.feature_names_in_ = names
     # the start was meant for the standardised samples
     return model.set_params(weights_init=None, means_init=None, precisions_init=None)  # type: ignore[no-any-return]

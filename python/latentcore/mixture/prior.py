@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from latentcore import _checks
 from latentcore.mixture import _arrays
+from latentcore.mixture._predictions import checked_parameters
 from latentcore.mixture._sampling import _coloured
 from latentcore.mixture.estimator import GaussianMixture
 from latentcore.ops import gmm_e_step, gmm_responsibilities
@@ -108,7 +109,8 @@ class MixturePrior(nn.Module):
 
         Raises:
             sklearn.exceptions.NotFittedError: The mixture is not fitted and has no parameters that were set by hand.
-            TypeError: ``mixture`` is not an estimator.
+            TypeError: ``mixture`` is no such estimator, or its parameters are not real numbers.
+            ValueError: They are no mixture's.
 
         Example:
             >>> import torch
@@ -119,8 +121,11 @@ class MixturePrior(nn.Module):
         if isinstance(mixture, GaussianMixture):
             weights, means, _, factors = mixture._parameters()
         else:
+            if not hasattr(mixture, "covariance_type"):
+                _checks.fail_type("mixture", "a fitted GaussianMixture, or scikit-learn's", type(mixture).__name__)
             check_is_fitted(mixture, _FITTED)
-            weights, means, factors = (_arrays.tensor(getattr(mixture, name), name=name) for name in _FITTED)
+            values = {name: _arrays.tensor(getattr(mixture, name), name=name) for name in _FITTED}
+            weights, means, _, factors = checked_parameters(mixture.covariance_type, values)
         dtype = _arrays.dtype_of(mixture.means_)
         # copies, so that training the prior leaves the mixture as it was
         weights, means, factors = (value.to(dtype, copy=True) for value in (weights, means, factors))
@@ -138,12 +143,20 @@ class MixturePrior(nn.Module):
         return prior
 
     def to_mixture(self) -> GaussianMixture:
-        """A fitted `GaussianMixture` with this density: a copy, with tensors on the prior's device."""
-        weights, means, factors = (value.detach().clone() for value in self._values(torch.float64))
+        """A fitted `GaussianMixture` with this density: a copy, with tensors on the prior's device.
+
+        Raises:
+            ValueError: A parameter is NaN or infinity, or a factor of a precision is no positive number of its dtype.
+        """
+        values = [value.detach().clone() for value in self._values(torch.float64)]
+        dtype = sum_dtype(self.means.dtype)
+        rounded = (value.to(dtype).double() for value in values)
+        checked_parameters(self.covariance_type, dict(zip(_FITTED, rounded, strict=True)), suffix="")
+        weights, means, factors = values
         mixture = GaussianMixture(len(means), covariance_type=self.covariance_type)
         mixture.n_features_in_ = means.shape[1]
         parameters = MixtureParameters(weights, means, covariances_of(factors, self.covariance_type), factors)
-        mixture._set_parameters(parameters, means, sum_dtype(self.means.dtype))
+        mixture._set_parameters(parameters, means, dtype)
         return mixture
 
     @property

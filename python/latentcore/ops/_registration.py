@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 from torch._C import _AutoDispatchBelowAutograd
+from torch.autograd import forward_ad
 
-from latentcore import _checks, _native
+from latentcore import _checks, _forks, _native
 
 
 def register(
@@ -29,18 +30,21 @@ def register(
         fake: The shapes of its results.
         setup_context: Keeps what the other two need. What it saves begins with the operator's first tensors, in order.
         backward: The derivative, by native kernels.
-        twin: The operator in plain torch, from the context and all that was saved. Its derivative serves where the
-            derivative itself is to be differentiated (create_graph=True).
+        twin: The operator in plain torch, from the context and all that was saved. Where the derivative itself is to be
+            differentiated (create_graph=True), its derivative is that of the twin's.
     """
     if not _native.cpu_library.loaded:
         return _missing
     register_fake(operator, fake)
 
     def derivative(ctx: Any, *grads: Any) -> Any:
-        if torch.is_grad_enabled():
-            return _derivative_of(twin, ctx, grads)
-        with _AutoDispatchBelowAutograd():
-            return backward(ctx, *grads)
+        _forks.check_threads()
+        if not torch.is_grad_enabled():
+            with _AutoDispatchBelowAutograd():
+                return backward(ctx, *grads)
+        with torch.no_grad(), _AutoDispatchBelowAutograd():
+            values = backward(ctx, *grads)
+        return _with_graph(values, _derivative_of(twin, ctx, grads))
 
     torch.library.register_autograd(f"latentcore::{operator}", derivative, setup_context=setup_context)
     overload = getattr(torch.ops.latentcore, operator).default
@@ -58,7 +62,14 @@ def register(
     Eager.__name__ = Eager.__qualname__ = operator
 
     def call(*inputs: Any) -> Any:
-        return overload(*inputs) if torch.compiler.is_compiling() else Eager.apply(*inputs)  # type: ignore[no-untyped-call]
+        if torch.compiler.is_compiling():
+            return overload(*inputs)
+        derived = torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+        # forward mode, which has no formulas, is to be an error
+        if not derived and forward_ad._current_level < 0:
+            with _AutoDispatchBelowAutograd():
+                return overload(*inputs)
+        return Eager.apply(*inputs)  # type: ignore[no-untyped-call]
 
     return call
 
@@ -98,6 +109,26 @@ def _derivative_of(twin: Callable[..., Any], ctx: Any, grads: Sequence[Tensor | 
     )
     by_place = dict(zip(wanted, found, strict=True))
     return tuple(by_place.get(place) for place in range(len(ctx.needs_input_grad)))
+
+
+class _WithGraph(torch.autograd.Function):
+    """A tensor with the derivative of another one."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, graphed: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        return None, grad
+
+
+def _with_graph(values: Sequence[Tensor | None], graphed: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """The kernel's derivative, as it is without a graph, with the graph of the twin's."""
+    return tuple(
+        other if value is None or other is None else _WithGraph.apply(value, other)  # type: ignore[no-untyped-call]
+        for value, other in zip(values, graphed, strict=True)
+    )
 
 
 def _missing(*inputs: Any) -> NoReturn:

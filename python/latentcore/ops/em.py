@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _native, reference
+from latentcore import _checks, _forks, _native, reference
 from latentcore.ops._registration import register_fake
 from latentcore.ops.m_step import gmm_m_step
 from latentcore.ops.mixture import check_mixture, check_sample_weight, gmm_statistics
@@ -73,6 +73,7 @@ def gmm_em(
         Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977.
     """
     parameters = (weights, means, precisions_cholesky)
+    _forks.check_threads()  # what comes before the kernel may have threads
     _check(x, *parameters, covariance_type, max_iter, tol, reg_covar)
     check_sample_weight(sample_weight, x)
     N, K, D = x.shape[-2], *means.shape[-2:]

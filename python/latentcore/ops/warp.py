@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _native, reference
+from latentcore import _checks, _forks, _native, reference
 from latentcore.ops._registration import register, register_backward
 from latentcore.reference.warp import cosine_sine
 
@@ -168,6 +168,7 @@ def _scales(scale: Numbers | Sequence[Numbers], n: int, device: torch.device) ->
 
 
 def _batch(images: Tensor) -> Tensor:
+    _forks.check_threads()  # the map comes before the kernel
     _checks.dtype("images", images, _DTYPES)
     if images.dim() not in (3, 4):
         _checks.fail_value("images", "shape (N, C, H, W) or (C, H, W)", tuple(images.shape))

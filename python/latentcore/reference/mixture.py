@@ -109,13 +109,20 @@ def centred_moments(x: Tensor, resp: Tensor, means: Tensor, covariance_type: str
 def _distance(difference: Tensor, factors: Tensor, k: int, covariance_type: str) -> Tensor:
     """(..., N) squares of (..., N, D) differences from mean k in units of its standard deviation.
 
-    Infinite where they overflow, so that NaN is only where something given is.
+    Infinite where they overflow, so that NaN is only where something given is, and constant there: the derivatives of
+    so great numbers overflow too, and 0 times infinity would make NaN of those of all samples.
     """
-    factor = _factor(factors, k, covariance_type)
+    factor, most = _factor(factors, k, covariance_type), torch.finfo(difference.dtype).max
+    greatest = difference.detach().abs().amax(-1)  # NaN where one of them is
+    unknown = greatest.isnan() | factor.isnan().any(-1).any(-1, keepdim=True)
+    difference = difference.clamp(-most, most)
     whitened = difference @ factor if covariance_type in ("full", "tied") else difference * factor
-    distance = whitened.square().sum(-1)
-    unknown = difference.isnan().any(-1) | factor.isnan().any(-1).any(-1, keepdim=True)
-    return distance.masked_fill(distance.isnan() & ~unknown, math.inf)
+    # twice the root, whose square is infinite however it is rounded; NaN is no less
+    near = (whitened.detach().abs().amax(-1) < 2 * math.sqrt(most)) & ~greatest.isinf()
+    far = ~(near | unknown)
+    whitened = whitened.masked_fill(far.unsqueeze(-1), 0)
+    # not `square`, whose derivative overflows at half of the greatest number
+    return (whitened * whitened).sum(-1).masked_fill(far, math.inf)
 
 
 def _factor(factors: Tensor, k: int, covariance_type: str) -> Tensor:

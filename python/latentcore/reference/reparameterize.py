@@ -16,7 +16,8 @@ def reparameterize_kl(mu: Tensor, logvar: Tensor, *, seed: Tensor, offset: int =
     noise = philox_normal(seed, offset, mu.numel(), dtype).view(mu.shape)
     wide_mu, wide_logvar = mu.to(dtype), logvar.to(dtype)
     z = wide_mu + torch.exp(0.5 * wide_logvar) * noise
-    kl = 0.5 * (wide_mu.square() + wide_logvar.exp() - 1 - wide_logvar).sum(-1)
+    # not `square`, whose derivative overflows at half of the greatest number
+    kl = 0.5 * (wide_mu * wide_mu + wide_logvar.exp() - 1 - wide_logvar).sum(-1)
     return z.to(mu.dtype), kl
 
 

@@ -40,7 +40,8 @@ def vae_loss(
         terms = 0.5 * ((x - torch.sigmoid(wide_logits)) / scale).square()
     reconstruction = terms.sum(1)
     wide_mu, wide_logvar = mu.to(dtype), logvar.to(dtype)
-    kl = 0.5 * (wide_mu.square() + wide_logvar.exp() - 1 - wide_logvar).sum(1)
+    # not `square`, whose derivative overflows at half of the greatest number
+    kl = 0.5 * (wide_mu * wide_mu + wide_logvar.exp() - 1 - wide_logvar).sum(1)
     if reduction == "mean":
         reconstruction, kl = reconstruction.mean(), kl.mean()
     if isinstance(beta, Tensor):
