@@ -98,10 +98,9 @@ __global__ void __launch_bounds__(kGradientThreads, 2) warp_matrix_gradient_kern
       for (int64_t channel = 0; channel < s.C; ++channel) {
         const auto plane = Plane<In, C>::of(image, task.gain, s, channel);
         const double g = load(task.grad[(map * s.C + channel) * pixels + i]);
-        const double a = plane.at(cell.iy, cell.ix), b = plane.at(cell.iy, cell.ix + 1);
-        const double c = plane.at(cell.iy + 1, cell.ix), d = plane.at(cell.iy + 1, cell.ix + 1);
-        by_x += g * ((b - a) * (1 - cell.dy) + (d - c) * cell.dy);
-        by_y += g * ((c - a) * (1 - cell.dx) + (d - b) * cell.dx);
+        const Slopes slopes = slopes_at(plane, cell);
+        by_x += g * slopes.x;
+        by_y += g * slopes.y;
       }
       const auto column = static_cast<double>(x), line = static_cast<double>(y);
       const double terms[6] = {by_x * column, by_x * line, by_x, by_y * column, by_y * line, by_y};

@@ -19,7 +19,7 @@ def warp(images: Tensor, matrix: Tensor, *, interpolation: str, fill: float, dty
     """Sample images (N, C, H, W) at matrix (N, A, 2, 3): (N, A, C, H, W).
 
     The image goes on outside with the value `fill`, which blends with the pixels of its border. Points that are not
-    finite show `fill`.
+    finite show `fill`. A pixel of weight 0 is not used.
     """
     n, channels, height, width = images.shape
     compute = sum_dtype(dtype)
@@ -50,11 +50,18 @@ def warp(images: Tensor, matrix: Tensor, *, interpolation: str, fill: float, dty
         sampled = neighbour(0)
     else:
         dx, dy = (px - left.detach()).to(compute)[:, None], (py - top.detach()).to(compute)[:, None]
-        upper = torch.lerp(neighbour(0), neighbour(1), dx)
-        lower = torch.lerp(neighbour(width + 2), neighbour(width + 3), dx)
-        sampled = torch.lerp(upper, lower, dy)
+        upper = _between(neighbour(0), neighbour(1), dx)
+        lower = _between(neighbour(width + 2), neighbour(width + 3), dx)
+        sampled = _between(upper, lower, dy)
     sampled = sampled.transpose(1, 2).reshape(n, matrix.shape[1], channels, height, width)
     return (sampled + 0.5).clamp(0, 255).to(torch.uint8) if dtype == torch.uint8 else sampled.to(dtype)
+
+
+def _between(a: Tensor, b: Tensor, d: Tensor) -> Tensor:
+    """Two pixels blended. One that is not finite, as missing ones are, is not used with weight 0, and has no slope."""
+    missing_a, missing_b = ~a.isfinite(), ~b.isfinite()
+    d = torch.where(missing_a | missing_b, d.detach(), d)
+    return (1 - d) * a.masked_fill(missing_a & (d == 1), 0) + d * b.masked_fill(missing_b & (d == 0), 0)
 
 
 def affine_sampling(
