@@ -33,8 +33,8 @@ def rotate(
     **Convention**: angles are in degrees, counter-clockwise as displayed. Pixel centres lie on integers, x to the right
     and y down, and the centre is ((W - 1) / 2, (H - 1) / 2). The image goes on outside with the value ``fill``, which
     blends bilinearly with the border. Multiples of 90 degrees of square images are exact. An angle that is not finite
-    gives an image of ``fill``. A pixel of weight 0 is not used: pixels that are missing, and marked with NaN, make those
-    NaN in which they have a share, and the gradient of the map leaves them out.
+    gives an image of ``fill``. A pixel of weight 0 is not used: missing pixels, which are NaN, make those NaN in which
+    they have a share, and the gradient of the map leaves them out.
 
     Args:
         images: (N, C, H, W) or (C, H, W); float32, float64, float16, bfloat16 or uint8.
