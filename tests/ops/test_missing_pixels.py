@@ -19,7 +19,9 @@ def twin(images, matrix, interpolation="bilinear", fill=0.0, dtype=None):
 
 
 def native(images, matrix, interpolation="bilinear", fill=0.0, dtype=None):
-    return torch.ops.latentcore.warp(images, matrix, interpolation, fill, dtype or images.dtype)
+    return torch.ops.latentcore.warp(
+        images, matrix, torch.tensor(fill, dtype=torch.float64), interpolation, dtype or images.dtype
+    )
 
 
 def with_holes(*shape, dtype=torch.float32):

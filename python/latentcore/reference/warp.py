@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from latentcore.reference._dtypes import sum_dtype
 
+Point = tuple[float | Tensor, float | Tensor]
+
 # shapes: N images, A angles of each, C channels, H rows, W columns
 
 
-def warp(images: Tensor, matrix: Tensor, *, interpolation: str, fill: float, dtype: torch.dtype) -> Tensor:
+def warp(images: Tensor, matrix: Tensor, *, interpolation: str, fill: float | Tensor, dtype: torch.dtype) -> Tensor:
     """Sample images (N, C, H, W) at matrix (N, A, 2, 3): (N, A, C, H, W).
 
     The image goes on outside with the value `fill`, which blends with the pixels of its border. Points that are not
@@ -26,7 +28,9 @@ def warp(images: Tensor, matrix: Tensor, *, interpolation: str, fill: float, dty
     pixels = images.to(compute)
     if images.dtype == torch.uint8 and dtype != torch.uint8:
         pixels = pixels / 255
-    padded = F.pad(pixels, (1, 1, 1, 1), value=fill).flatten(2)  # (N, C, (H + 2) * (W + 2))
+    ring = F.pad(torch.zeros(height, width, dtype=torch.bool, device=images.device), (1, 1, 1, 1), value=True)
+    outer = fill.to(compute) if isinstance(fill, Tensor) else fill
+    padded = torch.where(ring, outer, F.pad(pixels, (1, 1, 1, 1))).flatten(2)  # (N, C, (H + 2) * (W + 2))
     y, x = torch.meshgrid(
         torch.arange(height, dtype=torch.float64, device=images.device),
         torch.arange(width, dtype=torch.float64, device=images.device),
@@ -65,7 +69,7 @@ def _between(a: Tensor, b: Tensor, d: Tensor) -> Tensor:
 
 
 def affine_sampling(
-    linear_inverse: tuple[Tensor, Tensor, Tensor, Tensor], center: tuple[float, float], shift: tuple[Tensor, Tensor]
+    linear_inverse: tuple[Tensor, Tensor, Tensor, Tensor], center: Point, shift: tuple[Tensor, Tensor]
 ) -> Tensor:
     """The sampling matrix of: a linear map about `center`, then a translation by `shift`.
 
@@ -93,10 +97,12 @@ def _stacked(entries: Sequence[Tensor]) -> Tensor:
     return flat.view(*flat.shape[:-1], 2, 3)
 
 
-def rotation_sampling(degrees: Tensor, center: tuple[float, float]) -> Tensor:
+def rotation_sampling(degrees: Tensor, center: Point) -> Tensor:
     """The sampling matrix of a rotation about `center`, counter-clockwise as displayed."""
     cosine, sine = cosine_sine(degrees)
     cx, cy = center
+    if isinstance(cx, Tensor) or isinstance(cy, Tensor):
+        return affine_sampling((cosine, -sine, sine, cosine), center, (torch.zeros_like(cosine),) * 2)
     # center - R^-1 center
     x = torch.rsub(cosine, cx, alpha=cx).add(sine, alpha=cy)
     y = torch.rsub(cosine, cy, alpha=cy).sub(sine, alpha=cx)
