@@ -18,6 +18,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
+@pytest.mark.long
 def test_an_exported_file_loads_after_either_import(tmp_path):
     imports = "import torch\nfrom latentcore.ops import rotate\nimages = torch.rand(32, 1, 8, 8)\n"
     written = imports + blocks("python")[1]

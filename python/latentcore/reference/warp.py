@@ -101,21 +101,22 @@ def rotation_sampling(degrees: Tensor, center: Point) -> Tensor:
     """The sampling matrix of a rotation about `center`, counter-clockwise as displayed."""
     cosine, sine = cosine_sine(degrees)
     cx, cy = center
-    if isinstance(cx, Tensor) or isinstance(cy, Tensor):
-        return affine_sampling((cosine, -sine, sine, cosine), center, (torch.zeros_like(cosine),) * 2)
     # center - R^-1 center
-    x = torch.rsub(cosine, cx, alpha=cx).add(sine, alpha=cy)
-    y = torch.rsub(cosine, cy, alpha=cy).sub(sine, alpha=cx)
+    x = cx - cosine * cx + sine * cy
+    y = cy - cosine * cy - sine * cx
     return _stacked((cosine, -sine, x, sine, cosine, y))
 
 
 def cosine_sine(degrees: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine in float64, exact at multiples of 90 degrees."""
+    """Cosine and sine in float64, exact at multiples of 90 degrees.
+
+    Without `alpha=` and `value=`, with which torch's compiler crashes in forward mode.
+    """
     degrees = degrees.double()
-    quarter = (degrees.detach() / 90).round_()
-    rest = torch.sub(degrees, quarter, alpha=90) * (math.pi / 180)
+    quarter = torch.round(degrees.detach() / 90)
+    rest = (degrees - quarter * 90) * (math.pi / 180)
     cosine, sine = torch.cos(rest), torch.sin(rest)
     # of the quarter turns: -1, 0 or 1
-    angle = quarter.remainder_(4).mul_(math.pi / 2)
-    c, s = torch.cos(angle).round_(), torch.sin(angle).round_()
-    return torch.addcmul(c * cosine, s, sine, value=-1), torch.addcmul(c * sine, s, cosine)
+    angle = (quarter - 4 * torch.floor(quarter / 4)) * (math.pi / 2)
+    c, s = torch.round(torch.cos(angle)), torch.round(torch.sin(angle))
+    return c * cosine - s * sine, c * sine + s * cosine
