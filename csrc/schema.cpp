@@ -48,9 +48,9 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
   m.def(
       "vae_loss_backward(Tensor? grad_loss, Tensor? grad_reconstruction, Tensor? grad_kl, Tensor gradient, Tensor mu, "
       "Tensor logvar, float beta, bool mean) -> (Tensor grad_logits, Tensor grad_mu, Tensor grad_logvar)");
-  m.def("warp(Tensor images, Tensor matrix, str interpolation, float fill, ScalarType dtype) -> Tensor");
+  m.def("warp(Tensor images, Tensor matrix, Tensor fill, str interpolation, ScalarType dtype) -> Tensor");
   m.def(
-      "warp_backward(Tensor grad, Tensor images, Tensor matrix, str interpolation, float fill, bool for_images, "
+      "warp_backward(Tensor grad, Tensor images, Tensor matrix, Tensor fill, str interpolation, bool for_images, "
       "bool for_matrix) -> (Tensor grad_images, Tensor grad_matrix)");
   m.def("lzf_decompress(Tensor packed, Tensor(a!) out) -> bool whole");
   m.def("flush_denormals(int threads, bool on) -> ()");

@@ -61,6 +61,12 @@ torch.save((ops.reparameterize_kl(mu, mu, seed=7), tuple(loss)), {str(tmp_path /
         assert_near(actual, expected)
 
 
+def test_the_operators_are_there_where_torch_is():
+    registered = "print(hasattr(torch.ops.latentcore, 'warp'), hasattr(torch.ops.latentcore, 'draw_seed'))"
+    assert run(f"import torch, latentcore\n{registered}").stdout.split() == ["True", "True"]
+    assert run("import latentcore, sys\nprint('torch' in sys.modules)").stdout.split() == ["False"]
+
+
 def test_an_unknown_simd_level_is_an_error():
     done = run("import latentcore.ops", LATENTCORE_SIMD="nonsense")
     assert "ValueError: LATENTCORE_SIMD: expected one of baseline, avx2, avx512, got 'nonsense'" in done.stderr

@@ -9,7 +9,8 @@
 
 namespace latentcore {
 
-inline void check_warp(const Tensor& images, const Tensor& matrix, const std::string& interpolation) {
+inline void check_warp(const Tensor& images, const Tensor& matrix, const Tensor& fill,
+                       const std::string& interpolation) {
   check_dim(images, 4, "images");
   check_dim(matrix, 4, "matrix");
   check_dtype(matrix, ScalarType::Double, "matrix");
@@ -17,6 +18,9 @@ inline void check_warp(const Tensor& images, const Tensor& matrix, const std::st
   check_size(matrix, 2, 2, "matrix");
   check_size(matrix, 3, 3, "matrix");
   STD_TORCH_CHECK(matrix.device() == images.device(), "matrix: expected the device of images");
+  check_dtype(fill, ScalarType::Double, "fill");
+  STD_TORCH_CHECK(fill.numel() == 1, "fill: expected one number, got ", fill.numel());
+  STD_TORCH_CHECK(fill.device() == images.device(), "fill: expected the device of images");
   STD_TORCH_CHECK(images.size(2) > 0 && images.size(3) > 0, "images: expected at least one pixel");
   // pixels of a row are counted in 32 bits
   STD_TORCH_CHECK(images.size(2) < (1 << 30) && images.size(3) < (1 << 30), "images: expected smaller sides");
@@ -39,9 +43,9 @@ void dispatch_result(ScalarType dtype, Body&& body) {
   dispatch_floating(dtype, "dtype", body);
 }
 
-inline void check_warp_backward(const Tensor& grad, const Tensor& images, const Tensor& matrix,
+inline void check_warp_backward(const Tensor& grad, const Tensor& images, const Tensor& matrix, const Tensor& fill,
                                 const std::string& interpolation, bool for_images) {
-  check_warp(images, matrix, interpolation);
+  check_warp(images, matrix, fill, interpolation);
   check_dim(grad, 5, "grad");
   STD_TORCH_CHECK(grad.device() == images.device(), "grad: expected the device of images");
   const int64_t expected[] = {images.size(0), matrix.size(1), images.size(1), images.size(2), images.size(3)};

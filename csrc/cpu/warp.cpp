@@ -12,15 +12,16 @@
 namespace latentcore {
 namespace {
 
-Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolation, double fill, ScalarType dtype) {
-  check_warp(images_, matrix_, interpolation);
+Tensor warp(const Tensor& images_, const Tensor& matrix_, const Tensor& fill, std::string interpolation,
+            ScalarType dtype) {
+  check_warp(images_, matrix_, fill, interpolation);
   const Tensor images = as_contiguous(images_);
   const Tensor matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, dtype);
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
   const Tensor out = advise_huge_pages(allocate(images, {N, A, C, H, W}, dtype));
   if (out.numel() == 0) return out;
-  const WarpShape shape{C, H, W, interpolation == "nearest", fill};
+  const WarpShape shape{C, H, W, interpolation == "nearest", *data<double>(fill)};
   const int64_t image_bytes = C * H * W * static_cast<int64_t>(images.element_size());
   const bool bytes = images.scalar_type() == ScalarType::Byte;
 
@@ -44,8 +45,9 @@ Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolat
 }
 
 std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& images_, const Tensor& matrix_,
-                                         std::string interpolation, double fill, bool for_images, bool for_matrix) {
-  check_warp_backward(grad_, images_, matrix_, interpolation, for_images);
+                                         const Tensor& fill, std::string interpolation, bool for_images,
+                                         bool for_matrix) {
+  check_warp_backward(grad_, images_, matrix_, fill, interpolation, for_images);
   const Tensor grad = as_contiguous(grad_);
   const Tensor images = as_contiguous(images_);
   const Tensor matrix = as_contiguous(matrix_);
@@ -53,7 +55,7 @@ std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& imag
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
   const bool bytes = images.scalar_type() == ScalarType::Byte;
   const ScalarType sum_type = compute_dtype(grad.scalar_type());
-  const WarpShape plane{1, H, W, interpolation == "nearest", fill};
+  const WarpShape plane{1, H, W, interpolation == "nearest", *data<double>(fill)};
   const Tensor grad_images = torch::stable::new_zeros(images, {for_images ? N : 0, C, H, W}, sum_type);
   // every plane's share of the matrix's gradient, added over the channels in order
   const Tensor shares = torch::stable::new_zeros(matrix, {for_matrix ? N : 0, C, A, 2, 3});

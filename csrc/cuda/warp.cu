@@ -18,7 +18,8 @@ template <class T, class In>
 struct WarpTask {
   const In* images;      // (N, C, H, W)
   const double* matrix;  // (N, A, 2, 3)
-  T* out;                // (N, A, C, H, W)
+  const double* fill;
+  T* out;  // (N, A, C, H, W)
   int64_t N, A;
   WarpShape shape;
   double gain;
@@ -38,7 +39,7 @@ __device__ C sample_ringed(const C* image, int width, const Cell& cell, bool nea
 template <class T, class In>
 __global__ void __launch_bounds__(kThreads) warp_staged_kernel(const WarpTask<T, In> task) {
   using C = compute_t<T>;
-  const WarpShape& s = task.shape;
+  const WarpShape s = filled(task.shape, task.fill);
   const auto H = static_cast<int>(s.H), W = static_cast<int>(s.W), channels = static_cast<int>(s.C);
   const int pixels = H * W, width = W + 2, size = (H + 2) * width;
   const auto thread = static_cast<int>(threadIdx.x);
@@ -68,7 +69,7 @@ __global__ void __launch_bounds__(kThreads) warp_staged_kernel(const WarpTask<T,
 template <class T, class In>
 __global__ void __launch_bounds__(kThreads, 2) warp_tiled_kernel(const WarpTask<T, In> task) {
   using C = compute_t<T>;
-  const WarpShape& s = task.shape;
+  const WarpShape s = filled(task.shape, task.fill);
   const int64_t columns = (s.W + kTileWidth - 1) / kTileWidth, rows = (s.H + kTileHeight - 1) / kTileHeight;
   for (int64_t tile = blockIdx.x; tile < task.N * task.A * rows * columns; tile += gridDim.x) {
     const int64_t map = tile / (rows * columns), n = map / task.A;
@@ -102,21 +103,23 @@ void launch_warp(const WarpTask<T, In>& task, cudaStream_t stream) {
   check_launch("warp");
 }
 
-Tensor warp(const Tensor& images_, const Tensor& matrix_, std::string interpolation, double fill, ScalarType dtype) {
-  check_warp(images_, matrix_, interpolation);
+Tensor warp(const Tensor& images_, const Tensor& matrix_, const Tensor& fill, std::string interpolation,
+            ScalarType dtype) {
+  check_warp(images_, matrix_, fill, interpolation);
   const DeviceGuard guard(images_.get_device_index());
   const Tensor images = as_contiguous(images_), matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, dtype);
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
   const Tensor out = allocate(images, {N, A, C, H, W}, dtype);
   if (out.numel() == 0) return out;
-  const WarpShape shape{C, H, W, interpolation == "nearest", fill};
+  const WarpShape shape{C, H, W, interpolation == "nearest", 0.0};
 
   dispatch_result(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     const auto run = [&]<class In>(Type<In>) {
-      launch_warp<T, In>({data<In>(images), data<double>(matrix), mutable_data<T>(out), N, A, shape, gain},
-                         current_stream(images));
+      launch_warp<T, In>(
+          {data<In>(images), data<double>(matrix), data<double>(fill), mutable_data<T>(out), N, A, shape, gain},
+          current_stream(images));
     };
     if (images.scalar_type() == ScalarType::Byte) {
       run(Type<uint8_t>{});
@@ -141,22 +144,24 @@ void launch_warp_backward(const WarpBackwardTask<T, In>& task, cudaStream_t stre
 }
 
 std::tuple<Tensor, Tensor> warp_backward(const Tensor& grad_, const Tensor& images_, const Tensor& matrix_,
-                                         std::string interpolation, double fill, bool for_images, bool for_matrix) {
-  check_warp_backward(grad_, images_, matrix_, interpolation, for_images);
+                                         const Tensor& fill, std::string interpolation, bool for_images,
+                                         bool for_matrix) {
+  check_warp_backward(grad_, images_, matrix_, fill, interpolation, for_images);
   const DeviceGuard guard(images_.get_device_index());
   const Tensor grad = as_contiguous(grad_), images = as_contiguous(images_), matrix = as_contiguous(matrix_);
   const double gain = gain_of(images, grad.scalar_type());
   const int64_t N = images.size(0), C = images.size(1), H = images.size(2), W = images.size(3), A = matrix.size(1);
   const Tensor grad_images = allocate(images, {for_images ? N : 0, C, H, W}, grad.scalar_type());
   const Tensor grad_matrix = torch::stable::new_zeros(matrix, {for_matrix ? N : 0, A, 2, 3});
-  const WarpShape shape{C, H, W, interpolation == "nearest", fill};
+  const WarpShape shape{C, H, W, interpolation == "nearest", 0.0};
   if (N * C == 0) return {grad_images, grad_matrix};
 
   dispatch_floating(grad.scalar_type(), "grad", [&](auto type) {
     using T = typename decltype(type)::type;
     const auto run = [&]<class In>(Type<In>) {
       launch_warp_backward<T, In>(
-          {data<T>(grad), data<In>(images), data<double>(matrix), for_images ? mutable_data<T>(grad_images) : nullptr,
+          {data<T>(grad), data<In>(images), data<double>(matrix), data<double>(fill),
+           for_images ? mutable_data<T>(grad_images) : nullptr,
            for_matrix && A > 0 ? mutable_data<double>(grad_matrix) : nullptr, N, A, shape, gain},
           current_stream(images));
     };

@@ -15,12 +15,19 @@ struct WarpBackwardTask {
   const T* grad;         // (N, A, C, H, W)
   const In* images;      // (N, C, H, W)
   const double* matrix;  // (N, A, 2, 3)
-  T* grad_images;        // (N, C, H, W) or nullptr
-  double* grad_matrix;   // (N, A, 2, 3) or nullptr
+  const double* fill;
+  T* grad_images;       // (N, C, H, W) or nullptr
+  double* grad_matrix;  // (N, A, 2, 3) or nullptr
   int64_t N, A;
   WarpShape shape;
   double gain;
 };
+
+// What the host says of the images, with the fill, which lies on the device.
+__device__ inline WarpShape filled(WarpShape shape, const double* fill) {
+  shape.fill = *fill;
+  return shape;
+}
 
 struct Range {
   int64_t begin, end;
@@ -85,7 +92,7 @@ __global__ void __launch_bounds__(kGradientThreads, 2) warp_image_gradient_kerne
 template <class T, class In>
 __global__ void __launch_bounds__(kGradientThreads, 2) warp_matrix_gradient_kernel(const WarpBackwardTask<T, In> task) {
   using C = compute_t<T>;
-  const WarpShape& s = task.shape;
+  const WarpShape s = filled(task.shape, task.fill);
   const int64_t pixels = s.H * s.W;
   for (int64_t map = blockIdx.x; map < task.N * task.A; map += gridDim.x) {
     const In* image = task.images + map / task.A * s.C * pixels;
@@ -98,10 +105,9 @@ __global__ void __launch_bounds__(kGradientThreads, 2) warp_matrix_gradient_kern
       for (int64_t channel = 0; channel < s.C; ++channel) {
         const auto plane = Plane<In, C>::of(image, task.gain, s, channel);
         const double g = load(task.grad[(map * s.C + channel) * pixels + i]);
-        const double a = plane.at(cell.iy, cell.ix), b = plane.at(cell.iy, cell.ix + 1);
-        const double c = plane.at(cell.iy + 1, cell.ix), d = plane.at(cell.iy + 1, cell.ix + 1);
-        by_x += g * ((b - a) * (1 - cell.dy) + (d - c) * cell.dy);
-        by_y += g * ((c - a) * (1 - cell.dx) + (d - b) * cell.dx);
+        const Slopes slopes = slopes_at(plane, cell);
+        by_x += g * slopes.x;
+        by_y += g * slopes.y;
       }
       const auto column = static_cast<double>(x), line = static_cast<double>(y);
       const double terms[6] = {by_x * column, by_x * line, by_x, by_y * column, by_y * line, by_y};

@@ -23,13 +23,17 @@ struct Row {
   }
 };
 
+// A point between two pixels, at `d` in [0, 1]. A pixel of weight 0 is not used: it may be missing, which is NaN.
+template <class T>
+LATENTCORE_FUNCTION T between(T a, T b, T d) {
+  const T blend = (T(1) - d) * a + d * b;
+  return d == T(0) ? a : (d == T(1) ? b : blend);
+}
+
 // The four pixels around the point, and how far the point lies from the left upper one, in [0, 1].
 template <class T>
 LATENTCORE_FUNCTION T bilinear(T left_upper, T right_upper, T left_lower, T right_lower, T dx, T dy) {
-  // exact where the point lies on a pixel, at either end: a + d * (b - a) is not
-  const T upper = (T(1) - dx) * left_upper + dx * right_upper;
-  const T lower = (T(1) - dx) * left_lower + dx * right_lower;
-  return (T(1) - dy) * upper + dy * lower;
+  return between(between(left_upper, right_upper, dx), between(left_lower, right_lower, dx), dy);
 }
 
 // The pixels around a source point, by index, with the point's place between them; none for points outside.
@@ -72,6 +76,25 @@ LATENTCORE_FUNCTION T to_result(compute_t<T> value) {
   } else {
     return store<T>(value);
   }
+}
+
+// How the blend of two pixels changes with the point between them: not at all where one is missing.
+LATENTCORE_FUNCTION double slope_between(double a, double b) {
+  const double change = b - a;
+  return change - change == 0 ? change : 0;
+}
+
+// How a sample changes with the place of its point.
+struct Slopes {
+  double x, y;
+};
+
+template <class In, class C>
+LATENTCORE_FUNCTION Slopes slopes_at(const Plane<In, C>& plane, const Cell& cell) {
+  const double a = plane.at(cell.iy, cell.ix), b = plane.at(cell.iy, cell.ix + 1);
+  const double c = plane.at(cell.iy + 1, cell.ix), d = plane.at(cell.iy + 1, cell.ix + 1);
+  return {(1 - cell.dy) * slope_between(a, b) + cell.dy * slope_between(c, d),
+          slope_between(between(a, b, cell.dx), between(c, d, cell.dx))};
 }
 
 // One pixel, with bounds checked.

@@ -1,5 +1,6 @@
 """Fused kernels for latent-variable models on PyTorch, and the programs that stand on them."""
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -69,3 +70,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+if "torch" in sys.modules:  # exported models ask torch for the operators by their names
+    import_module("latentcore.ops")

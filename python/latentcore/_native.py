@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch._C._functorch import peek_interpreter_stack
+from torch.autograd import forward_ad
 
 from latentcore import _forks
 
@@ -85,13 +86,21 @@ if not cpu_library.loaded:
     warnings.warn(f"latentcore runs on its slower torch reference: {cpu_library.reason}", RuntimeWarning, stacklevel=2)
 
 
+def _is_transformed() -> bool:
+    return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+
+
+# a compiler asks when it comes to the call, and compiles anew where the answer is another one
+_is_transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
     """Whether `operator` has a native kernel for the device of `tensor`; its twin in `reference` serves otherwise.
 
-    The twin serves under torch.func too (vmap, jvp, jacrev and others), whose transformations see through it.
+    The twin serves under torch.func too (vmap, jvp, jacrev and others) and in forward mode: both see through it.
     """
     _forks.check_threads()
-    if not torch.compiler.is_compiling() and peek_interpreter_stack() is not None:
+    if _is_transformed():
         return False
     return operator in _KERNELS.get(tensor.device.type, ())
 

@@ -13,6 +13,7 @@ from latentcore import _native, ops, reference
 
 HUGE = 2**62
 SEED = torch.zeros((), dtype=torch.int64)
+FILL = torch.zeros((), dtype=torch.float64)
 RAW = torch.ops.latentcore
 
 
@@ -81,17 +82,17 @@ OPERATORS = {
         None, None, None, empty(0, HUGE), *[empty(0, 1)] * 2, 1.0, False
     ),
     "warp": lambda: RAW.warp(
-        empty(2**20, 0, 2**20, 2**20), empty(2**20, 0, 2, 3).double(), "bilinear", 0.0, torch.float32
+        empty(2**20, 0, 2**20, 2**20), empty(2**20, 0, 2, 3).double(), FILL, "bilinear", torch.float32
     ),
     "warp, results": lambda: RAW.warp(
-        empty(0, 1, 2**20, 2**20), empty(0, 2**10, 2, 3).double(), "bilinear", 0.0, torch.float32
+        empty(0, 1, 2**20, 2**20), empty(0, 2**10, 2, 3).double(), FILL, "bilinear", torch.float32
     ),
     "warp_backward": lambda: RAW.warp_backward(
         empty(0, 1, 2**10, 2**29, 2**20),
         empty(0, 2**10, 2**29, 2**20),
         empty(0, 1, 2, 3).double(),
+        FILL,
         "bilinear",
-        0.0,
         True,
         True,
     ),
@@ -114,7 +115,7 @@ ALLOWED = {
     "rotate": lambda: ops.rotate(empty(5, 0, 2**22, 2**22), 1.0),
     "rotate, images": lambda: ops.rotate(empty(2**46, 0, 1, 1), 1.0),
     "warp_backward": lambda: RAW.warp_backward(
-        empty(2**46, 0, 0, 1, 1), empty(2**46, 0, 1, 1), empty(2**46, 0, 2, 3).double(), "bilinear", 0.0, True, True
+        empty(2**46, 0, 0, 1, 1), empty(2**46, 0, 1, 1), empty(2**46, 0, 2, 3).double(), FILL, "bilinear", True, True
     ),
 }
 

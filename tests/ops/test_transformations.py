@@ -1,7 +1,8 @@
-"""Second derivatives are refused, and torch.func sees through every operator."""
+"""torch.func, forward mode and the compiler over both see through every operator."""
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from latentcore import ops, reference
 
@@ -15,8 +16,10 @@ FUNCTIONS = {
     "vae_loss": (lambda m, t: vae_loss(m, t), torch.randn(4, 6)),
     "gmm_log_prob": (lambda m, t: m.gmm_log_prob(t, MEANS, FACTORS).sin().sum(), LATENTS),
     "gmm_e_step": (lambda m, t: m.gmm_e_step(t, WEIGHTS, MEANS, FACTORS)[0].sin().sum(), LATENTS),
+    "gmm_responsibilities": (lambda m, t: m.gmm_responsibilities(t, WEIGHTS, MEANS, FACTORS).sin().sum(), LATENTS),
     "gmm_statistics": (lambda m, t: m.gmm_statistics(t, WEIGHTS, MEANS, FACTORS).log_likelihood, LATENTS),
     "rotate": (lambda m, t: ops.rotate(t, 30.0).square().sum(), IMAGES),
+    "angle": (lambda m, t: ops.rotate(IMAGES, t).square().sum(), torch.tensor([3.0, 100.0, 190.0, 280.0])),
 }
 
 
@@ -35,6 +38,43 @@ def test_forward_mode_and_gradients_of_torch_func(name):
     torch.testing.assert_close(value, function(ops, tensor), rtol=1e-4, atol=1e-5)
     leaf = tensor.clone().requires_grad_()
     torch.testing.assert_close(gradient, torch.autograd.grad(function(ops, leaf), leaf)[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_dual_number_has_a_tangent(name):
+    function, tensor = FUNCTIONS[name]
+    direction = torch.randn(tensor.shape)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(tensor, direction)
+        tangent = forward_ad.unpack_dual(function(ops, dual)).tangent
+    assert tangent is not None
+    expected = torch.func.jvp(lambda t: function(ops, t), (tensor,), (direction,))[1]
+    torch.testing.assert_close(tangent, expected)
+
+
+# each compiles for seconds
+IN_DEPTH = [pytest.param(name, marks=[] if name == "angle" else pytest.mark.long) for name in FUNCTIONS]
+
+
+@pytest.mark.parametrize("name", IN_DEPTH)
+def test_compiled_derivatives_of_torch_func(name):
+    function, tensor = FUNCTIONS[name]
+    direction = torch.randn(tensor.shape)
+
+    def tangent(t):
+        return torch.func.jvp(lambda t: function(ops, t), (t,), (direction,))[1]
+
+    def dual_tangent(t):
+        return forward_ad.unpack_dual(torch.compile(function, backend="aot_eager")(ops, t)).tangent
+
+    gradient = torch.func.grad(lambda t: function(ops, t))
+    stacked = torch.stack([tensor, tensor])
+    for derivative, given in ((tangent, tensor), (gradient, tensor), (torch.vmap(gradient), stacked)):
+        compiled = torch.compile(derivative, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(given), derivative(given))
+    expected = tangent(tensor)
+    with forward_ad.dual_level():
+        torch.testing.assert_close(dual_tangent(forward_ad.make_dual(tensor, direction)), expected)
 
 
 def test_vmap():

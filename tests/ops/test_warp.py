@@ -22,7 +22,9 @@ def maps(n, a=1, spread=0.5):
 
 
 def native(images, matrix, interpolation="bilinear", fill=0.0, dtype=None):
-    return torch.ops.latentcore.warp(images, matrix, interpolation, fill, dtype or images.dtype)
+    return torch.ops.latentcore.warp(
+        images, matrix, torch.tensor(fill, dtype=torch.float64), interpolation, dtype or images.dtype
+    )
 
 
 def twin(images, matrix, interpolation="bilinear", fill=0.0, dtype=None):
@@ -218,11 +220,12 @@ def test_the_angle_of_uint8_images_has_a_gradient():
 
 
 def test_opcheck():
+    fill = torch.tensor(0.5, dtype=torch.float64)
     for dtype in (torch.float32, torch.float64):
         images, matrix = torch.randn(2, 1, 5, 6, dtype=dtype, requires_grad=True), maps(2, 2).requires_grad_()
-        torch.library.opcheck(torch.ops.latentcore.warp.default, (images, matrix, "bilinear", 0.5, dtype))
+        torch.library.opcheck(torch.ops.latentcore.warp.default, (images, matrix, fill, "bilinear", dtype))
     bytes_ = torch.randint(0, 255, (2, 1, 5, 6), dtype=torch.uint8)
-    torch.library.opcheck(torch.ops.latentcore.warp.default, (bytes_, maps(2), "nearest", 0.0, torch.uint8))
+    torch.library.opcheck(torch.ops.latentcore.warp.default, (bytes_, maps(2), fill, "nearest", torch.uint8))
 
 
 def test_compiled_equals_eager():

@@ -13,24 +13,27 @@ LATENTCORE_FUNCTION void scatter(C* grad_image, const WarpShape& s, int64_t iy, 
   if (ix >= 0 && ix < s.W && iy >= 0 && iy < s.H) grad_image[iy * s.W + ix] += value;
 }
 
+// A row of a cell, of which `g` is the share: a pixel of weight 0 gets nothing, not even NaN.
+template <class C>
+LATENTCORE_FUNCTION void scatter_row(C* grad_image, const WarpShape& s, int64_t iy, int64_t ix, C dx, C g) {
+  scatter(grad_image, s, iy, ix, g * (C(1) - dx));
+  if (dx != C(0)) scatter(grad_image, s, iy, ix + 1, g * dx);
+}
+
 template <class C>
 LATENTCORE_FUNCTION void scatter_cell(C* grad_image, const WarpShape& s, const Cell& cell, C g) {
   if (s.nearest) return scatter(grad_image, s, cell.iy + (cell.dy >= 0.5), cell.ix + (cell.dx >= 0.5), g);
   const C dx = static_cast<C>(cell.dx), dy = static_cast<C>(cell.dy);
-  scatter(grad_image, s, cell.iy, cell.ix, g * (C(1) - dx) * (C(1) - dy));
-  scatter(grad_image, s, cell.iy, cell.ix + 1, g * dx * (C(1) - dy));
-  scatter(grad_image, s, cell.iy + 1, cell.ix, g * (C(1) - dx) * dy);
-  scatter(grad_image, s, cell.iy + 1, cell.ix + 1, g * dx * dy);
+  scatter_row(grad_image, s, cell.iy, cell.ix, dx, g * (C(1) - dy));
+  if (dy != C(0)) scatter_row(grad_image, s, cell.iy + 1, cell.ix, dx, g * dy);
 }
 
 // The gradient of one pixel by its source's coordinates, added to the six gradients of the matrix.
 template <class In, class C>
 LATENTCORE_FUNCTION void add_matrix_gradient(const Plane<In, C>& plane, const Cell& cell, double g, int64_t x,
                                              int64_t y, double* grad_matrix) {
-  const double a = plane.at(cell.iy, cell.ix), b = plane.at(cell.iy, cell.ix + 1);
-  const double c = plane.at(cell.iy + 1, cell.ix), d = plane.at(cell.iy + 1, cell.ix + 1);
-  const double by_x = g * ((b - a) * (1 - cell.dy) + (d - c) * cell.dy);
-  const double by_y = g * ((c - a) * (1 - cell.dx) + (d - b) * cell.dx);
+  const Slopes slopes = slopes_at(plane, cell);
+  const double by_x = g * slopes.x, by_y = g * slopes.y;
   const auto column = static_cast<double>(x), line = static_cast<double>(y);
   grad_matrix[0] += by_x * column;
   grad_matrix[1] += by_x * line;

@@ -91,15 +91,23 @@ LATENTCORE_FUNCTION void find_places(const double* matrix, bool nearest, const T
   }
 }
 
+// `between` of all lanes, written to `out`.
+template <class C>
+LATENTCORE_FUNCTION void between_lanes(const QuadVector<C>& a, const QuadVector<C>& b, const QuadVector<C>& d,
+                                       QuadVector<C>& out) {
+  const QuadVector<C> blend = (C(1) - d) * a + d * b;
+  out = d == C(0) ? a : (d == C(1) ? b : blend);
+}
+
 template <class C>
 LATENTCORE_FUNCTION void blend(const C* box, const int32_t* index, const C* dxs, const C* dys, C* out) {
-  QuadVector<C> quads[4], dx, dy;
+  QuadVector<C> quads[4], dx, dy, upper, lower, result;
   load_quads(box, index, quads);
   __builtin_memcpy(&dx, dxs, sizeof(dx));
   __builtin_memcpy(&dy, dys, sizeof(dy));
-  const QuadVector<C> upper = (C(1) - dx) * quads[0] + dx * quads[2];
-  const QuadVector<C> lower = (C(1) - dx) * quads[1] + dx * quads[3];
-  const QuadVector<C> result = (C(1) - dy) * upper + dy * lower;
+  between_lanes<C>(quads[0], quads[2], dx, upper);
+  between_lanes<C>(quads[1], quads[3], dx, lower);
+  between_lanes<C>(upper, lower, dy, result);
   __builtin_memcpy(out, &result, sizeof(result));
 }
 

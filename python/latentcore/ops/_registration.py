@@ -7,7 +7,6 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 from torch._C import _AutoDispatchBelowAutograd
-from torch.autograd import forward_ad
 
 from latentcore import _checks, _forks, _native
 
@@ -49,27 +48,23 @@ def register(
     torch.library.register_autograd(f"latentcore::{operator}", derivative, setup_context=setup_context)
     overload = getattr(torch.ops.latentcore, operator).default
 
-    class Eager(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *inputs: Any) -> Any:
-            with _AutoDispatchBelowAutograd():
-                output = overload(*inputs)
-            setup_context(ctx, inputs, output)
-            return output
+    def forward(ctx: Any, *inputs: Any) -> Any:
+        with _AutoDispatchBelowAutograd():
+            output = overload(*inputs)
+        setup_context(ctx, inputs, output)
+        return output
 
-        backward = staticmethod(derivative)
-
-    Eager.__name__ = Eager.__qualname__ = operator
+    # torch names a result's grad_fn after the class
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(derivative)}
+    eager = type(operator, (torch.autograd.Function,), methods)
 
     def call(*inputs: Any) -> Any:
         if torch.compiler.is_compiling():
             return overload(*inputs)
-        derived = torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
-        # forward mode, which has no formulas, is to be an error
-        if not derived and forward_ad._current_level < 0:
-            with _AutoDispatchBelowAutograd():
-                return overload(*inputs)
-        return Eager.apply(*inputs)  # type: ignore[no-untyped-call]
+        if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+            return eager.apply(*inputs)
+        with _AutoDispatchBelowAutograd():
+            return overload(*inputs)
 
     return call
 

@@ -90,18 +90,21 @@ def vae_loss(
     if target.dtype != torch.uint8:
         target = target.to(logits.dtype)
     with_gradient = torch.is_grad_enabled() and logits.requires_grad
-    if _is_plain(beta):
-        beta = float(beta)
-    weight = 0.0 if isinstance(beta, Tensor) else beta
+    # beside the operator numbers are variables for a compiler, which need not compile anew for other values
+    compiled = torch.compiler.is_compiling()
+    beside = compiled or not _is_plain(beta)
+    weight, deviation = 0.0 if beside else float(beta), 1.0 if compiled else float(scale)
     loss, reconstruction, kl, _ = _operator(
-        logits, target, mu, logvar, weight, likelihood, float(scale), reduction == "mean", with_gradient
+        logits, target, mu, logvar, weight, likelihood, deviation, reduction == "mean", with_gradient
     )
     # an earlier call that nobody could check may have left its word
     looks = likelihood == "bernoulli" and not torch.compiler.is_dynamo_compiling()
     if looks and take_nan_of_vae_loss() and _is_known(loss):
         _check_values(target)
-    if isinstance(beta, Tensor):  # neither its shape nor its dtype is to spread to the loss
-        loss = reconstruction + beta.reshape(()).to(kl.dtype) * kl
+    if compiled and likelihood == "gaussian":
+        reconstruction = reconstruction / (scale * scale)
+    if beside:  # neither the shape nor the dtype of a tensor is to spread to the loss
+        loss = reconstruction + (beta.reshape(()).to(kl.dtype) if isinstance(beta, Tensor) else beta) * kl
     return VAELoss(loss, reconstruction, kl)
 
 

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from latentcore import _checks, _forks, _native, reference
 from latentcore.ops._registration import register, register_backward
-from latentcore.reference.warp import cosine_sine
+from latentcore.reference.warp import Point, cosine_sine
 
 # shapes: N images, A angles of each, C channels, H rows, W columns
 
 _DTYPES = (torch.uint8, *_checks.FLOATING)
 _PAIR = "a pair or a tensor of shape (N, 2)"
 Numbers = float | Tensor
+Center = Tensor | Sequence[Numbers] | None
 
 
 def rotate(
@@ -24,7 +25,7 @@ def rotate(
     angle: Numbers,
     *,
     interpolation: str = "bilinear",
-    center: tuple[float, float] | None = None,
+    center: Center = None,
     fill: float = 0.0,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
@@ -33,19 +34,20 @@ def rotate(
     **Convention**: angles are in degrees, counter-clockwise as displayed. Pixel centres lie on integers, x to the right
     and y down, and the centre is ((W - 1) / 2, (H - 1) / 2). The image goes on outside with the value ``fill``, which
     blends bilinearly with the border. Multiples of 90 degrees of square images are exact. An angle that is not finite
-    gives an image of ``fill``.
+    gives an image of ``fill``. A pixel of weight 0 is not used: missing pixels, which are NaN, make those NaN in which
+    they have a share, and the gradient of the map leaves them out.
 
     Args:
         images: (N, C, H, W) or (C, H, W); float32, float64, float16, bfloat16 or uint8.
         angle: A number, a tensor (N,), or a tensor (N, A) for A angles of each image, on the images' device.
         interpolation: ``"bilinear"`` or ``"nearest"``.
-        center: The fixed point (x, y) in pixels.
+        center: The fixed point (x, y) in pixels: a pair of numbers or tensors (N,), or a tensor (2,) or (N, 2).
         fill: Value outside the image, in the units of the result.
         dtype: Type of the result; the images' by default. A floating type for uint8 images divides them by 255.
 
     Returns:
-        Images of the input's shape; (N, A, C, H, W) for an angle of shape (N, A). Differentiable in ``images`` and
-        ``angle``.
+        Images of the input's shape; (N, A, C, H, W) for an angle of shape (N, A). Differentiable in ``images``,
+        ``angle`` and ``center``.
 
     Raises:
         TypeError: An argument is of a wrong type or dtype.
@@ -65,7 +67,7 @@ def rotate(
     n = batch.shape[0]
     several = isinstance(angle, Tensor) and angle.dim() == 2
     degrees = _numbers("angle", angle, n, batch.device, extra="A" if several else None)
-    matrix = reference.rotation_sampling(degrees, _center(center, batch))
+    matrix = reference.rotation_sampling(degrees, _center(center, batch, several))
     rotated = _warp(batch, matrix if several else matrix.unsqueeze(1), interpolation, fill, dtype)
     return rotated if several else _unbatch(rotated[:, 0], images)
 
@@ -79,7 +81,7 @@ def affine(
     shear: Tensor | Sequence[Numbers] = (0.0, 0.0),
     matrix: Tensor | None = None,
     interpolation: str = "bilinear",
-    center: tuple[float, float] | None = None,
+    center: Center = None,
     fill: float = 0.0,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
@@ -104,7 +106,8 @@ def affine(
         matrix: (N, 2, 3) or (2, 3): takes the input pixel (x, y, 1) to the output pixel; excludes the four arguments
             above and ``center``. A singular matrix gives an image of ``fill``.
         interpolation: ``"bilinear"`` or ``"nearest"``.
-        center: The fixed point (x, y) of scale, shear and rotation, in pixels; the image's centre by default.
+        center: The fixed point (x, y) of scale, shear and rotation, in pixels: a pair of numbers or tensors (N,), or a
+            tensor (2,) or (N, 2). The image's centre by default.
         fill: Value outside the image, in the units of the result.
         dtype: Type of the result; the images' by default. A floating type for uint8 images divides them by 255.
 
@@ -182,13 +185,22 @@ def _unbatch(result: Tensor, images: Tensor) -> Tensor:
     return result if images.dim() == 4 else result[0]
 
 
-def _center(center: tuple[float, float] | None, batch: Tensor) -> tuple[float, float]:
+def _center(center: Center, batch: Tensor, several: bool = False) -> Point:
+    """The fixed point; tensors of it are (N,), or (N, 1) beside several angles of each image."""
     if center is None:
         return (batch.shape[-1] - 1) / 2, (batch.shape[-2] - 1) / 2
-    _check_pair("center", center, "a pair (x, y)")
-    for coordinate in center:
-        _checks.number("center", coordinate)
-    return float(center[0]), float(center[1])
+    n, device = batch.shape[0], batch.device
+    if isinstance(center, Tensor) and center.dim() == 1:
+        _checks.shape("center", center, (2,))
+        center = center.unbind()
+    if not isinstance(center, Tensor) and not torch.compiler.is_compiling():
+        _check_pair("center", center, _PAIR)
+        if not any(isinstance(coordinate, Tensor) for coordinate in center):  # fewer small operations
+            for coordinate in center:
+                _checks.number("center", coordinate)
+            return float(center[0]), float(center[1])
+    x, y = _pair("center", center, n, device)
+    return (x[:, None], y[:, None]) if several else (x, y)
 
 
 def _numbers(name: str, value: Numbers, n: int, device: torch.device, extra: str | None = None) -> Tensor:
@@ -202,7 +214,14 @@ def _numbers(name: str, value: Numbers, n: int, device: torch.device, extra: str
             _checks.shape(name, value, (n, extra) if extra else (n,))
         return value.double().expand(n) if value.dim() == 0 else value.double()
     _checks.number(name, value, "a number or a torch.Tensor")
-    return torch.full((n,), float(value), dtype=torch.float64, device=device)
+    return _scalar(value, device).expand(n)
+
+
+def _scalar(value: float, device: torch.device) -> Tensor:
+    """A number as a tensor. Under a compiler it stays a variable, which is not compiled anew for another value."""
+    if torch.compiler.is_compiling():
+        return torch.zeros((), dtype=torch.float64, device=device) + value
+    return torch.full((), float(value), dtype=torch.float64, device=device)
 
 
 def _pair(name: str, value: Tensor | Sequence[Numbers], n: int, device: torch.device) -> list[Tensor]:
@@ -242,18 +261,19 @@ def _warp(images: Tensor, matrix: Tensor, interpolation: str, fill: float, dtype
     if result != images.dtype and (images.dtype != torch.uint8 or result not in _checks.FLOATING):
         allowed = "uint8 or a floating dtype" if images.dtype == torch.uint8 else f"the images' dtype, {images.dtype}"
         _checks.fail_type("dtype", allowed, str(dtype))
+    outer = _scalar(fill, images.device)
     if not _native.has_kernel("warp", images):
-        return reference.warp(images, matrix, interpolation=interpolation, fill=fill, dtype=result)
-    warped: Tensor = _operator(images, matrix, interpolation, float(fill), result)
+        return reference.warp(images, matrix, interpolation=interpolation, fill=outer, dtype=result)
+    warped: Tensor = _operator(images, matrix, outer, interpolation, result)
     return warped
 
 
-def _fake(images: Tensor, matrix: Tensor, interpolation: str, fill: float, dtype: torch.dtype) -> Tensor:
+def _fake(images: Tensor, matrix: Tensor, fill: Tensor, interpolation: str, dtype: torch.dtype) -> Tensor:
     return images.new_empty((images.shape[0], matrix.shape[1], *images.shape[1:]), dtype=dtype)
 
 
 def _fake_backward(
-    grad: Tensor, images: Tensor, matrix: Tensor, interpolation: str, fill: float, for_images: bool, for_matrix: bool
+    grad: Tensor, images: Tensor, matrix: Tensor, fill: Tensor, interpolation: str, for_images: bool, for_matrix: bool
 ) -> tuple[Tensor, Tensor]:
     n, rest, a = images.shape[0], images.shape[1:], matrix.shape[1]
     return (
@@ -263,21 +283,21 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    images, matrix, ctx.interpolation, ctx.fill, ctx.dtype = inputs
-    ctx.save_for_backward(images, matrix)
+    *tensors, ctx.interpolation, ctx.dtype = inputs
+    ctx.save_for_backward(*tensors)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-    images, matrix = ctx.saved_tensors
+    images, matrix, fill = ctx.saved_tensors
     for_images, for_matrix = ctx.needs_input_grad[:2]
     grad_images, grad_matrix = torch.ops.latentcore.warp_backward(
-        grad, images, matrix, ctx.interpolation, ctx.fill, for_images, for_matrix
+        grad, images, matrix, fill, ctx.interpolation, for_images, for_matrix
     )
     return grad_images if for_images else None, grad_matrix if for_matrix else None, None, None, None
 
 
-def _twin(ctx: Any, images: Tensor, matrix: Tensor) -> Tensor:
-    return reference.warp(images, matrix, interpolation=ctx.interpolation, fill=ctx.fill, dtype=ctx.dtype)
+def _twin(ctx: Any, images: Tensor, matrix: Tensor, fill: Tensor) -> Tensor:
+    return reference.warp(images, matrix, interpolation=ctx.interpolation, fill=fill, dtype=ctx.dtype)
 
 
 _operator = register("warp", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin)

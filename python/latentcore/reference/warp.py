@@ -12,21 +12,25 @@ from torch.nn import functional as F
 
 from latentcore.reference._dtypes import sum_dtype
 
+Point = tuple[float | Tensor, float | Tensor]
+
 # shapes: N images, A angles of each, C channels, H rows, W columns
 
 
-def warp(images: Tensor, matrix: Tensor, *, interpolation: str, fill: float, dtype: torch.dtype) -> Tensor:
+def warp(images: Tensor, matrix: Tensor, *, interpolation: str, fill: float | Tensor, dtype: torch.dtype) -> Tensor:
     """Sample images (N, C, H, W) at matrix (N, A, 2, 3): (N, A, C, H, W).
 
     The image goes on outside with the value `fill`, which blends with the pixels of its border. Points that are not
-    finite show `fill`.
+    finite show `fill`. A pixel of weight 0 is not used.
     """
     n, channels, height, width = images.shape
     compute = sum_dtype(dtype)
     pixels = images.to(compute)
     if images.dtype == torch.uint8 and dtype != torch.uint8:
         pixels = pixels / 255
-    padded = F.pad(pixels, (1, 1, 1, 1), value=fill).flatten(2)  # (N, C, (H + 2) * (W + 2))
+    ring = F.pad(torch.zeros(height, width, dtype=torch.bool, device=images.device), (1, 1, 1, 1), value=True)
+    outer = fill.to(compute) if isinstance(fill, Tensor) else fill
+    padded = torch.where(ring, outer, F.pad(pixels, (1, 1, 1, 1))).flatten(2)  # (N, C, (H + 2) * (W + 2))
     y, x = torch.meshgrid(
         torch.arange(height, dtype=torch.float64, device=images.device),
         torch.arange(width, dtype=torch.float64, device=images.device),
@@ -50,15 +54,22 @@ def warp(images: Tensor, matrix: Tensor, *, interpolation: str, fill: float, dty
         sampled = neighbour(0)
     else:
         dx, dy = (px - left.detach()).to(compute)[:, None], (py - top.detach()).to(compute)[:, None]
-        upper = torch.lerp(neighbour(0), neighbour(1), dx)
-        lower = torch.lerp(neighbour(width + 2), neighbour(width + 3), dx)
-        sampled = torch.lerp(upper, lower, dy)
+        upper = _between(neighbour(0), neighbour(1), dx)
+        lower = _between(neighbour(width + 2), neighbour(width + 3), dx)
+        sampled = _between(upper, lower, dy)
     sampled = sampled.transpose(1, 2).reshape(n, matrix.shape[1], channels, height, width)
     return (sampled + 0.5).clamp(0, 255).to(torch.uint8) if dtype == torch.uint8 else sampled.to(dtype)
 
 
+def _between(a: Tensor, b: Tensor, d: Tensor) -> Tensor:
+    """Two pixels blended. One that is not finite, as missing ones are, is not used with weight 0, and has no slope."""
+    missing_a, missing_b = ~a.isfinite(), ~b.isfinite()
+    d = torch.where(missing_a | missing_b, d.detach(), d)
+    return (1 - d) * a.masked_fill(missing_a & (d == 1), 0) + d * b.masked_fill(missing_b & (d == 0), 0)
+
+
 def affine_sampling(
-    linear_inverse: tuple[Tensor, Tensor, Tensor, Tensor], center: tuple[float, float], shift: tuple[Tensor, Tensor]
+    linear_inverse: tuple[Tensor, Tensor, Tensor, Tensor], center: Point, shift: tuple[Tensor, Tensor]
 ) -> Tensor:
     """The sampling matrix of: a linear map about `center`, then a translation by `shift`.
 
@@ -86,23 +97,26 @@ def _stacked(entries: Sequence[Tensor]) -> Tensor:
     return flat.view(*flat.shape[:-1], 2, 3)
 
 
-def rotation_sampling(degrees: Tensor, center: tuple[float, float]) -> Tensor:
+def rotation_sampling(degrees: Tensor, center: Point) -> Tensor:
     """The sampling matrix of a rotation about `center`, counter-clockwise as displayed."""
     cosine, sine = cosine_sine(degrees)
     cx, cy = center
     # center - R^-1 center
-    x = torch.rsub(cosine, cx, alpha=cx).add(sine, alpha=cy)
-    y = torch.rsub(cosine, cy, alpha=cy).sub(sine, alpha=cx)
+    x = cx - cosine * cx + sine * cy
+    y = cy - cosine * cy - sine * cx
     return _stacked((cosine, -sine, x, sine, cosine, y))
 
 
 def cosine_sine(degrees: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine in float64, exact at multiples of 90 degrees."""
+    """Cosine and sine in float64, exact at multiples of 90 degrees.
+
+    Without `alpha=` and `value=`, with which torch's compiler crashes in forward mode.
+    """
     degrees = degrees.double()
-    quarter = (degrees.detach() / 90).round_()
-    rest = torch.sub(degrees, quarter, alpha=90) * (math.pi / 180)
+    quarter = torch.round(degrees.detach() / 90)
+    rest = (degrees - quarter * 90) * (math.pi / 180)
     cosine, sine = torch.cos(rest), torch.sin(rest)
     # of the quarter turns: -1, 0 or 1
-    angle = quarter.remainder_(4).mul_(math.pi / 2)
-    c, s = torch.cos(angle).round_(), torch.sin(angle).round_()
-    return torch.addcmul(c * cosine, s, sine, value=-1), torch.addcmul(c * sine, s, cosine)
+    angle = (quarter - 4 * torch.floor(quarter / 4)) * (math.pi / 2)
+    c, s = torch.round(torch.cos(angle)), torch.round(torch.sin(angle))
+    return c * cosine - s * sine, c * sine + s * cosine
