@@ -16,10 +16,10 @@ def default_dtype(dtype):
 
 STATES = {
     "float64": lambda: default_dtype(torch.float64),
+    "device": lambda: torch.device("meta"),
+    "inference_mode": torch.inference_mode,
     "bfloat16": lambda: default_dtype(torch.bfloat16),
     "no_grad": torch.no_grad,
-    "inference_mode": torch.inference_mode,
-    "device": lambda: torch.device("meta"),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
 }
 

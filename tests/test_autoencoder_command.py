@@ -62,6 +62,7 @@ def test_evaluate_finds_the_same_again(trained, few_digits, capsys):
     assert json.loads((trained / "vae-2d" / "metrics.json").read_text()) == before
 
 
+@pytest.mark.long
 def test_runs_side_by_side(trained, few_digits, tmp_path, capsys):
     runs = [trained / name for name in ("vae-2d", "cvae", "ae-20")]
     assert call("compare", *runs, "--data", few_digits, "--out", tmp_path / "out") == 0
@@ -73,6 +74,7 @@ def test_runs_side_by_side(trained, few_digits, tmp_path, capsys):
     assert len((tmp_path / "out" / "figures.csv").read_text().splitlines()) == 4
 
 
+@pytest.mark.long
 def test_a_file_of_test_images_needs_no_others(trained, tmp_path, monkeypatch):
     monkeypatch.delenv("LATENTCORE_DATA", raising=False)
     file, run = tmp_path / "test.npz", tmp_path / r"$\q$"  # a name that would be a formula, and a wrong one
@@ -113,6 +115,7 @@ def train_on_a_file(folder):
     assert call("train", "autoencoder", "--data", folder / "own.npy", *words) == 0
 
 
+@pytest.mark.long
 def test_rows_that_are_held_out_stay_when_images_are_added(of_a_file, tmp_path, capsys):
     file, before = tmp_path / "own.npy", json.loads((tmp_path / "run/metrics.json").read_text())
     rows = json.loads((tmp_path / "run/held_out.json").read_text())["rows"]
@@ -149,6 +152,7 @@ def test_images_that_changed_are_refused(of_a_file, tmp_path, capsys, change, me
     assert call("evaluate", run, "--data", file) == 0
 
 
+@pytest.mark.long
 def test_a_file_of_test_images_is_remembered(of_a_file, tmp_path, capsys):
     np.save(tmp_path / "test.npy", of_a_file[:4])
     words = ("train", "autoencoder", "--config", tmp_path / "small.json", "--epochs", 1, "--data", tmp_path / "own.npy")
@@ -258,6 +262,7 @@ def test_pictures_of_other_channels_are_their_mean():
     assert drawable(images.expand(3, 2, 1, 2)[:, :1]).dtype == torch.uint8
 
 
+@pytest.mark.long
 def test_latents_by_tsne(trained, few_digits):
     assert call("evaluate", trained / "ae-20", "--data", few_digits, "--tsne") == 0
     with Image.open(trained / "ae-20" / "pictures" / "tsne.png") as picture:

@@ -106,6 +106,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_a_whole_checkpoint_from_which_training_goes_on(tmp_path, few_digits, capsys):
     run = tmp_path / "run"
     words = ("train", "few-label", "--data", few_digits, "--epochs", 6, "--run-dir", run)

@@ -114,6 +114,7 @@ def test_predictions_of_a_file_without_labels(trained, tmp_path, capsys, name):
     assert np.array_equal(found["predicted"], expected > 0)
 
 
+@pytest.mark.long
 def test_a_run_goes_on(trained, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(trained / "run", folder)
@@ -141,6 +142,7 @@ def test_all_events_may_be_for_training_and_crops_may_have_other_sizes(trained, 
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test_events"] == 40
 
 
+@pytest.mark.long
 def test_the_roles_of_events_are_written_down(trained, tmp_path, capsys):
     record = read_json(trained / "run/held_out.json")
     assert {role: part["events"] for role, part in record.items()} == {"train": 640, "validation": 80, "test": 80}
@@ -159,6 +161,7 @@ def test_the_roles_of_events_are_written_down(trained, tmp_path, capsys):
     assert call("evaluate", trained / "run") == 0
 
 
+@pytest.mark.long
 def test_a_configuration_is_taken_over(trained, tmp_path):
     words = ("--config", trained / "run" / "config.json", "--epochs", 1, "--run-dir", tmp_path / "run")
     assert call("train", "egamma", trained / "events.h5", *words) == 0

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from children import run_child
+from depth import few
 
 # what parent and child do alike: sizes that are work for more threads than one
 WORK = """
@@ -70,7 +71,7 @@ print(int(not all(map(same, found, expected))), torch.get_num_threads())
 """
 
 
-@pytest.mark.parametrize("program", [FORK, POOL, JOBLIB], ids=["fork", "pool", "joblib"])
+@pytest.mark.parametrize("program", few([FORK, POOL, JOBLIB]), ids=["fork", "pool", "joblib"])
 def test_a_forked_process_fits_predicts_and_trains_as_its_parent_does(program):
     done = run_child([sys.executable, "-c", WORK + program])
     assert done.returncode == 0, done.stderr
@@ -103,7 +104,7 @@ assert same(work(), expected[0])
 """
 
 
-@pytest.mark.parametrize("way", RAISED)
+@pytest.mark.parametrize("way", few(RAISED))
 def test_a_forked_process_may_have_more_threads(way):
     done = run_child([sys.executable, "-c", WORK + AFTER_A_FIT.format(raised=RAISED[way])])
     assert done.returncode == 0, done.stderr
@@ -181,7 +182,7 @@ os.waitpid(process, 0)
 }
 
 
-@pytest.mark.parametrize("way", BEFORE_LATENTCORE)
+@pytest.mark.parametrize("way", few(BEFORE_LATENTCORE))
 def test_without_latentcore_before_the_fork_more_threads_are_an_error(way):
     done = run_child([sys.executable, "-c", FIRST_IN_A_CHILD + BEFORE_LATENTCORE[way]])
     assert done.returncode == 0, done.stderr
@@ -190,6 +191,7 @@ def test_without_latentcore_before_the_fork_more_threads_are_an_error(way):
     assert errors.count("expected torch.set_num_threads(1), got 2 threads") == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("program", ["fork()", "import numpy; fork()"], ids=["python", "numpy"])
 def test_threads_of_its_own_are_no_error(program):
     """Torch is new in the process, too."""

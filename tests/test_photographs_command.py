@@ -80,6 +80,7 @@ def moved(place, tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_what_is_held_out_stays_when_photographs_come_and_go(place, moved, capsys):
     figures = (moved / "run/metrics.json").read_bytes()
     names = {row.split(",")[0] for row in (place / "run/pictures/anomalies.csv").read_text().splitlines()}
@@ -117,6 +118,7 @@ def test_held_out_photographs_that_changed_are_one_message(moved, capsys):
         assert "held_out.json" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_run_of_before_is_judged_where_the_number_of_photographs_is_the_same(moved, capsys):
     (moved / "run/held_out.json").unlink()
     assert call("evaluate", moved / "run", "--files", moved / "own") == 0
@@ -179,6 +181,7 @@ def test_names_that_are_no_text_are_escaped(place, tmp_path, capsys):
     assert call("interpolate", tmp_path / "run", *ends, "--fit", "--out", tmp_path / "way.png") == 0
 
 
+@pytest.mark.long
 def test_photographs_to_judge_by_are_not_learned_from(place, tmp_path, capsys):
     words = ("--config", place / "small.json", "--epochs", 1, "--run-dir", tmp_path / "run")
     assert call("train", "photographs", place / "own", "--test", place / "own/0", *words) == 0

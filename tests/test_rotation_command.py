@@ -61,6 +61,7 @@ def test_train_leaves_figures_pictures_and_a_table(run):
     assert read_json(run / "config.json")["source"] == {"digits": [1, 2], "image_shape": [1, 28, 28]}
 
 
+@pytest.mark.long
 def test_figures_of_other_digits_do_not_replace_the_runs_own(run, mnist_folder):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert call("evaluate", run, "--data", mnist_folder) == 0
@@ -70,6 +71,7 @@ def test_figures_of_other_digits_do_not_replace_the_runs_own(run, mnist_folder):
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
+@pytest.mark.long
 def test_evaluate_with_and_without_the_systems_name_and_a_classifier(tmp_path, run, few_digits, monkeypatch, capsys):
     narrow = dataclasses.replace(CLASSIFIERS["rotated"], resnet=ResNetConfig(width=1 / 32))  # to be asked quickly
     monkeypatch.setitem(CLASSIFIERS, "rotated", narrow)
@@ -173,6 +175,7 @@ def test_resume_has_no_options_beside_it(tmp_path, run, few_digits, capsys):
     assert (run / "checkpoints" / "model.pth").read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_sweep_is_one_table_that_goes_on(tmp_path, few_digits, monkeypatch, capsys):
     study = ROTATIONS["study"]
     small = dataclasses.replace(study.vae, encoder="mlp", hidden=(32,), decoder_hidden=(32,))

@@ -51,6 +51,7 @@ def trained(once, tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_both_files_are_data(trained):
     for name in ("vae.pth", "gmm_params.pkl"):
         assert isinstance(torch.load(trained / name, weights_only=True), dict)

@@ -7,7 +7,7 @@ import pytest
 
 from children import run_child
 
-FEW = {"arrays": 100, "hdf5": 20, "pictures": 60, "runs": 80}
+FEW = {"arrays": 60, "hdf5": 8, "pictures": 40, "runs": 25}
 # of each format: IDX, .npy, .npz and CIFAR's; HDF5; PNG, JPEG, WebP and BMP; the four files of a run
 MANY = {"arrays": 10_000, "hdf5": 2_000, "pictures": 12_000, "runs": 8_000}
 PARTS = 10

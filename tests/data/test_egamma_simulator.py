@@ -76,6 +76,7 @@ def test_times_count():
     assert abs(oracle.log_likelihood_ratio(shifted) - oracle.log_likelihood_ratio(X)).max() > 0.01
 
 
+@pytest.mark.long
 def test_oracle_is_calibrated(many):
     _, y, ratio = many
     probability = 1 / (1 + np.exp(-ratio))

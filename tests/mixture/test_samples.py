@@ -7,6 +7,7 @@ import torch
 from tests.mixture.streams import assert_same
 from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
 
+from depth import few
 from latentcore.mixture import GaussianMixture, class_mean_mixture, few_label_mixture, fit_many, open_stream, sweep
 
 
@@ -45,7 +46,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("kind", ROWS.values(), ids=ROWS.keys())
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", few([0, 1]))
 def test_rows_that_a_loader_of_torch_does_not_collate(X, kind, workers):
     if workers and kind is ROWS["with gradients"]:
         pytest.skip("a process cannot hand them on")
@@ -59,7 +60,7 @@ def test_a_collation_of_the_users_own(X, collate):
     assert_same(fitted(DataLoader(Items(X), batch_size=150, collate_fn=collate)), fitted(X))
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", few([0, 1]))
 @pytest.mark.parametrize(
     ("items", "message"),
     [

@@ -77,6 +77,12 @@ def test_compiled_derivatives_of_torch_func(name):
         torch.testing.assert_close(dual_tangent(forward_ad.make_dual(tensor, direction)), expected)
 
 
+def test_a_result_names_its_operator():
+    leaf = LATENTS.clone().requires_grad_()
+    assert ops.gmm_log_prob(leaf, MEANS, FACTORS).grad_fn.name() == "gmm_log_probBackward"
+    assert ops.reparameterize_kl(leaf, LATENTS)[1].grad_fn.name() == "reparameterize_klBackward"
+
+
 def test_vmap():
     stacked = torch.randn(3, 4, 2)
     mapped = torch.vmap(lambda t: ops.gmm_log_prob(t, MEANS, FACTORS))(stacked)

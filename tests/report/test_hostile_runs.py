@@ -18,6 +18,7 @@ from latentcore.report.explorer import explorer
 from latentcore.report.network import UnsupportedError
 
 
+@pytest.mark.long
 def test_a_checkpoint_in_a_pipe_or_elsewhere_leaves_the_rest_of_a_report(copied, report, tmp_path):
     folder = copied("few-label")
     model = folder / "checkpoints" / "model.pth"

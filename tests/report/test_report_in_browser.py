@@ -131,6 +131,7 @@ def test_every_plot_is_drawn(browser, pages):
     browser.shot("light")
 
 
+@pytest.mark.long
 def test_no_button_of_a_plot_sends_it_anywhere(browser, pages):
     browser.open(pages["ae-2d"])
     titles = "return [...document.querySelector('.latents').querySelectorAll('.modebar-btn')].map(b => b.dataset.title)"
@@ -138,6 +139,7 @@ def test_no_button_of_a_plot_sends_it_anywhere(browser, pages):
     assert set(browser.run(titles)) == kept
 
 
+@pytest.mark.long
 def test_colours_are_those_of_the_pictures_as_the_page_can_show_them(browser, pages):
     browser.open(pages["all"])
     assert browser.run("return PALETTE") == list(PALETTE)
@@ -151,6 +153,7 @@ def test_colours_are_those_of_the_pictures_as_the_page_can_show_them(browser, pa
     assert browser.run(drawn) != light
 
 
+@pytest.mark.long
 def test_hostile_and_long_names_change_nothing_of_a_page(browser, copied, tmp_path):
     name = "${1}{{ 2 }}'\"<img src=x onerror=alert(1)>"
     long = copied("few-label", "n" * 250)
@@ -279,6 +282,7 @@ def test_dark_pages_have_light_words_also_in_plots(browser, pages):
     assert browser.run(ink) == "rgb(28, 33, 39)"
 
 
+@pytest.mark.long
 def test_nothing_is_wider_than_a_phone(browser, pages):
     browser.open(pages["all"], width=360, height=740, phone=True)
     assert browser.run("return document.documentElement.scrollWidth") == 360
@@ -286,6 +290,7 @@ def test_nothing_is_wider_than_a_phone(browser, pages):
     browser.shot("phone")
 
 
+@pytest.mark.long
 def test_paper_is_light_open_and_wide_enough(browser, pages):
     browser.open(pages["all"], dark=True)
     browser.run(

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 # side alone, none for the factors of 25 and 48 that were seen
 TOLERANCE = {"32-true": 0.05, "bf16-mixed": 0.5}
 trainings = pytest.mark.parametrize("training", TRAININGS)
-precisions = pytest.mark.parametrize("precision", TOLERANCE)
+precisions = pytest.mark.parametrize("precision", ["32-true", pytest.param("bf16-mixed", marks=pytest.mark.long)])
 
 
 class NoStridedPointwise(TorchDispatchMode):
@@ -48,7 +48,7 @@ def test_one_would_be_seen(transposed):
 
 
 @trainings
-@pytest.mark.parametrize("precision", ["32-true", pytest.param("bf16-mixed", marks=pytest.mark.long)])
+@precisions
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")  # of other devices, which switching oneDNN off speaks of
 def test_gradients_are_those_without_onednn(training, precision, tmp_path):
     found = gradients_of_first_steps(training, precision, tmp_path / "with")

@@ -234,6 +234,7 @@ def test_runs_that_are_killed_within_an_epoch_go_on_to_the_same_weights(events, 
         assert_same_weights(tmp_path / name, tmp_path / f"{name}-undisturbed")
 
 
+@pytest.mark.long
 def test_it_stops_early_without_gain(events, tmp_path):
     config = with_train(epochs=50, early_stop=2, learning_rate=0.5, schedule="constant", ema=0.0)
     run = train_egamma(events, config, tmp_path / "run")

@@ -58,6 +58,7 @@ def test_the_frozen_way_learns_too(tmp_path, images):
     assert (run.transform(z, 20.0) - goal).square().mean() < 0.5 * (z - goal).square().mean()
 
 
+@pytest.mark.long
 def test_scales_and_translations_are_learned(tmp_path, images):
     config = dataclasses.replace(
         with_operator("mlp", hidden=(64, 64)),

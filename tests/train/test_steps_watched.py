@@ -252,6 +252,13 @@ SLOW = (
     "photographs: patches",
     "classifier: rotated",
     "autoencoder: residual-vae-32",
+    "autoencoder: conv-vae-32",
+    "autoencoder: attention",
+    "autoencoder: vae-2d-deep",
+    "few_label: digits148",
+    "photographs: photographs",
+    "rotation: study",
+    "rotation: never-turned",
 )
 
 

@@ -56,7 +56,7 @@ def register(
 
     # torch names a result's grad_fn after the class
     methods = {"forward": staticmethod(forward), "backward": staticmethod(derivative)}
-    eager = type(operator, (torch.autograd.Function,), methods)
+    eager: Any = type(operator, (torch.autograd.Function,), methods)
 
     def call(*inputs: Any) -> Any:
         if torch.compiler.is_compiling():
