@@ -9,6 +9,7 @@ from torch import Tensor
 from torch._C import _AutoDispatchBelowAutograd
 
 from latentcore import _checks, _forks, _native
+from latentcore.ops._autocast import uncast
 
 
 def register(
@@ -38,6 +39,10 @@ def register(
 
     def derivative(ctx: Any, *grads: Any) -> Any:
         _forks.check_threads()
+        with uncast(grads):
+            return uncast_derivative(ctx, *grads)
+
+    def uncast_derivative(ctx: Any, *grads: Any) -> Any:
         if not torch.is_grad_enabled():
             with _AutoDispatchBelowAutograd():
                 return backward(ctx, *grads)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from latentcore import _checks, _native, reference
 from latentcore.ops import _mixture_gradients as _gradients
+from latentcore.ops._autocast import under_autocast
 from latentcore.reference import MixtureStatistics
 
 # shapes: (..., N, D) samples, (..., K, D) means, K components; precisions_cholesky as scikit-learn has it, i.e.
@@ -14,6 +15,7 @@ from latentcore.reference import MixtureStatistics
 _MOST_FEATURES_ON_CUDA = 160
 
 
+@under_autocast("x", "means", "precisions_cholesky")
 def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str = "full") -> Tensor:
     r"""Log densities of samples under each of K Gaussians.
 
@@ -58,6 +60,7 @@ def gmm_log_prob(x: Tensor, means: Tensor, precisions_cholesky: Tensor, covarian
     return log_prob
 
 
+@under_autocast("x", "weights", "means", "precisions_cholesky")
 def gmm_e_step(
     x: Tensor, weights: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str = "full"
 ) -> tuple[Tensor, Tensor]:
@@ -106,6 +109,7 @@ def gmm_e_step(
     return log_prob_norm, log_resp
 
 
+@under_autocast("x", "weights", "means", "precisions_cholesky")
 def gmm_responsibilities(
     x: Tensor, weights: Tensor, means: Tensor, precisions_cholesky: Tensor, covariance_type: str = "full"
 ) -> Tensor:
@@ -154,6 +158,7 @@ def gmm_responsibilities(
     return resp
 
 
+@under_autocast("x", "weights", "means", "precisions_cholesky", "sample_weight")
 def gmm_statistics(
     x: Tensor,
     weights: Tensor,

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
+from latentcore.ops._autocast import under_autocast
 from latentcore.ops._registration import register, register_backward
 
 # shapes: (..., L) latents
 
 
+@under_autocast("mu", "logvar")
 def reparameterize_kl(
     mu: Tensor, logvar: Tensor, *, seed: int | Tensor | None = None, offset: int = 0
 ) -> tuple[Tensor, Tensor]:

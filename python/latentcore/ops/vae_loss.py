@@ -8,6 +8,7 @@ from torch._C import _len_torch_dispatch_stack
 from torch._C._functorch import peek_interpreter_stack
 
 from latentcore import _checks, _native, reference
+from latentcore.ops._autocast import under_autocast
 from latentcore.ops._registration import register, register_backward
 from latentcore.reference import VAELoss
 
@@ -17,6 +18,7 @@ if _native.cpu_library.loaded:
 # shapes: B samples, any number of pixel dimensions, L latents
 
 
+@under_autocast("logits", "mu", "logvar")
 def vae_loss(
     logits: Tensor,
     target: Tensor,
@@ -193,6 +195,9 @@ def _backward(
     ctx: Any, grad_loss: Tensor | None, grad_reconstruction: Tensor | None, grad_kl: Tensor | None, _: None
 ) -> tuple[Tensor | None, ...]:
     *_, mu, logvar, gradient = ctx.saved_tensors
+    if getattr(ctx, "handed_on", False):  # the graph was retained, and a hook may have written to what it got
+        inputs = (*ctx.saved_tensors[:4], ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, True)
+        gradient = torch.ops.latentcore.vae_loss(*inputs)[3]
     ready = ctx.with_gradient and ctx.mean and grad_reconstruction is None and _is_one(grad_loss, gradient)
     grad_logits, grad_mu, grad_logvar = torch.ops.latentcore.vae_loss_backward.default(
         grad_loss,
@@ -205,7 +210,8 @@ def _backward(
         ctx.mean,
     )
     if ready:
-        grad_logits = gradient
+        # not the saved tensor itself, which would say that somebody had written to it
+        grad_logits, ctx.handed_on = gradient.data, True
     return grad_logits if ctx.with_gradient else None, None, grad_mu, grad_logvar, *(None,) * 5
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _forks, _native, reference
+from latentcore.ops._autocast import under_autocast
 from latentcore.ops._registration import register, register_backward
 from latentcore.reference.warp import Point, cosine_sine
 
@@ -20,6 +21,7 @@ Numbers = float | Tensor
 Center = Tensor | Sequence[Numbers] | None
 
 
+@under_autocast("images")
 def rotate(
     images: Tensor,
     angle: Numbers,
@@ -72,6 +74,7 @@ def rotate(
     return rotated if several else _unbatch(rotated[:, 0], images)
 
 
+@under_autocast("images")
 def affine(
     images: Tensor,
     *,
