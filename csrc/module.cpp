@@ -77,7 +77,7 @@ std::vector<T> elementary(const std::string& name, const std::vector<T>& x) {
 
 }  // namespace
 
-PYBIND11_MODULE(_C, m) {
+PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   m.def("build_info", &build_info, "How the native libraries were built.");
   m.def("simd_level", [] { return level_name(latentcore::simd_level()); }, "The SIMD level in use.");
   m.def("set_simd_level", &set_level, py::arg("level"), "Choose a SIMD level that this processor supports.");
