@@ -87,10 +87,10 @@ if not cpu_library.loaded:
 
 
 def _is_transformed() -> bool:
-    return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+    return peek_interpreter_stack() is not None
 
 
-# a compiler asks when it comes to the call, and compiles anew where the answer is another one
+# a compiler asks when it comes to the call, and compiles anew where torch.func's stack is another one
 _is_transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
@@ -100,7 +100,8 @@ def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
     The twin serves under torch.func too (vmap, jvp, jacrev and others) and in forward mode: both see through it.
     """
     _forks.check_threads()
-    if _is_transformed():
+    # the level as a number that a compiler reads itself, and so compiles anew for another one
+    if forward_ad._current_level >= 0 or _is_transformed():
         return False
     return operator in _KERNELS.get(tensor.device.type, ())
 

@@ -194,6 +194,12 @@ def test_recipes_check_the_number_of_components(X, count, error):
         few_label_mixture(X, np.arange(600) % 3, n_components=count)
 
 
+@pytest.mark.parametrize("recipe", [few_label_mixture, class_mean_mixture])
+def test_recipes_need_labels(X, recipe):
+    with pytest.raises((TypeError, ValueError), match=r"^labels: expected"):
+        recipe(X, None)
+
+
 def test_recipes_know_the_names_of_columns(X):
     frame, labels = pd.DataFrame(X, columns=["a", "b", "c"]), np.arange(600) % 3
     for mixture in (class_mean_mixture(frame, labels), few_label_mixture(frame, labels, n_components=4, n_init=1)):

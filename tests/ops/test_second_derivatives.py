@@ -197,3 +197,24 @@ def test_nothing_of_this_is_done_for_first_derivatives(name, monkeypatch):
     torch.testing.assert_close(make_fx(slopes)()(), slopes())
     with pytest.raises(AssertionError, match="the twin's derivative"):
         torch.autograd.grad(total(function, tensors), tensors, create_graph=True)
+
+
+def test_those_of_many_results_at_once():
+    """A derivative is mapped over directions, and differentiated again."""
+    x, weights, means = torch.randn(5, 2, requires_grad=True), torch.tensor([0.4, 0.6]), torch.randn(2, 2)
+    factors = torch.eye(2).repeat(2, 1, 1)
+    second = []
+    for vectorize in (False, True):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda t: ops.gmm_e_step(t, weights, means, factors)[0], x, create_graph=True, vectorize=vectorize
+        )
+        second.append(torch.autograd.grad(jacobian.square().sum(), x)[0])
+    assert second[0].abs().sum() > 0
+    torch.testing.assert_close(*second)
+
+
+def test_a_derivative_with_a_graph_may_be_written_to():
+    images = torch.rand(1, 1, 5, 5, requires_grad=True)
+    (grad,) = torch.autograd.grad(ops.rotate(images, 30.0).square().sum(), images, create_graph=True)
+    before = grad.detach().clone()
+    assert torch.equal(grad.mul_(2), 2 * before)

@@ -52,6 +52,18 @@ def test_a_dual_number_has_a_tangent(name):
     torch.testing.assert_close(tangent, expected)
 
 
+def test_a_compiled_call_knows_forward_mode_when_it_comes():
+    compiled = torch.compile(lambda t: ops.rotate(t, 30.0).square(), backend="eager")
+    direction = torch.randn(IMAGES.shape)
+    expected = torch.func.jvp(lambda t: ops.rotate(t, 30.0).square(), (IMAGES,), (direction,))[1]
+    for _ in range(2):
+        plain = compiled(IMAGES)
+        with forward_ad.dual_level():
+            dual = compiled(forward_ad.make_dual(IMAGES, direction))
+            torch.testing.assert_close(forward_ad.unpack_dual(dual).tangent, expected)
+        torch.testing.assert_close(plain, ops.rotate(IMAGES, 30.0).square())
+
+
 # each compiles for seconds
 IN_DEPTH = [pytest.param(name, marks=[] if name == "angle" else pytest.mark.long) for name in FUNCTIONS]
 

@@ -3,7 +3,7 @@
 What is rounding is judged feature by feature: a sum of products of two features is known to some units of rounding of
 their standard deviations, whatever their units are. So a covariance is divided by these, and what has next to no
 variance there is a direction of which only rounding is known. Such a direction gets a variance that stays the same
-throughout a fit: EM is then that of the other directions, and its bound rises as ever. All others keep theirs.
+throughout a fit: EM is then that of the other directions, whose bound falls by rounding alone. All others keep theirs.
 """
 
 import math

@@ -55,6 +55,8 @@ def few_label_mixture(
     model = _mixture(int(n_components), n_init=n_init, init_size=init_size, random_state=random_state)
     given = _standardise(X)
     model.precisions_init = _spherical_precisions(given.x, int(n_components), variance=0.1)
+    if labels is None:
+        fail_without_classes()
     _fit(model, given.x, labels)
     return _in_units_of(X, model, given)
 

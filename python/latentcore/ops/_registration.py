@@ -111,24 +111,17 @@ def _derivative_of(twin: Callable[..., Any], ctx: Any, grads: Sequence[Tensor | 
     return tuple(by_place.get(place) for place in range(len(ctx.needs_input_grad)))
 
 
-class _WithGraph(torch.autograd.Function):
-    """A tensor with the derivative of another one."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, graphed: Tensor) -> Tensor:
-        return value.view_as(value)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
-        return None, grad
-
-
 def _with_graph(values: Sequence[Tensor | None], graphed: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """The kernel's derivative, as it is without a graph, with the graph of the twin's."""
-    return tuple(
-        other if value is None or other is None else _WithGraph.apply(value, other)  # type: ignore[no-untyped-call]
-        for value, other in zip(values, graphed, strict=True)
-    )
+    pairs = zip(values, graphed, strict=True)
+    return tuple(other if value is None or other is None else value + _nothing(other) for value, other in pairs)
+
+
+def _nothing(graphed: Tensor) -> Tensor:
+    """0, with the derivative of a tensor. Not by `detach`, which one of torch's ways to map operators does not know."""
+    with torch.no_grad():
+        constant = graphed + 0
+    return torch.where(graphed.isfinite(), graphed - constant, 0)
 
 
 def _missing(*inputs: Any) -> NoReturn:

@@ -247,7 +247,8 @@ def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor
     names = ("angle", "translate", "scale", "shear", "center")
     defaults = (0.0, (0.0, 0.0), 1.0, (0.0, 0.0), None)
     for name, value, default in zip(names, others, defaults, strict=True):
-        if isinstance(value, Tensor | np.ndarray) or value != default:
+        parts = value if isinstance(value, Sequence) else [value]
+        if any(isinstance(part, Tensor | np.ndarray) for part in parts) or value != default:
             _checks.fail_value(name, "no value beside matrix", value)
     if matrix.device != device:
         _checks.fail_value("matrix", f"the device of images, {device}", matrix.device)
