@@ -32,9 +32,10 @@ def test_a_few(kind, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("kind", MANY)
 def test_some(kind, tmp_path):
-    check(kind, tmp_path, MANY[kind] // 20, PARTS + 1)
+    check(kind, tmp_path, MANY[kind] // 40, PARTS + 1, limit=380)
 
 
 @pytest.mark.fuzz
