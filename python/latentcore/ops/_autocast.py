@@ -26,7 +26,7 @@ def under_autocast(*names: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]
         @functools.wraps(operator)
         def call(*args: _P.args, **options: _P.kwargs) -> _R:
             device = getattr(args[0] if args else options.get(names[0]), "device", None)
-            if device is None or not torch.is_autocast_enabled(device.type):
+            if device is None or not _is_on(device.type):
                 return operator(*args, **options)
             bound = signature.bind(*args, **options)
             bound.arguments.update(_alike({name: bound.arguments.get(name) for name in names}))
@@ -41,7 +41,11 @@ def under_autocast(*names: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]
 def uncast(grads: Iterable[Tensor | None]) -> AbstractContextManager[Any]:
     """No autocast for a derivative, which may be asked for where it is on."""
     device = next((grad.device.type for grad in grads if grad is not None), "cpu")
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    return torch.autocast(device, enabled=False) if _is_on(device) else nullcontext()
+
+
+def _is_on(device: str) -> bool:
+    return device != "meta" and torch.is_autocast_enabled(device)  # torch has no autocast for tensors without numbers
 
 
 def _alike(arguments: dict[str, Any]) -> dict[str, Tensor]:
