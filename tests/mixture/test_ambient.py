@@ -1,7 +1,10 @@
 """What a caller has told torch for all its work changes nothing of a mixture, and is as it was afterwards."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import torch
 
 from ambient import STATES, state
 from latentcore import GaussianMixture
@@ -34,3 +37,15 @@ def test_a_mixture_is_the_same(name):
         assert state() == before
     for number, wanted in zip(found, expected, strict=True):
         assert np.array_equal(number, wanted)
+
+
+def test_threads_leave_the_callers_default_dtype():
+    model = GaussianMixture(2, random_state=0).fit(np.random.default_rng(0).normal(size=(60, 2)))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: model.predict(np.zeros((1, 2))), range(800)))
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(before)
