@@ -118,7 +118,9 @@ def test_scikit_learns_covariances(K, kind):
     """Where it can fit such samples: its Cholesky factors are of float64."""
     X = np.c_[line() * 1e3, line() * 1e3, line(seed=1) * 1e3]
     theirs = sklearn.mixture.GaussianMixture(K, covariance_type=kind, random_state=0).fit(X)
-    np.testing.assert_allclose(fitted(X, K, kind).covariances_, theirs.covariances_, rtol=1e-4)
+    # rounding moves their bound by 1e-4, and so the components a little, otherwise on every processor
+    rounding = 1e-4 * np.abs(theirs.covariances_).max()
+    np.testing.assert_allclose(fitted(X, K, kind).covariances_, theirs.covariances_, rtol=0, atol=rounding)
 
 
 @both_dtypes
