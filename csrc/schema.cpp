@@ -8,10 +8,13 @@
 #define LATENTCORE_SCHEMAS(library, m) STABLE_TORCH_LIBRARY(library, m)
 
 LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
-  m.def("reparameterize_kl(Tensor mu, Tensor logvar, Tensor seed, int offset) -> (Tensor z, Tensor kl)");
   m.def(
-      "reparameterize_kl_backward(Tensor grad_z, Tensor grad_kl, Tensor mu, Tensor logvar, Tensor seed, int offset) "
-      "-> (Tensor grad_mu, Tensor grad_logvar)");
+      "reparameterize_kl(Tensor mu, Tensor logvar, Tensor? prior_mu, Tensor? prior_logvar, Tensor seed, int offset, "
+      "bool per_latent) -> (Tensor z, Tensor kl)");
+  m.def(
+      "reparameterize_kl_backward(Tensor grad_z, Tensor grad_kl, Tensor mu, Tensor logvar, Tensor? prior_mu, "
+      "Tensor? prior_logvar, Tensor seed, int offset, bool per_latent) "
+      "-> (Tensor grad_mu, Tensor grad_logvar, Tensor grad_prior_mu, Tensor grad_prior_logvar)");
   m.def("gmm_log_prob(Tensor x, Tensor means, Tensor precisions_cholesky, str covariance_type) -> Tensor log_prob");
   m.def(
       "gmm_e_step(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type) "
@@ -43,11 +46,13 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
   m.def("kmeans_potentials(Tensor x, Tensor points, Tensor closest, Tensor? sample_weight) -> Tensor potentials");
   m.def("kmeans_update(Tensor(a!) closest, Tensor x, Tensor point, Tensor? sample_weight) -> Tensor potential");
   m.def(
-      "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, float beta, str likelihood, float scale, "
-      "bool mean, bool with_gradient) -> (Tensor loss, Tensor reconstruction, Tensor kl, Tensor gradient)");
+      "vae_loss(Tensor logits, Tensor target, Tensor mu, Tensor logvar, Tensor? prior_mu, Tensor? prior_logvar, "
+      "Tensor? mask, Tensor? sample_weight, Tensor? pos_weight, float beta, str likelihood, float scale, bool mean, "
+      "bool with_gradient) -> (Tensor loss, Tensor reconstruction, Tensor kl, Tensor gradient)");
   m.def(
       "vae_loss_backward(Tensor? grad_loss, Tensor? grad_reconstruction, Tensor? grad_kl, Tensor gradient, Tensor mu, "
-      "Tensor logvar, float beta, bool mean) -> (Tensor grad_logits, Tensor grad_mu, Tensor grad_logvar)");
+      "Tensor logvar, Tensor? prior_mu, Tensor? prior_logvar, Tensor? sample_weight, float beta, bool mean) "
+      "-> (Tensor grad_logits, Tensor grad_mu, Tensor grad_logvar, Tensor grad_prior_mu, Tensor grad_prior_logvar)");
   m.def("warp(Tensor images, Tensor matrix, Tensor fill, str interpolation, ScalarType dtype) -> Tensor");
   m.def(
       "warp_backward(Tensor grad, Tensor images, Tensor matrix, Tensor fill, str interpolation, bool for_images, "

@@ -1,12 +1,14 @@
 // What the CPU and the CUDA operator of `vae_loss` share: checks, shapes, and what is folded into the gradient.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "common/checks.h"
 #include "common/dispatch.h"
+#include "common/latents.h"
 #include "common/sizes.h"
 
 namespace latentcore {
@@ -22,29 +24,59 @@ inline double inverse_variance(const std::string& likelihood, double scale) {
   return 1.0 / (scale * scale);
 }
 
-inline void check_latents(const Tensor& mu, const Tensor& logvar) {
-  check_dim(mu, 2, "mu");
-  elements_of(mu.sizes(), "mu");
-  check_like(logvar, mu, "logvar", "mu");
+// What a row counts: its weight, which a mean has been divided into already, or an equal part of the mean, or 1.
+inline double row_share(bool mean, int64_t B) { return mean ? 1.0 / static_cast<double>(B) : 1.0; }
+
+// What rows count is folded into the gradient that the forward pass finds, but not in half types, whose small numbers
+// would be lost before the caller's loss scale lifts them.
+inline bool folds_shares(ScalarType dtype) { return compute_dtype(dtype) == dtype; }
+
+inline void check_sample_weight(const std::optional<Tensor>& weight, const Tensor& logits) {
+  if (!weight) return;
+  check_dtype(*weight, compute_dtype(logits.scalar_type()), "sample_weight");
+  check_dim(*weight, 1, "sample_weight");
+  check_size(*weight, 0, logits.size(0), "sample_weight");
+  STD_TORCH_CHECK(weight->device() == logits.device(), "sample_weight: expected the device of logits");
 }
 
-// A mean over the batch is folded into the gradient that the forward pass finds, but not in half types, whose small
-// numbers would be lost before the caller's loss scale lifts them.
-inline double gradient_factor(ScalarType dtype, bool mean, int64_t B) {
-  return mean && compute_dtype(dtype) == dtype ? 1.0 / static_cast<double>(B) : 1.0;
+inline void check_mask(const std::optional<Tensor>& mask, const Tensor& logits) {
+  if (!mask) return;
+  check_dtype(*mask, ScalarType::Bool, "mask");
+  STD_TORCH_CHECK(same_sizes(*mask, logits), "mask: expected the shape of logits");
+  STD_TORCH_CHECK(mask->device() == logits.device(), "mask: expected the device of logits");
 }
 
-// The arguments of the forward pass, checked and contiguous.
-struct VaeLoss {
-  Tensor logits, target, mu, logvar;
-  bool bytes, mean, gaussian;  // the target is uint8
-  double weight;               // of the Gaussian term
-  int64_t B, P, L;
+inline void check_pos_weight(const std::optional<Tensor>& weight, const Tensor& logits, int64_t P, bool gaussian) {
+  if (!weight) return;
+  STD_TORCH_CHECK(!gaussian, "pos_weight: expected none for the likelihood 'gaussian'");
+  check_dtype(*weight, compute_dtype(logits.scalar_type()), "pos_weight");
+  STD_TORCH_CHECK(weight->numel() == P, "pos_weight: expected a number for each of ", P, " pixels, got ",
+                  weight->numel());
+  STD_TORCH_CHECK(weight->device() == logits.device(), "pos_weight: expected the device of logits");
+}
 
-  VaeLoss(const Tensor& logits_, const Tensor& target_, const Tensor& mu_, const Tensor& logvar_,
-          const std::string& likelihood, double scale, bool mean_)
+inline std::optional<Tensor> contiguous_or_none(const std::optional<Tensor>& tensor) {
+  if (!tensor) return {};
+  return as_contiguous(*tensor);
+}
+
+template <class T>
+const T* data_or_null(const std::optional<Tensor>& tensor) {
+  return tensor ? data<T>(*tensor) : nullptr;
+}
+
+// The arguments of the forward pass that concern pixels, checked and contiguous.
+struct PixelTensors {
+  Tensor logits, target;
+  std::optional<Tensor> mask, sample_weight, pos_weight;
+  bool bytes, gaussian;  // the target is uint8
+  double weight;         // of the Gaussian term
+  int64_t B, P;
+
+  PixelTensors(const Tensor& logits_, const Tensor& target_, const std::optional<Tensor>& mask_,
+               const std::optional<Tensor>& sample_weight_, const std::optional<Tensor>& pos_weight_,
+               const std::string& likelihood, double scale)
       : bytes(target_.scalar_type() == ScalarType::Byte),
-        mean(mean_),
         gaussian(likelihood == "gaussian"),
         weight(inverse_variance(likelihood, scale)) {
     STD_TORCH_CHECK(logits_.dim() >= 1, "logits: expected at least 1 dimension, got 0");
@@ -52,35 +84,40 @@ struct VaeLoss {
     STD_TORCH_CHECK(same_sizes(target_, logits_), "target: expected the shape of logits");
     STD_TORCH_CHECK(target_.device() == logits_.device(), "target: expected the device of logits");
     if (!bytes) check_dtype(target_, logits_.scalar_type(), "target");
-    check_latents(mu_, logvar_);
-    check_dtype(mu_, logits_.scalar_type(), "mu");
-    check_size(mu_, 0, logits_.size(0), "mu");
-    STD_TORCH_CHECK(mu_.device() == logits_.device(), "mu: expected the device of logits");
-    STD_TORCH_CHECK(!mean || logits_.size(0) > 0, "logits: expected a batch with at least one sample for its mean");
+    B = logits_.size(0);
+    P = row_length(logits_);
+    check_sample_weight(sample_weight_, logits_);
+    check_mask(mask_, logits_);
+    check_pos_weight(pos_weight_, logits_, P, gaussian);
     logits = as_contiguous(logits_);
     target = as_contiguous(target_);
-    mu = as_contiguous(mu_);
-    logvar = as_contiguous(logvar_);
-    B = logits.size(0);
-    P = row_length(logits);
-    L = mu.size(1);
-  }
-
-  // loss, reconstruction and kl: of every row, or their means
-  std::tuple<Tensor, Tensor, Tensor> new_results() const {
-    const std::vector<int64_t> sizes = mean ? std::vector<int64_t>{} : std::vector<int64_t>{B};
-    const ScalarType dtype = compute_dtype(logits.scalar_type());
-    return {allocate(logits, sizes, dtype), allocate(logits, sizes, dtype), allocate(logits, sizes, dtype)};
+    mask = contiguous_or_none(mask_);
+    sample_weight = contiguous_or_none(sample_weight_);
+    pos_weight = contiguous_or_none(pos_weight_);
   }
 };
 
-inline void check_vae_loss_backward(const Tensor& gradient, const Tensor& mu, const Tensor& logvar) {
-  check_latents(mu, logvar);
+inline void check_latents(const LatentTensors& latents, const Tensor& logits) {
+  check_dim(latents.mu, 2, "mu");
+  check_dtype(latents.mu, logits.scalar_type(), "mu");
+  check_size(latents.mu, 0, logits.size(0), "mu");
+  STD_TORCH_CHECK(latents.mu.device() == logits.device(), "mu: expected the device of logits");
+}
+
+// loss, reconstruction and kl to be filled: of every row, or their means
+inline std::tuple<Tensor, Tensor, Tensor> new_terms(const Tensor& logits, bool mean) {
+  STD_TORCH_CHECK(!mean || logits.size(0) > 0, "logits: expected a batch with at least one sample for its mean");
+  const std::vector<int64_t> sizes = mean ? std::vector<int64_t>{} : std::vector<int64_t>{logits.size(0)};
+  const ScalarType dtype = compute_dtype(logits.scalar_type());
+  return {allocate(logits, sizes, dtype), allocate(logits, sizes, dtype), allocate(logits, sizes, dtype)};
+}
+
+inline void check_vae_loss_backward(const Tensor& gradient, const LatentTensors& latents,
+                                    const std::optional<Tensor>& sample_weight) {
   STD_TORCH_CHECK(gradient.dim() >= 1, "gradient: expected at least 1 dimension, got 0");
   elements_of(gradient.sizes(), "gradient");
-  check_size(gradient, 0, mu.size(0), "gradient");
-  check_dtype(gradient, mu.scalar_type(), "gradient");
-  STD_TORCH_CHECK(gradient.device() == mu.device(), "gradient: expected the device of mu");
+  check_latents(latents, gradient);
+  check_sample_weight(sample_weight, gradient);
 }
 
 inline void check_vae_loss_grad(const Tensor& grad, int64_t size, ScalarType dtype) {

@@ -1,60 +1,84 @@
 #include "cpu/simd/reparameterize.h"
 
+#include <algorithm>
+#include <optional>
 #include <tuple>
 
-#include "common/rows.h"
+#include "common/latents.h"
 #include "cpu/huge_pages.h"
 #include "cpu/parallel.h"
 
 namespace latentcore {
 namespace {
 
-uint64_t seed_value(const Tensor& seed) { return static_cast<uint64_t>(*data<int64_t>(seed)); }
+using OptionalTensor = std::optional<Tensor>;
 
-std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu_, const Tensor& logvar_, const Tensor& seed,
-                                             int64_t offset) {
-  check_reparameterize(mu_, logvar_, seed);
+// Calls body(part, begin, end) on pieces of all rows, each within one of the parts of `length` rows that have a seed of
+// their own, and counted from the beginning of its part.
+template <class Body>
+void parallel_in_parts(const Rows& rows, int64_t length, const Body& body) {
+  parallel(rows.count, cost_of({4, rows.length}), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end;) {
+      const int64_t part = row / length, first = part * length;
+      const int64_t stop = std::min(end, first + length);
+      body(part, row - first, stop - first);
+      row = stop;
+    }
+  });
+}
+
+std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu, const Tensor& logvar, const OptionalTensor& prior_mu,
+                                             const OptionalTensor& prior_logvar, const Tensor& seed_, int64_t offset,
+                                             bool per_latent) {
+  const LatentTensors q(mu, logvar, prior_mu, prior_logvar);
   STD_TORCH_CHECK(offset >= 0, "offset: expected a number >= 0, got ", offset);
-  const Tensor mu = as_contiguous(mu_);
-  const Tensor logvar = as_contiguous(logvar_);
-  const Tensor z = advise_huge_pages(torch::stable::empty_like(mu));
-  Tensor kl = allocate(mu, leading_sizes(mu, 1), compute_dtype(mu.scalar_type()));
-  const auto [rows, L] = rows_of(mu);
-  if (L == 0) return {z, torch::stable::zero_(kl)};
+  const Tensor z = advise_huge_pages(torch::stable::empty_like(q.mu));
+  const ScalarType sum_type = compute_dtype(mu.scalar_type());
+  Tensor kl = allocate(mu, per_latent ? mu.sizes() : leading_sizes(mu, 1), sum_type);
+  const int64_t length = rows_per_seed(seed_, q), kl_length = per_latent ? q.rows.length : 1;
+  if (q.rows.length == 0) return {z, torch::stable::zero_(kl)};
+  const Tensor seed = as_contiguous(seed_);
 
-  dispatch_floating(mu.scalar_type(), "mu", [&, rows = rows, L = L](auto type) {
+  dispatch_floating(mu.scalar_type(), "mu", [&](auto type) {
     using T = typename decltype(type)::type;
     const auto forward = loops<ReparameterizeLoops<T>>().forward;
-    parallel(rows, cost_of({4, L}), [&](int64_t begin, int64_t end) {
-      forward(data<T>(mu), data<T>(logvar), seed_value(seed), static_cast<uint64_t>(offset), begin, end, L,
-              mutable_data<T>(z), mutable_data<compute_t<T>>(kl));
+    parallel_in_parts(q.rows, length, [&](int64_t part, int64_t begin, int64_t end) {
+      const int64_t first = part * length;
+      forward(q.from<T>(first), static_cast<uint64_t>(data<int64_t>(seed)[part]), static_cast<uint64_t>(offset), begin,
+              end, per_latent, mutable_data<T>(z) + first * q.rows.length,
+              mutable_data<compute_t<T>>(kl) + first * kl_length);
     });
   });
   return {z, kl};
 }
 
-std::tuple<Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_, const Tensor& mu_,
-                                                      const Tensor& logvar_, const Tensor& seed, int64_t offset) {
-  check_reparameterize(mu_, logvar_, seed);
-  check_reparameterize_grads(grad_z_, grad_kl_, mu_);
-  const Tensor mu = as_contiguous(mu_);
-  const Tensor logvar = as_contiguous(logvar_);
-  const Tensor grad_z = as_contiguous(grad_z_);
-  const Tensor grad_kl = as_contiguous(grad_kl_);
-  const Tensor grad_mu = advise_huge_pages(torch::stable::empty_like(mu));
-  const Tensor grad_logvar = advise_huge_pages(torch::stable::empty_like(mu));
-  const auto [rows, L] = rows_of(mu);
-  if (L == 0) return {grad_mu, grad_logvar};
+std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_,
+                                                                      const Tensor& mu, const Tensor& logvar,
+                                                                      const OptionalTensor& prior_mu,
+                                                                      const OptionalTensor& prior_logvar,
+                                                                      const Tensor& seed_, int64_t offset,
+                                                                      bool per_latent) {
+  const LatentTensors q(mu, logvar, prior_mu, prior_logvar);
+  check_reparameterize_grads(grad_z_, grad_kl_, per_latent, mu);
+  const Tensor grad_z = as_contiguous(grad_z_), grad_kl = as_contiguous(grad_kl_);
+  const auto gradients = q.new_gradients();
+  advise_huge_pages(std::get<0>(gradients));
+  advise_huge_pages(std::get<1>(gradients));
+  const int64_t length = rows_per_seed(seed_, q), kl_length = per_latent ? q.rows.length : 1;
+  if (q.rows.length == 0) return gradients;
+  const Tensor seed = as_contiguous(seed_);
 
-  dispatch_floating(mu.scalar_type(), "mu", [&, rows = rows, L = L](auto type) {
+  dispatch_floating(mu.scalar_type(), "mu", [&](auto type) {
     using T = typename decltype(type)::type;
     const auto backward = loops<ReparameterizeLoops<T>>().backward;
-    parallel(rows, cost_of({4, L}), [&](int64_t begin, int64_t end) {
-      backward(data<T>(grad_z), data<compute_t<T>>(grad_kl), data<T>(mu), data<T>(logvar), seed_value(seed),
-               static_cast<uint64_t>(offset), begin, end, L, mutable_data<T>(grad_mu), mutable_data<T>(grad_logvar));
+    parallel_in_parts(q.rows, length, [&](int64_t part, int64_t begin, int64_t end) {
+      const int64_t first = part * length;
+      backward(data<T>(grad_z) + first * q.rows.length, data<compute_t<T>>(grad_kl) + first * kl_length, per_latent,
+               q.from<T>(first), static_cast<uint64_t>(data<int64_t>(seed)[part]), static_cast<uint64_t>(offset), begin,
+               end, q.into<T>(gradients, first));
     });
   });
-  return {grad_mu, grad_logvar};
+  return gradients;
 }
 
 }  // namespace

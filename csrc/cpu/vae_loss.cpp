@@ -17,10 +17,12 @@ namespace {
 
 thread_local bool made_nan = false;
 
-// loss = reconstruction + beta * kl, of every row or their mean
+using OptionalTensor = std::optional<Tensor>;
+
+// loss = reconstruction + beta * kl, of every row or, for a mean, of their sum over `count`
 template <class C>
-void reduce(const C* reconstruction_rows, const C* kl_rows, double beta, bool mean, int64_t B, const Tensor& loss,
-            const Tensor& reconstruction, const Tensor& kl) {
+void reduce(const C* reconstruction_rows, const C* kl_rows, double beta, bool mean, double count, int64_t B,
+            const Tensor& loss, const Tensor& reconstruction, const Tensor& kl) {
   if (!mean) {
     for (int64_t b = 0; b < B; ++b) {
       mutable_data<C>(loss)[b] = reconstruction_rows[b] + static_cast<C>(beta) * kl_rows[b];
@@ -32,7 +34,6 @@ void reduce(const C* reconstruction_rows, const C* kl_rows, double beta, bool me
     reconstruction_sum += static_cast<double>(reconstruction_rows[b]);
     kl_sum += static_cast<double>(kl_rows[b]);
   }
-  const auto count = static_cast<double>(B);
   *mutable_data<C>(reconstruction) = static_cast<C>(reconstruction_sum / count);
   *mutable_data<C>(kl) = static_cast<C>(kl_sum / count);
   *mutable_data<C>(loss) = static_cast<C>((reconstruction_sum + beta * kl_sum) / count);
@@ -43,37 +44,66 @@ bool has_nan(const C* values, int64_t size) {
   return std::any_of(values, values + size, [](C value) { return value != value; });
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits_, const Tensor& target_, const Tensor& mu_,
-                                                    const Tensor& logvar_, double beta, std::string likelihood,
-                                                    double scale, bool mean, bool with_gradient) {
-  const VaeLoss call(logits_, target_, mu_, logvar_, likelihood, scale, mean);
-  const auto [loss, reconstruction, kl] = call.new_results();
-  const int64_t B = call.B, P = call.P, L = call.L;
-  const Tensor& logits = call.logits;
-  const Tensor gradient = with_gradient ? advise_huge_pages(torch::stable::empty_like(logits)) : allocate(logits, {0});
+// Rows times their weights; with the weight 0 a row is 0 whatever it holds.
+template <class C>
+void weigh(const C* weight, int64_t begin, int64_t end, C* rows) {
+  for (int64_t b = begin; weight != nullptr && b < end; ++b) rows[b] = weight[b] == C(0) ? C(0) : weight[b] * rows[b];
+}
 
-  dispatch_floating(logits.scalar_type(), "logits", [&](auto type) {
+std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits, const Tensor& target, const Tensor& mu,
+                                                    const Tensor& logvar, const OptionalTensor& prior_mu,
+                                                    const OptionalTensor& prior_logvar, const OptionalTensor& mask,
+                                                    const OptionalTensor& sample_weight,
+                                                    const OptionalTensor& pos_weight, double beta,
+                                                    std::string likelihood, double scale, bool mean,
+                                                    bool with_gradient) {
+  const PixelTensors pixels(logits, target, mask, sample_weight, pos_weight, likelihood, scale);
+  const LatentTensors latents(mu, logvar, prior_mu, prior_logvar);
+  check_latents(latents, logits);
+  const auto [loss, reconstruction, kl] = new_terms(logits, mean);
+  const int64_t B = pixels.B, P = pixels.P;
+  const ScalarType dtype = logits.scalar_type();
+  const Tensor gradient =
+      with_gradient ? advise_huge_pages(torch::stable::empty_like(pixels.logits)) : allocate(logits, {0});
+  const double share = row_share(mean && !sample_weight, B);
+
+  dispatch_floating(dtype, "logits", [&](auto type) {
     using T = typename decltype(type)::type;
     using C = compute_t<T>;
     const auto loop = loops<VaeLossLoops<T>>();
-    const C factor = static_cast<C>(gradient_factor(logits.scalar_type(), mean, B));
     auto rows = zeros<C>(mean ? 2 * B : 0);
     C* reconstruction_rows = mean ? rows.data() : mutable_data<C>(reconstruction);
     C* kl_rows = mean ? rows.data() + B : mutable_data<C>(kl);
-    parallel(B, cost_of({2, P + L}), [&](int64_t begin, int64_t end) {
-      loop.reconstruction(data<T>(logits), call.target.const_data_ptr(), call.bytes, call.gaussian, call.weight, factor,
-                          begin, end, P, reconstruction_rows, with_gradient ? mutable_data<T>(gradient) : nullptr);
-      loop.kl(data<T>(call.mu), data<T>(call.logvar), begin, end, L, kl_rows);
+    const C* weight = data_or_null<C>(pixels.sample_weight);
+    const Pixels<T> p{data<T>(pixels.logits),
+                      pixels.target.const_data_ptr(),
+                      pixels.bytes,
+                      pixels.gaussian,
+                      pixels.weight,
+                      P,
+                      data_or_null<bool>(pixels.mask),
+                      data_or_null<C>(pixels.pos_weight),
+                      weight,
+                      folds_shares(dtype),
+                      folds_shares(dtype) ? static_cast<C>(share) : C(1),
+                      reconstruction_rows,
+                      with_gradient ? mutable_data<T>(gradient) : nullptr};
+    const Latents<T> q = latents.from<T>();
+    parallel(B, cost_of({2, P + q.L}), [&](int64_t begin, int64_t end) {
+      loop.reconstruction(p, begin, end);
+      loop.kl(q, begin, end, kl_rows);
+      weigh(weight, begin, end, reconstruction_rows);
+      weigh(weight, begin, end, kl_rows);
     });
-    if (!call.gaussian && !call.bytes) made_nan = made_nan || has_nan(reconstruction_rows, B);
-    reduce(reconstruction_rows, kl_rows, beta, mean, B, loss, reconstruction, kl);
+    if (!pixels.gaussian && !pixels.bytes) made_nan = made_nan || has_nan(reconstruction_rows, B);
+    reduce(reconstruction_rows, kl_rows, beta, mean, 1 / share, B, loss, reconstruction, kl);
   });
   return {loss, reconstruction, kl, gradient};
 }
 
 // Adds the gradient of a row (or of the mean) times `factor` to every row's; no gradient is none.
 template <class C>
-void add_factor(const std::optional<Tensor>& grad, double factor, bool mean, ScalarType dtype, std::vector<C>& rows) {
+void add_factor(const OptionalTensor& grad, double factor, bool mean, ScalarType dtype, std::vector<C>& rows) {
   if (!grad) return;
   const auto B = static_cast<int64_t>(rows.size());
   check_vae_loss_grad(*grad, mean ? 1 : B, dtype);
@@ -83,37 +113,41 @@ void add_factor(const std::optional<Tensor>& grad, double factor, bool mean, Sca
   }
 }
 
-std::tuple<Tensor, Tensor, Tensor> vae_loss_backward(const std::optional<Tensor>& grad_loss,
-                                                     const std::optional<Tensor>& grad_reconstruction,
-                                                     const std::optional<Tensor>& grad_kl, const Tensor& gradient_,
-                                                     const Tensor& mu_, const Tensor& logvar_, double beta, bool mean) {
-  check_vae_loss_backward(gradient_, mu_, logvar_);
-  const int64_t B = mu_.size(0);
-  const Tensor gradient = as_contiguous(gradient_), mu = as_contiguous(mu_), logvar = as_contiguous(logvar_);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> vae_loss_backward(
+    const OptionalTensor& grad_loss, const OptionalTensor& grad_reconstruction, const OptionalTensor& grad_kl,
+    const Tensor& gradient_, const Tensor& mu, const Tensor& logvar, const OptionalTensor& prior_mu,
+    const OptionalTensor& prior_logvar, const OptionalTensor& sample_weight, double beta, bool mean) {
+  const LatentTensors latents(mu, logvar, prior_mu, prior_logvar);
+  check_vae_loss_backward(gradient_, latents, sample_weight);
+  const int64_t B = latents.rows.count, P = row_length(gradient_);
+  const Tensor gradient = as_contiguous(gradient_);
+  const OptionalTensor weights = contiguous_or_none(sample_weight);
   const Tensor grad_logits = advise_huge_pages(torch::stable::empty_like(gradient));
-  const Tensor grad_mu = torch::stable::empty_like(mu);
-  const Tensor grad_logvar = torch::stable::empty_like(mu);
-  const int64_t P = row_length(gradient), L = mu.size(1);
+  const auto grad_latents = latents.new_gradients();
+  const ScalarType dtype = mu.scalar_type();
+  const double share = row_share(mean && !weights, B);
 
-  dispatch_floating(mu.scalar_type(), "mu", [&](auto type) {
+  dispatch_floating(dtype, "mu", [&](auto type) {
     using T = typename decltype(type)::type;
     using C = compute_t<T>;
-    const ScalarType sum_type = compute_dtype(mu.scalar_type());
-    const double per_row = mean ? 1.0 / static_cast<double>(B) : 1.0;
-    const double rest = per_row / gradient_factor(mu.scalar_type(), mean, B);
+    const ScalarType sum_type = compute_dtype(dtype);
+    const double rest = folds_shares(dtype) ? 1.0 : share;
     auto factors = zeros<C>(B), kl_factors = zeros<C>(B);
     add_factor(grad_loss, rest, mean, sum_type, factors);
     add_factor(grad_reconstruction, rest, mean, sum_type, factors);
-    add_factor(grad_loss, beta * per_row, mean, sum_type, kl_factors);
-    add_factor(grad_kl, per_row, mean, sum_type, kl_factors);
+    add_factor(grad_loss, beta * share, mean, sum_type, kl_factors);
+    add_factor(grad_kl, share, mean, sum_type, kl_factors);
+    const C* weight = data_or_null<C>(weights);
+    weigh(folds_shares(dtype) ? nullptr : weight, 0, B, factors.data());
+    weigh(weight, 0, B, kl_factors.data());
     const auto loop = loops<VaeLossLoops<T>>();
-    parallel(B, cost_of({P / 2 + 2 * L}), [&](int64_t begin, int64_t end) {
+    const Latents<T> q = latents.from<T>();
+    parallel(B, cost_of({P / 2 + 2 * q.L}), [&](int64_t begin, int64_t end) {
       loop.scale(factors.data(), data<T>(gradient), begin, end, P, mutable_data<T>(grad_logits));
-      loop.kl_gradient(kl_factors.data(), data<T>(mu), data<T>(logvar), begin, end, L, mutable_data<T>(grad_mu),
-                       mutable_data<T>(grad_logvar));
+      loop.kl_gradient(kl_factors.data(), q, begin, end, latents.into<T>(grad_latents));
     });
   });
-  return {grad_logits, grad_mu, grad_logvar};
+  return std::tuple_cat(std::tuple{grad_logits}, grad_latents);
 }
 
 }  // namespace

@@ -1,14 +1,14 @@
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <tuple>
 
 #include "common/checks.h"
 #include "common/dispatch.h"
-#include "common/rows.h"
+#include "common/latents.h"
 #include "cuda/device.cuh"
 #include "cuda/operator.h"
 #include "cuda/packs.cuh"
-#include "math/gaussian.h"
 #include "math/philox.h"
 
 namespace latentcore {
@@ -19,23 +19,37 @@ constexpr int kThreads = 256;
 template <class T>
 constexpr int kBlocksPerProcessor = sizeof(T) == 8 ? 2 : 4;
 
+// Which noise a row gets: rows with one seed are a part, whose elements are counted from `offset`.
+struct Noise {
+  const int64_t* seed;
+  uint64_t offset;
+  int64_t part;  // rows with one seed
+  bool one;      // part for all rows
+};
+
 // A group of threads works on one row. The unit of work is a quad: the four elements that share one Philox counter. A
 // row's first and last quads may reach into its neighbours; those lanes are left out.
 struct RowOfQuads {
   int64_t row, begin, end;         // flat elements of the row
   uint64_t first_quad, last_quad;  // counters, `offset` included; the last is exclusive
+  int64_t shift;                   // from four times a counter to its flat elements
+  int64_t seed;                    // which one
   int thread;                      // in the group
 
-  __device__ RowOfQuads(int group, uint64_t offset, int64_t L) {
+  __device__ RowOfQuads(int group, const Noise& noise, int64_t L) {
     const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
     row = index / group;
     thread = static_cast<int>(index % group);
     begin = row * L;
     end = begin + L;
-    first_quad = (offset + static_cast<uint64_t>(begin)) / 4;
-    last_quad = (offset + static_cast<uint64_t>(end) + 3) / 4;
+    seed = noise.one ? 0 : row / noise.part;
+    const int64_t start = seed * noise.part * L;
+    shift = start - static_cast<int64_t>(noise.offset);
+    first_quad = static_cast<uint64_t>(begin - shift) / 4;
+    last_quad = (static_cast<uint64_t>(end - shift) + 3) / 4;
   }
   __device__ bool holds(int64_t i) const { return i >= begin && i < end; }
+  __device__ int64_t first_element(uint64_t quad) const { return static_cast<int64_t>(4 * quad) + shift; }
 };
 
 // The elements of a quad, in one access where they lie in memory as a pack: 16 bytes of float.
@@ -66,80 +80,98 @@ __device__ void store_quad(const compute_t<T> (&values)[4], const RowOfQuads& wo
   }
 }
 
-template <int G, bool packed, class T>
+template <int G, bool packed, bool prior, class T>
 __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor<T>)
-    reparameterize_kernel(const T* __restrict__ mu, const T* __restrict__ logvar, const int64_t* __restrict__ seed,
-                          uint64_t offset, int64_t rows, int64_t L, T* __restrict__ z, compute_t<T>* __restrict__ kl) {
+    reparameterize_kernel(const Latents<T> q, const Noise noise, int64_t rows, bool per_latent, T* __restrict__ z,
+                          compute_t<T>* __restrict__ kl) {
   using C = compute_t<T>;
-  const RowOfQuads work(G, offset, L);
-  const auto key = static_cast<uint64_t>(*seed);
+  const RowOfQuads work(G, noise, q.L);
   double total = 0;  // a quad is summed in C, quads in double: the error does not grow with L
   if (work.row < rows) {
+    const auto key = static_cast<uint64_t>(noise.seed[work.seed]);
     for (uint64_t quad = work.first_quad + work.thread; quad < work.last_quad; quad += G) {
-      const auto first = static_cast<int64_t>(4 * quad - offset);
+      const int64_t first = work.first_element(quad);
       C m[4], v[4], sample[4], sum = 0;
-      load_quad<packed>(mu, work, first, m);
-      load_quad<packed>(logvar, work, first, v);
+      load_quad<packed>(q.mu, work, first, m);
+      load_quad<packed>(q.logvar, work, first, v);
       normal4(key, quad, sample);
 #pragma unroll
       for (int lane = 0; lane < 4; ++lane) {
         const C std = exp(C(0.5) * v[lane]);
         sample[lane] = m[lane] + std * sample[lane];
-        if (packed || work.holds(first + lane)) sum += gaussian_kl(m[lane], v[lane], std);
+        if (!packed && !work.holds(first + lane)) continue;
+        const C term = kl_of<prior>(q, first + lane, m[lane], v[lane], std);
+        sum += term;
+        if (per_latent) kl[first + lane] = term;
       }
       store_quad<packed>(sample, work, first, z);
       total += sum;
     }
   }
+  if (per_latent) return;
   total = group_sum<G>(total);
   if (work.row < rows && work.thread == 0) kl[work.row] = static_cast<C>(total);
 }
 
-template <int G, bool packed, class T>
+template <int G, bool packed, bool prior, class T>
 __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor<T>)
     reparameterize_backward_kernel(const T* __restrict__ grad_z, const compute_t<T>* __restrict__ grad_kl,
-                                   const T* __restrict__ mu, const T* __restrict__ logvar,
-                                   const int64_t* __restrict__ seed, uint64_t offset, int64_t rows, int64_t L,
-                                   T* __restrict__ grad_mu, T* __restrict__ grad_logvar) {
+                                   bool per_latent, const Latents<T> q, const Noise noise, int64_t rows,
+                                   const LatentGradients<T> grad) {
   using C = compute_t<T>;
-  const RowOfQuads work(G, offset, L);
+  const RowOfQuads work(G, noise, q.L);
   if (work.row >= rows) return;
-  const auto key = static_cast<uint64_t>(*seed);
-  const C gkl = grad_kl[work.row];
+  const auto key = static_cast<uint64_t>(noise.seed[work.seed]);
   for (uint64_t quad = work.first_quad + work.thread; quad < work.last_quad; quad += G) {
-    const auto first = static_cast<int64_t>(4 * quad - offset);
-    C gz[4], m[4], v[4], noise[4];
+    const int64_t first = work.first_element(quad);
+    C gz[4], m[4], v[4], sample[4];
     load_quad<packed>(grad_z, work, first, gz);
-    load_quad<packed>(mu, work, first, m);
-    load_quad<packed>(logvar, work, first, v);
-    normal4(key, quad, noise);
+    load_quad<packed>(q.mu, work, first, m);
+    load_quad<packed>(q.logvar, work, first, v);
+    normal4(key, quad, sample);
 #pragma unroll
     for (int lane = 0; lane < 4; ++lane) {
+      const int64_t i = first + lane;
+      if (!packed && !work.holds(i)) continue;
+      const C gkl = grad_kl[per_latent ? i : work.row];
       const C std = exp(C(0.5) * v[lane]);
-      m[lane] = gz[lane] + gkl * m[lane];
-      v[lane] = C(0.5) * gz[lane] * std * noise[lane] + gkl * gaussian_kl_grad_logvar(std);
+      const C of_sample = C(0.5) * gz[lane] * std * sample[lane];
+      if constexpr (prior) {
+        const auto k = kl_slopes(in_prior_units<C>(m[lane], v[lane], load(q.prior_mu[i]), load(q.prior_logvar[i])));
+        m[lane] = gz[lane] + gkl * k.mu;
+        v[lane] = of_sample + gkl * k.logvar;
+        grad.prior_mu[i] = store<T>(-gkl * k.mu);
+        grad.prior_logvar[i] = store<T>(gkl * k.prior_logvar);
+      } else {
+        m[lane] = gz[lane] + gkl * m[lane];
+        v[lane] = of_sample + gkl * gaussian_kl_grad_logvar(std);
+      }
     }
-    store_quad<packed>(m, work, first, grad_mu);
-    store_quad<packed>(v, work, first, grad_logvar);
+    store_quad<packed>(m, work, first, grad.mu);
+    store_quad<packed>(v, work, first, grad.logvar);
   }
 }
 
-// Calls body(G, packed), constants: the group that fits a row of L, one quad a thread, at most a warp; and whether all
-// quads lie in memory as packs.
+// Calls body(G, packed, prior), constants: the group that fits a row of L, one quad a thread, at most a warp; whether
+// all quads lie in memory as packs; and whether there is a prior.
 template <class T, class Body>
-void dispatch_rows(int64_t L, uint64_t offset, std::initializer_list<const T*> tensors, Body&& body) {
+void dispatch_rows(const Latents<T>& q, uint64_t offset, std::initializer_list<const T*> tensors, Body&& body) {
   bool packs = offset % 4 == 0;
-  for (const T* tensor : tensors) packs = packs && rows_are_packed(tensor, L, sizeof(T), 4);
-  const auto with_group = [&](auto packed) {
-    if (L <= 4) return body(std::integral_constant<int, 1>{}, packed);
-    if (L <= 16) return body(std::integral_constant<int, 4>{}, packed);
-    if (L <= 64) return body(std::integral_constant<int, 16>{}, packed);
-    return body(std::integral_constant<int, kWarp>{}, packed);
+  for (const T* tensor : tensors) packs = packs && rows_are_packed(tensor, q.L, sizeof(T), 4);
+  const auto with_group = [&](auto packed, auto prior) {
+    if (q.L <= 4) return body(std::integral_constant<int, 1>{}, packed, prior);
+    if (q.L <= 16) return body(std::integral_constant<int, 4>{}, packed, prior);
+    if (q.L <= 64) return body(std::integral_constant<int, 16>{}, packed, prior);
+    return body(std::integral_constant<int, kWarp>{}, packed, prior);
+  };
+  const auto with_prior = [&](auto packed) {
+    if (q.prior_mu == nullptr) return with_group(packed, std::false_type{});
+    return with_group(packed, std::true_type{});
   };
   if (packs) {
-    with_group(std::true_type{});
+    with_prior(std::true_type{});
   } else {
-    with_group(std::false_type{});
+    with_prior(std::false_type{});
   }
 }
 
@@ -150,68 +182,71 @@ unsigned int blocks(int64_t rows) {
   return static_cast<unsigned int>(count);
 }
 
-template <class T>
-void launch_reparameterize(const T* mu, const T* logvar, const int64_t* seed, uint64_t offset, Rows rows, T* z,
-                           compute_t<T>* kl, cudaStream_t stream) {
-  dispatch_rows<T>(rows.length, offset, {mu, logvar, z}, [&](auto group, auto packed) {
-    launch({blocks<group()>(rows.count), kThreads, 0, stream}, reparameterize_kernel<group(), packed(), T>, mu, logvar,
-           seed, offset, rows.count, rows.length, z, kl);
-  });
-  check_launch("reparameterize_kl");
+using OptionalTensor = std::optional<Tensor>;
+
+Noise noise_of(const Tensor& seed, int64_t offset, const LatentTensors& q) {
+  STD_TORCH_CHECK(offset >= 0, "offset: expected a number >= 0, got ", offset);
+  const int64_t part = rows_per_seed(seed, q);
+  return {data<int64_t>(seed), static_cast<uint64_t>(offset), part, seed.numel() == 1};
 }
 
-template <class T>
-void launch_reparameterize_backward(const T* grad_z, const compute_t<T>* grad_kl, const T* mu, const T* logvar,
-                                    const int64_t* seed, uint64_t offset, Rows rows, T* grad_mu, T* grad_logvar,
-                                    cudaStream_t stream) {
-  dispatch_rows<T>(rows.length, offset, {grad_z, mu, logvar, grad_mu, grad_logvar}, [&](auto group, auto packed) {
-    launch({blocks<group()>(rows.count), kThreads, 0, stream}, reparameterize_backward_kernel<group(), packed(), T>,
-           grad_z, grad_kl, mu, logvar, seed, offset, rows.count, rows.length, grad_mu, grad_logvar);
-  });
-  check_launch("reparameterize_kl_backward");
-}
-
-std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu_, const Tensor& logvar_, const Tensor& seed,
-                                             int64_t offset) {
-  check_reparameterize(mu_, logvar_, seed);
-  const DeviceGuard guard(mu_.get_device_index());
-  const Tensor mu = as_contiguous(mu_);
-  const Tensor logvar = as_contiguous(logvar_);
-  Tensor z = torch::stable::empty_like(mu);
-  Tensor kl = allocate(mu, leading_sizes(mu, 1), compute_dtype(mu.scalar_type()));
-  const Rows rows = rows_of(mu);
+std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu, const Tensor& logvar, const OptionalTensor& prior_mu,
+                                             const OptionalTensor& prior_logvar, const Tensor& seed_, int64_t offset,
+                                             bool per_latent) {
+  const LatentTensors tensors(mu, logvar, prior_mu, prior_logvar);
+  const Tensor seed = as_contiguous(seed_);
+  const Noise noise = noise_of(seed, offset, tensors);
+  const DeviceGuard guard(mu.get_device_index());
+  Tensor z = torch::stable::empty_like(tensors.mu);
+  Tensor kl = allocate(mu, per_latent ? mu.sizes() : leading_sizes(mu, 1), compute_dtype(mu.scalar_type()));
+  const Rows rows = tensors.rows;
   if (rows.length == 0) return {z, torch::stable::zero_(kl)};
   if (rows.count == 0) return {z, kl};
 
   dispatch_floating(mu.scalar_type(), "mu", [&](auto type) {
     using T = typename decltype(type)::type;
-    launch_reparameterize(data<T>(mu), data<T>(logvar), data<int64_t>(seed), static_cast<uint64_t>(offset), rows,
-                          mutable_data<T>(z), mutable_data<compute_t<T>>(kl), current_stream(mu));
+    const Latents<T> q = tensors.from<T>();
+    T* to = mutable_data<T>(z);
+    dispatch_rows<T>(q, noise.offset, {q.mu, q.logvar, to}, [&](auto group, auto packed, auto prior) {
+      launch({blocks<group()>(rows.count), kThreads, 0, current_stream(mu)},
+             reparameterize_kernel<group(), packed(), prior(), T>, q, noise, rows.count, per_latent, to,
+             mutable_data<compute_t<T>>(kl));
+    });
+    check_launch("reparameterize_kl");
   });
   return {z, kl};
 }
 
-std::tuple<Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_, const Tensor& mu_,
-                                                      const Tensor& logvar_, const Tensor& seed, int64_t offset) {
-  check_reparameterize(mu_, logvar_, seed);
-  check_reparameterize_grads(grad_z_, grad_kl_, mu_);
-  const DeviceGuard guard(mu_.get_device_index());
-  const Tensor mu = as_contiguous(mu_);
-  const Tensor logvar = as_contiguous(logvar_);
-  const Tensor grad_z = as_contiguous(grad_z_);
-  const Tensor grad_kl = as_contiguous(grad_kl_);
-  Tensor grad_mu = torch::stable::empty_like(mu);
-  Tensor grad_logvar = torch::stable::empty_like(mu);
-  const Rows rows = rows_of(mu);
-  if (rows.length == 0 || rows.count == 0) return {grad_mu, grad_logvar};
+std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_,
+                                                                      const Tensor& mu, const Tensor& logvar,
+                                                                      const OptionalTensor& prior_mu,
+                                                                      const OptionalTensor& prior_logvar,
+                                                                      const Tensor& seed_, int64_t offset,
+                                                                      bool per_latent) {
+  const LatentTensors tensors(mu, logvar, prior_mu, prior_logvar);
+  check_reparameterize_grads(grad_z_, grad_kl_, per_latent, mu);
+  const Tensor seed = as_contiguous(seed_);
+  const Noise noise = noise_of(seed, offset, tensors);
+  const DeviceGuard guard(mu.get_device_index());
+  const Tensor grad_z = as_contiguous(grad_z_), grad_kl = as_contiguous(grad_kl_);
+  const auto gradients = tensors.new_gradients();
+  const Rows rows = tensors.rows;
+  if (rows.length == 0 || rows.count == 0) return gradients;
 
   dispatch_floating(mu.scalar_type(), "mu", [&](auto type) {
     using T = typename decltype(type)::type;
-    launch_reparameterize_backward(data<T>(grad_z), data<compute_t<T>>(grad_kl), data<T>(mu), data<T>(logvar),
-                                   data<int64_t>(seed), static_cast<uint64_t>(offset), rows, mutable_data<T>(grad_mu),
-                                   mutable_data<T>(grad_logvar), current_stream(mu));
+    const Latents<T> q = tensors.from<T>();
+    const LatentGradients<T> to = tensors.into<T>(gradients);
+    const T* from = data<T>(grad_z);
+    dispatch_rows<T>(q, noise.offset, {from, q.mu, q.logvar, to.mu, to.logvar},
+                     [&](auto group, auto packed, auto prior) {
+                       launch({blocks<group()>(rows.count), kThreads, 0, current_stream(mu)},
+                              reparameterize_backward_kernel<group(), packed(), prior(), T>, from,
+                              data<compute_t<T>>(grad_kl), per_latent, q, noise, rows.count, to);
+                     });
+    check_launch("reparameterize_kl_backward");
   });
-  return {grad_mu, grad_logvar};
+  return gradients;
 }
 
 }  // namespace

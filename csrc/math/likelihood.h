@@ -19,18 +19,36 @@ LATENTCORE_FUNCTION T sigmoid_numerator(T logit, T e) {
   return right + (T(1) - right) * e;
 }
 
-// Binary cross entropy: log(1 + exp(logit)) - logit * target. With e = exp(-|logit|), the logarithm log(1 + e) =
-// 2 artanh(e / (2 + e)) and the sigmoid share one division.
+// log(1 + exp(-|logit|)) and the sigmoid. With e = exp(-|logit|), the logarithm log(1 + e) = 2 artanh(e / (2 + e)) and
+// the sigmoid share one division.
+template <class T>
+struct Softplus {
+  T log1p_e, sigmoid;
+
+  LATENTCORE_MEMBER static Softplus of(T logit) {
+    const T e = exp_nonpositive(-abs(logit));
+    const T one_e = T(1) + e, two_e = T(2) + e;
+    const T inverse = T(1) / (one_e * two_e);
+    return {twice_artanh(e * one_e * inverse), sigmoid_numerator(logit, e) * two_e * inverse};
+  }
+};
+
+// Binary cross entropy: log(1 + exp(logit)) - logit * target.
 template <class T>
 LATENTCORE_FUNCTION Term<T> bernoulli_term(T logit, T target) {
-  const T e = exp_nonpositive(-abs(logit));
-  const T one_e = T(1) + e, two_e = T(2) + e;
-  const T inverse = T(1) / (one_e * two_e);
-  const T log1p_e = twice_artanh(e * one_e * inverse);
-  const T sigmoid = sigmoid_numerator(logit, e) * two_e * inverse;
+  const Softplus<T> s = Softplus<T>::of(logit);
   const T positive = logit > T(0) ? logit : T(0);
   // NaN goes through, since both the exponential and the product keep it
-  return {positive - logit * target + log1p_e, sigmoid - target};
+  return {positive - logit * target + s.log1p_e, s.sigmoid - target};
+}
+
+// The same with the weight p of positive targets: c log(1 + exp(-logit)) + (1 - target) logit, c = 1 + (p - 1) target.
+template <class T>
+LATENTCORE_FUNCTION Term<T> weighted_bernoulli_term(T logit, T target, T positive_weight) {
+  const Softplus<T> s = Softplus<T>::of(logit);
+  const T negative = logit < T(0) ? -logit : T(0);
+  const T weight = T(1) + (positive_weight - T(1)) * target;
+  return {weight * (negative + s.log1p_e) + (T(1) - target) * logit, weight * s.sigmoid - positive_weight * target};
 }
 
 // (target - sigmoid(logit))^2 / (2 scale^2), the constant dropped

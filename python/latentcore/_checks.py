@@ -78,6 +78,14 @@ def like(name: str, value: Tensor, model_name: str, model: Tensor) -> None:
         fail_value(name, f"the device of {model_name}, {model.device}", value.device)
 
 
+def expanded(name: str, value: Tensor, sizes: tuple[int, ...], model_name: str) -> Tensor:
+    """`value`, repeated without a copy to the shape of what is called `model_name`."""
+    try:
+        return value.expand(sizes)
+    except RuntimeError:
+        fail_value(name, f"a shape that broadcasts to that of {model_name}, {sizes}", tuple(value.shape))
+
+
 def one_of(name: str, value: object, choices: Collection[str]) -> None:
     """`value` is one of the words."""
     if value not in choices:

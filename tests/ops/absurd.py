@@ -75,11 +75,13 @@ OPERATORS = {
     "gmm_score": lambda: RAW.gmm_score(empty(0), *mixture("diag"), None),
     "gmm_moments": lambda: RAW.gmm_moments(empty(0, 0, 1), *without_weights("spherical")),
     "reparameterize_kl_backward": lambda: RAW.reparameterize_kl_backward(
-        empty(0, HUGE), empty(0), empty(0, HUGE), empty(0, HUGE), SEED, 0
+        empty(0, HUGE), empty(0), empty(0, HUGE), empty(0, HUGE), None, None, SEED, 0, False
     ),
-    "vae_loss": lambda: RAW.vae_loss(*[empty(0, HUGE)] * 2, *[empty(0, 1)] * 2, 1.0, "gaussian", 1.0, False, True),
+    "vae_loss": lambda: RAW.vae_loss(
+        *[empty(0, HUGE)] * 2, *[empty(0, 1)] * 2, *[None] * 5, 1.0, "gaussian", 1.0, False, True
+    ),
     "vae_loss_backward": lambda: RAW.vae_loss_backward(
-        None, None, None, empty(0, HUGE), *[empty(0, 1)] * 2, 1.0, False
+        *[None] * 3, empty(0, HUGE), *[empty(0, 1)] * 2, *[None] * 3, 1.0, False
     ),
     "warp": lambda: RAW.warp(
         empty(2**20, 0, 2**20, 2**20), empty(2**20, 0, 2, 3).double(), FILL, "bilinear", torch.float32
@@ -111,7 +113,7 @@ ALLOWED = {
     "gmm_e_step": lambda: ops.gmm_e_step(one(2**45, 2, 1), one(2**45, 1), one(2**45, 1, 1), one(2**45, 1), "spherical"),
     "reparameterize_kl": lambda: ops.reparameterize_kl(empty(2**46, 0), empty(2**46, 0)),
     "vae_loss": lambda: ops.vae_loss(*[empty(2**46, 0)] * 4),
-    "vae_loss_backward": lambda: RAW.vae_loss_backward(None, None, None, *[empty(2**46, 0)] * 3, 1.0, False),
+    "vae_loss_backward": lambda: RAW.vae_loss_backward(*[None] * 3, *[empty(2**46, 0)] * 3, *[None] * 3, 1.0, False),
     "rotate": lambda: ops.rotate(empty(5, 0, 2**22, 2**22), 1.0),
     "rotate, images": lambda: ops.rotate(empty(2**46, 0, 1, 1), 1.0),
     "warp_backward": lambda: RAW.warp_backward(

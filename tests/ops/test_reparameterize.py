@@ -104,7 +104,8 @@ def test_gradcheck():
 
 @pytest.mark.parametrize("shape", [(4, 7), (0, 2)])
 def test_opcheck(shape):
-    torch.library.opcheck(torch.ops.latentcore.reparameterize_kl, (*latents(shape), torch.tensor(3), 2))
+    arguments = (*latents(shape), None, None, torch.tensor(3), 2, False)
+    torch.library.opcheck(torch.ops.latentcore.reparameterize_kl, arguments)
 
 
 def test_non_contiguous_input():

@@ -158,7 +158,7 @@ def test_the_operators_themselves_have_them_too():
     logits, target, mu, logvar = (torch.rand(1, 3).double() for _ in range(4))
 
     def loss(operator, *tensors):
-        return operator(*tensors, 1.0, "bernoulli", 1.0, True, True)[0]
+        return operator(*tensors, *[None] * 5, 1.0, "bernoulli", 1.0, True, True)[0]
 
     found = torch.autograd.functional.hessian(
         lambda t: loss(torch.ops.latentcore.vae_loss, t, target, mu, logvar), logits

@@ -98,7 +98,7 @@ def test_opcheck(likelihood, with_gradient, bytes_):
     target = (255 * target).to(torch.uint8) if bytes_ else target
     logits = logits.requires_grad_(with_gradient)
     for mean in (False, True):
-        arguments = (logits, target, mu, logvar, 2.0, likelihood, 0.5, mean, with_gradient)
+        arguments = (logits, target, mu, logvar, *[None] * 5, 2.0, likelihood, 0.5, mean, with_gradient)
         torch.library.opcheck(torch.ops.latentcore.vae_loss, arguments)
 
 

@@ -8,6 +8,7 @@ from threads import assert_same_for_any_number_of_threads
 
 from latentcore import _native, ops, reference
 
+RAW = torch.ops.latentcore
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 WRONG = [255.0, 1.0078125, -1e-7, float("inf"), float("-inf"), float("nan")]
 EXPECTED = r"^target: expected numbers in \[0, 1\] for the Bernoulli likelihood, got "
@@ -48,14 +49,14 @@ def test_without_a_kernel_too(monkeypatch):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_kernels_make_nan_of_its_sample_alone(simd, dtype):
     logits, target, mu, logvar = inputs(dtype=dtype)
-    options = (1.0, "bernoulli", 1.0, False, True)
+    options = (*[None] * 5, 1.0, "bernoulli", 1.0)
     for value in WRONG:
         target_ = with_wrong(target, value)
-        loss, reconstruction, kl, gradient = torch.ops.latentcore.vae_loss(logits, target_, mu, logvar, *options)
+        loss, reconstruction, kl, gradient = RAW.vae_loss(logits, target_, mu, logvar, *options, False, True)
         assert loss.isnan().tolist() == reconstruction.isnan().tolist() == [False, False, False, True, False]
         assert not kl.isnan().any()
         assert gradient.isnan().nonzero().tolist() == [[3, 270]]
-        assert torch.ops.latentcore.vae_loss(logits, target_, mu, logvar, 1.0, "bernoulli", 1.0, True, False)[0].isnan()
+        assert RAW.vae_loss(logits, target_, mu, logvar, *options, True, False)[0].isnan()
         twin = reference.vae_loss(logits, target_, mu, logvar, reduction="none")
         assert twin.loss.isnan().tolist() == loss.isnan().tolist()
 
@@ -96,7 +97,7 @@ def test_of_several_the_first_is_named_for_any_number_of_threads():
     def everything():
         with pytest.raises(ValueError, match=f"{EXPECTED}3.0$"):
             ops.vae_loss(logits, target, mu, logvar)
-        found = torch.ops.latentcore.vae_loss(logits, target, mu, logvar, 1.0, "bernoulli", 1.0, False, True)
+        found = RAW.vae_loss(logits, target, mu, logvar, *[None] * 5, 1.0, "bernoulli", 1.0, False, True)
         return [tensor.nan_to_num(nan=-1.0) for tensor in found]
 
     assert_same_for_any_number_of_threads(everything)
@@ -119,7 +120,8 @@ def test_images_that_are_turned_are_still_targets(simd, dtype):
 def test_a_call_that_nobody_could_check_leaves_others_alone():
     logits, latents = torch.zeros(2, 3), torch.zeros(2, 1)
     wrong = torch.full((2, 3), 2.0)
-    unchecked = functools.partial(torch.ops.latentcore.vae_loss, logits, wrong, latents, latents, 1.0, "bernoulli", 1.0)
+    options = (*[None] * 5, 1.0, "bernoulli", 1.0)
+    unchecked = functools.partial(RAW.vae_loss, logits, wrong, latents, latents, *options)
     unchecked(True, False)
     assert ops.vae_loss(logits, wrong, latents, latents, likelihood="gaussian").loss.isfinite()
     assert ops.vae_loss(logits, wrong / 2, latents, latents).loss.isfinite()

@@ -1,26 +1,42 @@
 #pragma once
 
 #include "cpu/simd/levels.h"
+#include "math/latents.h"
 
 namespace latentcore {
 
-// Rows are samples: P pixels, L latents.
+// Rows of P pixels, one for each sample.
+template <class T>
+struct Pixels {
+  using C = compute_t<T>;
+  const T* logits;
+  const void* target;  // uint8 (divided by 255) where `bytes` is set, else of type T
+  bool bytes, gaussian;
+  double inverse_variance;
+  int64_t P;
+  const bool* mask;        // (rows, P): pixels that count; or null: all do
+  const C* pos_weight;     // (P,): weights of positive pixels; or null: 1
+  const C* sample_weight;  // (rows,): of rows with the weight 0 nothing is read; or null: 1
+  bool weigh_gradient;     // by the sample's weight too
+  C factor;                // of the gradient
+  C* reconstruction;       // (rows,): to be filled, without the weights of the samples
+  T* gradient;             // (rows, P): to be filled; or null
+};
+
 template <class T>
 struct VaeLossLoops {
   using C = compute_t<T>;
 
-  // The target is uint8 (divided by 255) where `bytes` is set, else of type T. `gradient`, which may be null, gets the
-  // gradient times `factor`. A target of the Bernoulli likelihood that is no number in [0, 1] makes NaN of its row and
-  // of its own gradient.
-  void (*reconstruction)(const T* logits, const void* target, bool bytes, bool gaussian, double inverse_variance,
-                         C factor, int64_t row_begin, int64_t row_end, int64_t P, C* reconstruction, T* gradient);
-  // KL(N(mu, exp(logvar)) || N(0, 1)), summed over the latents
-  void (*kl)(const T* mu, const T* logvar, int64_t row_begin, int64_t row_end, int64_t L, C* kl);
+  // A target of the Bernoulli likelihood that is no number in [0, 1] makes NaN of its row and of its own gradient,
+  // unless it does not count.
+  void (*reconstruction)(const Pixels<T>& pixels, int64_t row_begin, int64_t row_end);
+  // KL(N(mu, exp(logvar)) || prior), summed over the latents
+  void (*kl)(const Latents<T>& q, int64_t row_begin, int64_t row_end, C* kl);
   // out[row] = factor[row] * values[row]
   void (*scale)(const C* factor, const T* values, int64_t row_begin, int64_t row_end, int64_t P, T* out);
   // the gradients of the KL term times factor[row]
-  void (*kl_gradient)(const C* factor, const T* mu, const T* logvar, int64_t row_begin, int64_t row_end, int64_t L,
-                      T* grad_mu, T* grad_logvar);
+  void (*kl_gradient)(const C* factor, const Latents<T>& q, int64_t row_begin, int64_t row_end,
+                      const LatentGradients<T>& grad);
 
   template <SimdLevel level>
   static VaeLossLoops at();
@@ -31,7 +47,6 @@ struct VaeLossLoops {
 #ifdef LATENTCORE_LEVEL
 
 #include "cpu/simd/block.h"
-#include "math/gaussian.h"
 #include "math/likelihood.h"
 
 namespace latentcore {
@@ -95,55 +110,110 @@ LATENTCORE_FUNCTION compute_t<T> row_sum(const T* logits, const Target* target, 
                              : row_terms<true, checked>(logits, target, unit, factor, P, gradient, term);
 }
 
+// A row with a mask or with weights of positive pixels: pixels that do not count are 0 whatever they hold. Where it
+// takes longer than `row_terms` that is for the mask and the weights, which are read too.
+template <bool checked, class T, class Target, class TermOf>
+LATENTCORE_FUNCTION compute_t<T> chosen_row_sum(const T* logits, const Target* target, compute_t<T> unit,
+                                                compute_t<T> factor, int64_t P, const bool* mask,
+                                                const compute_t<T>* pos_weight, T* gradient, TermOf term) {
+  using C = compute_t<T>;
+  const C nan = static_cast<C>(__builtin_nan(""));
+  C counts[kBlock], weight[kBlock], value[kBlock], slope[kBlock];
+  for (C& one : counts) one = C(1);
+  for (C& one : weight) one = C(1);
+  BlockSum<C> sum;
+  for (int64_t begin = 0; begin < P; begin += kBlock) {
+    const int64_t size = min(kBlock, P - begin);
+    if (mask != nullptr) {
+      for (int64_t i = 0; i < size; ++i) counts[i] = mask[begin + i] ? C(1) : C(0);
+    }
+    if (pos_weight != nullptr) load_block(pos_weight + begin, size, weight);
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      const C x = unit * static_cast<C>(load(target[begin + i]));
+      const C allowed = !checked || (x >= C(0) && x <= C(1)) ? x : nan;
+      const Term<C> t = term(static_cast<C>(load(logits[begin + i])), allowed, weight[i]);
+      value[i] = counts[i] > C(0) ? t.value : C(0);
+      slope[i] = counts[i] > C(0) ? factor * t.gradient : C(0);
+    }
+    sum.add(value, size);
+    if (gradient != nullptr) store_block(slope, size, gradient + begin);
+  }
+  return sum.take();
+}
+
+// A row by the likelihood. The lambdas are the terms of one pixel.
 template <class T, class Target>
-LATENTCORE_FUNCTION void sum_rows(const T* logits, const Target* target, compute_t<T> unit, bool gaussian,
-                                  double inverse_variance, compute_t<T> factor, int64_t row_begin, int64_t row_end,
-                                  int64_t P, compute_t<T>* result, T* gradient) {
+LATENTCORE_FUNCTION compute_t<T> reconstruct_row(const Pixels<T>& p, int64_t row, compute_t<T> unit,
+                                                 compute_t<T> factor, T* gradient) {
   using C = compute_t<T>;
   constexpr bool checked = std::is_same_v<T, Target>;  // bytes cannot be outside [0, 1]
-  const C weight = static_cast<C>(inverse_variance);
-  const auto bernoulli_of = [](C logit, C x) __attribute__((always_inline)) { return bernoulli_term(logit, x); };
-  const auto gaussian_of = [=](C logit, C x) __attribute__((always_inline)) { return gaussian_term(logit, x, weight); };
-  for (int64_t row = row_begin; row < row_end; ++row) {
-    const T* from = logits + row * P;
-    const Target* x = target + row * P;
-    T* slope = gradient == nullptr ? nullptr : gradient + row * P;
-    result[row] = gaussian ? row_sum<false>(from, x, unit, factor, P, slope, gaussian_of)
-                           : row_sum<checked>(from, x, unit, factor, P, slope, bernoulli_of);
+  const T* logits = p.logits + row * p.P;
+  const Target* target = static_cast<const Target*>(p.target) + row * p.P;
+  const C weight = static_cast<C>(p.inverse_variance);
+  if (p.mask == nullptr && p.pos_weight == nullptr) {
+    const auto bernoulli = [](C logit, C x) LATENTCORE_INLINED { return bernoulli_term(logit, x); };
+    const auto gaussian = [=](C logit, C x) LATENTCORE_INLINED { return gaussian_term(logit, x, weight); };
+    return p.gaussian ? row_sum<false>(logits, target, unit, factor, p.P, gradient, gaussian)
+                      : row_sum<checked>(logits, target, unit, factor, p.P, gradient, bernoulli);
   }
+  const bool* mask = p.mask == nullptr ? nullptr : p.mask + row * p.P;
+  const auto bernoulli = [](C logit, C x, C w) LATENTCORE_INLINED { return weighted_bernoulli_term(logit, x, w); };
+  const auto gaussian = [=](C logit, C x, C) LATENTCORE_INLINED { return gaussian_term(logit, x, weight); };
+  return p.gaussian
+             ? chosen_row_sum<false>(logits, target, unit, factor, p.P, mask, nullptr, gradient, gaussian)
+             : chosen_row_sum<checked>(logits, target, unit, factor, p.P, mask, p.pos_weight, gradient, bernoulli);
 }
 
-template <class T>
-void sum_reconstruction(const T* logits, const void* target, bool bytes, bool gaussian, double inverse_variance,
-                        compute_t<T> factor, int64_t row_begin, int64_t row_end, int64_t P, compute_t<T>* result,
-                        T* gradient) {
+template <class T, class Target>
+LATENTCORE_FUNCTION void reconstruct_rows(const Pixels<T>& p, compute_t<T> unit, int64_t row_begin, int64_t row_end) {
   using C = compute_t<T>;
-  if (bytes) {
-    sum_rows(logits, static_cast<const uint8_t*>(target), C(1) / C(255), gaussian, inverse_variance, factor, row_begin,
-             row_end, P, result, gradient);
-  } else {
-    sum_rows(logits, static_cast<const T*>(target), C(1), gaussian, inverse_variance, factor, row_begin, row_end, P,
-             result, gradient);
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    T* gradient = p.gradient == nullptr ? nullptr : p.gradient + row * p.P;
+    const C weight = p.sample_weight == nullptr ? C(1) : p.sample_weight[row];
+    if (weight == C(0)) {
+      p.reconstruction[row] = C(0);
+      for (int64_t i = 0; gradient != nullptr && i < p.P; ++i) gradient[i] = store<T>(C(0));
+      continue;
+    }
+    p.reconstruction[row] =
+        reconstruct_row<T, Target>(p, row, unit, p.weigh_gradient ? weight * p.factor : p.factor, gradient);
   }
 }
 
 template <class T>
-void sum_kl(const T* mu, const T* logvar, int64_t row_begin, int64_t row_end, int64_t L, compute_t<T>* result) {
+void reconstruct(const Pixels<T>& p, int64_t row_begin, int64_t row_end) {
+  using C = compute_t<T>;
+  if (p.bytes) {
+    reconstruct_rows<T, uint8_t>(p, C(1) / C(255), row_begin, row_end);
+  } else {
+    reconstruct_rows<T, T>(p, C(1), row_begin, row_end);
+  }
+}
+
+template <bool prior, class T>
+void sum_kl_of(const Latents<T>& q, int64_t row_begin, int64_t row_end, compute_t<T>* result) {
   using C = compute_t<T>;
   C term[kBlock];
   for (int64_t row = row_begin; row < row_end; ++row) {
     BlockSum<C> sum;
-    for (int64_t begin = row * L; begin < (row + 1) * L; begin += kBlock) {
-      const int64_t size = min(kBlock, (row + 1) * L - begin);
+    for (int64_t begin = row * q.L; begin < (row + 1) * q.L; begin += kBlock) {
+      const int64_t size = min(kBlock, (row + 1) * q.L - begin);
 #pragma omp simd
       for (int64_t i = 0; i < size; ++i) {
-        const C v = load(logvar[begin + i]);
-        term[i] = gaussian_kl(load(mu[begin + i]), v, exp(C(0.5) * v));
+        const C v = load(q.logvar[begin + i]);
+        term[i] = kl_of<prior>(q, begin + i, load(q.mu[begin + i]), v, exp(C(0.5) * v));
       }
       sum.add(term, size);
     }
     result[row] = sum.take();
   }
+}
+
+template <class T>
+void sum_kl(const Latents<T>& q, int64_t row_begin, int64_t row_end, compute_t<T>* result) {
+  const auto rows = q.prior_mu == nullptr ? &sum_kl_of<false, T> : &sum_kl_of<true, T>;
+  rows(q, row_begin, row_end, result);
 }
 
 template <class T>
@@ -156,22 +226,34 @@ void scale_rows(const compute_t<T>* factor, const T* values, int64_t row_begin, 
 }
 
 template <class T>
-void kl_backward(const compute_t<T>* factor, const T* mu, const T* logvar, int64_t row_begin, int64_t row_end,
-                 int64_t L, T* grad_mu, T* grad_logvar) {
+void kl_backward(const compute_t<T>* factor, const Latents<T>& q, int64_t row_begin, int64_t row_end,
+                 const LatentGradients<T>& grad) {
   using C = compute_t<T>;
   for (int64_t row = row_begin; row < row_end; ++row) {
     const C f = factor[row];
+    if (q.prior_mu == nullptr) {
 #pragma omp simd
-    for (int64_t i = row * L; i < (row + 1) * L; ++i) {
-      grad_mu[i] = store<T>(f * load(mu[i]));
-      grad_logvar[i] = store<T>(f * gaussian_kl_grad_logvar(exp(C(0.5) * load(logvar[i]))));
+      for (int64_t i = row * q.L; i < (row + 1) * q.L; ++i) {
+        grad.mu[i] = store<T>(f * load(q.mu[i]));
+        grad.logvar[i] = store<T>(f * gaussian_kl_grad_logvar(exp(C(0.5) * load(q.logvar[i]))));
+      }
+      continue;
+    }
+#pragma omp simd
+    for (int64_t i = row * q.L; i < (row + 1) * q.L; ++i) {
+      const auto k =
+          kl_slopes(in_prior_units<C>(load(q.mu[i]), load(q.logvar[i]), load(q.prior_mu[i]), load(q.prior_logvar[i])));
+      grad.mu[i] = store<T>(f * k.mu);
+      grad.logvar[i] = store<T>(f * k.logvar);
+      grad.prior_mu[i] = store<T>(-f * k.mu);
+      grad.prior_logvar[i] = store<T>(f * k.prior_logvar);
     }
   }
 }
 
 }  // namespace
 
-LATENTCORE_LOOPS(VaeLossLoops, &sum_reconstruction<T>, &sum_kl<T>, &scale_rows<T>, &kl_backward<T>)
+LATENTCORE_LOOPS(VaeLossLoops, &reconstruct<T>, &sum_kl<T>, &scale_rows<T>, &kl_backward<T>)
 
 }  // namespace latentcore
 

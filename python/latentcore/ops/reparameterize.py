@@ -7,21 +7,33 @@ from torch import Tensor
 
 from latentcore import _checks, _native, reference
 from latentcore.ops._autocast import under_autocast
+from latentcore.ops._prior import new_gradient_of_prior, prior_of
 from latentcore.ops._registration import register, register_backward
 
 # shapes: (..., L) latents
 
 
-@under_autocast("mu", "logvar")
+@under_autocast("mu", "logvar", "prior_mu", "prior_logvar")
 def reparameterize_kl(
-    mu: Tensor, logvar: Tensor, *, seed: int | Tensor | None = None, offset: int = 0
+    mu: Tensor,
+    logvar: Tensor,
+    *,
+    prior_mu: Tensor | None = None,
+    prior_logvar: Tensor | None = None,
+    seed: int | Tensor | None = None,
+    generator: torch.Generator | None = None,
+    offset: int = 0,
+    reduction: str = "sum",
 ) -> tuple[Tensor, Tensor]:
-    r"""Sample :math:`z \sim N(\mu, \sigma^2)` and measure its KL divergence from the standard normal prior.
+    r"""Sample :math:`z \sim N(\mu, \sigma^2)` and measure its KL divergence from a diagonal Gaussian prior.
 
     .. math::
 
         z = \mu + e^{\log\sigma^2 / 2} \, \varepsilon, \qquad
-        KL = \tfrac12 \sum_L (\mu^2 + \sigma^2 - 1 - \log\sigma^2)
+        KL = \tfrac12 \sum_L \left(\frac{(\mu - \mu_p)^2 + \sigma^2}{\sigma_p^2} - 1
+        - \log\frac{\sigma^2}{\sigma_p^2}\right)
+
+    where the prior :math:`N(\mu_p, \sigma_p^2)` is N(0, I) unless it is given.
 
     The noise of element i (in row-major order) is a function of the seed and of ``offset + i`` alone: Philox4x32-10
     with key = seed and counter = (offset + i) // 4, Box-Muller, lane i mod 4. It is the same in eager mode, under
@@ -31,17 +43,24 @@ def reparameterize_kl(
     Args:
         mu: Posterior means. (..., L), float32, float64, float16 or bfloat16.
         logvar: Logarithms of the posterior variances. Shape, dtype and device of ``mu``.
+        prior_mu: Means of the prior, of a shape that broadcasts to that of ``mu``, its dtype and device. ``None`` is 0.
+        prior_logvar: Logarithms of its variances, the same way.
         seed: An int in [-2^63, 2^63), or an int64 tensor with one element on ``mu``'s device. ``None`` draws one from
-            the default generator of that device, so that ``torch.manual_seed`` governs it.
+            ``generator``.
+        generator: A generator of ``mu``'s device. ``None`` is that device's default one, so that ``torch.manual_seed``
+            governs it. Under ``torch.compile``, which knows no generators, draw a seed outside and hand that over.
         offset: Index of the first element, >= 0: rows b and later of a batch are sampled alone with ``offset = b * L``.
+        reduction: ``"sum"`` over the L latents, or ``"none"``: the divergence of every latent, as for free bits.
 
     Returns:
-        ``(z, kl)``: samples like ``mu``, and the divergences in nats, shape ``mu.shape[:-1]``, float32 (float64 for
-        float64 input). Both are differentiable in ``mu`` and ``logvar``.
+        ``(z, kl)``: samples like ``mu``, and the divergences in nats, shape ``mu.shape[:-1]``, or ``mu.shape`` for
+        ``"none"``, float32 (float64 for float64 input). Both are differentiable in ``mu`` and ``logvar``, the
+        divergences in the prior too.
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported.
-        ValueError: Shapes or devices differ, or ``seed`` or ``offset`` is out of range.
+        ValueError: Shapes or devices differ, ``seed`` or ``offset`` is out of range, an option is unknown, or there are
+            both a seed and a generator.
 
     Example:
         >>> import torch
@@ -53,6 +72,8 @@ def reparameterize_kl(
     Reference:
         Kingma and Welling, "Auto-encoding variational Bayes", 2014, section 2.4 and appendix B.
         Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+        Kingma et al., "Improving variational inference with inverse autoregressive flow", 2016, appendix C.8 (free
+        bits).
     """
     _checks.floating("mu", mu)
     if mu.dim() == 0:
@@ -61,14 +82,26 @@ def reparameterize_kl(
     _checks.like("logvar", logvar, "mu", mu)
     _checks.shape("logvar", logvar, tuple(mu.shape))
     _checks.integer("offset", offset, 0, 2**63 - 1)
-    seed_tensor = _seed_tensor(seed, mu)
+    _checks.one_of("reduction", reduction, ("sum", "none"))
+    prior_mu, prior_logvar = prior_of(mu, prior_mu, prior_logvar)
+    seed_tensor = _seed_tensor(seed, generator, mu)
     if not _native.has_kernel("reparameterize_kl", mu):
-        return reference.reparameterize_kl(mu, logvar, seed=seed_tensor, offset=offset)
-    z, kl = _operator(mu, logvar, seed_tensor, int(offset))
+        return reference.reparameterize_kl(
+            mu,
+            logvar,
+            seed=seed_tensor,
+            offset=offset,
+            prior_mu=prior_mu,
+            prior_logvar=prior_logvar,
+            reduction=reduction,
+        )
+    z, kl = _operator(mu, logvar, prior_mu, prior_logvar, seed_tensor, int(offset), reduction == "none")
     return z, kl
 
 
-def _seed_tensor(seed: int | Tensor | None, mu: Tensor) -> Tensor:
+def _seed_tensor(seed: int | Tensor | None, generator: torch.Generator | None, mu: Tensor) -> Tensor:
+    if generator is not None:
+        return _seed_of(generator, seed, mu)
     if seed is None:
         drawn: Tensor = torch.ops.latentcore.draw_seed(mu) if torch.compiler.is_compiling() else _draw_seed(mu)
         return drawn
@@ -83,15 +116,25 @@ def _seed_tensor(seed: int | Tensor | None, mu: Tensor) -> Tensor:
     return torch.full((), int(seed), dtype=torch.int64, device=mu.device)
 
 
+def _seed_of(generator: torch.Generator, seed: int | Tensor | None, mu: Tensor) -> Tensor:
+    if not isinstance(generator, torch.Generator):
+        _checks.fail_type("generator", "a torch.Generator", type(generator).__name__)
+    if seed is not None:
+        _checks.fail_value("generator", "None beside a seed", generator)
+    if generator.device.type != mu.device.type:
+        _checks.fail_value("generator", f"one of the device of mu, {mu.device}", generator.device)
+    return _draw_seed(mu, generator)
+
+
 # A schema with a tag cannot be made in schema.cpp: the stable ABI of torch 2.11 has no tags.
 torch.library.define("latentcore::draw_seed", "(Tensor like) -> Tensor", tags=torch.Tag.nondeterministic_seeded)
 
 
-def _draw_seed(like: Tensor) -> Tensor:
-    return torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, device=like.device)
+def _draw_seed(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    return torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, device=like.device, generator=generator)
 
 
-torch.library.impl("latentcore::draw_seed", "CompositeExplicitAutograd", _draw_seed)
+torch.library.impl("latentcore::draw_seed", "CompositeExplicitAutograd", lambda like: _draw_seed(like))
 
 
 @torch.library.register_fake("latentcore::draw_seed")
@@ -99,39 +142,61 @@ def _draw_seed_fake(like: Tensor) -> Tensor:
     return like.new_empty((), dtype=torch.int64)
 
 
-def _fake(mu: Tensor, logvar: Tensor, seed: Tensor, offset: int) -> tuple[Tensor, Tensor]:
+def _fake(
+    mu: Tensor,
+    logvar: Tensor,
+    prior_mu: Tensor | None,
+    prior_logvar: Tensor | None,
+    seed: Tensor,
+    offset: int,
+    per_latent: bool,
+) -> tuple[Tensor, Tensor]:
     z = torch.empty_like(mu, memory_format=torch.contiguous_format)
-    return z, mu.new_empty(mu.shape[:-1], dtype=reference.sum_dtype(mu.dtype))
+    return z, mu.new_empty(mu.shape if per_latent else mu.shape[:-1], dtype=reference.sum_dtype(mu.dtype))
 
 
 def _fake_backward(
-    grad_z: Tensor, grad_kl: Tensor, mu: Tensor, logvar: Tensor, seed: Tensor, offset: int
-) -> tuple[Tensor, Tensor]:
+    grad_z: Tensor,
+    grad_kl: Tensor,
+    mu: Tensor,
+    logvar: Tensor,
+    prior_mu: Tensor | None,
+    prior_logvar: Tensor | None,
+    seed: Tensor,
+    offset: int,
+    per_latent: bool,
+) -> tuple[Tensor, ...]:
     return (
-        torch.empty_like(mu, memory_format=torch.contiguous_format),
-        torch.empty_like(mu, memory_format=torch.contiguous_format),
+        *(torch.empty_like(mu, memory_format=torch.contiguous_format) for _ in range(2)),
+        *(new_gradient_of_prior(mu, value) for value in (prior_mu, prior_logvar)),
     )
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    mu, logvar, seed, offset = inputs
-    ctx.save_for_backward(mu, logvar, seed)
-    ctx.offset = offset
+    *tensors, ctx.offset, ctx.per_latent = inputs
+    ctx.save_for_backward(*tensors)
 
 
-def _backward(ctx: Any, grad_z: Tensor, grad_kl: Tensor) -> tuple[Tensor, Tensor, None, None]:
-    mu, logvar, seed = ctx.saved_tensors
-    grad_mu, grad_logvar = torch.ops.latentcore.reparameterize_kl_backward(
-        grad_z, grad_kl, mu, logvar, seed, ctx.offset
+def _backward(ctx: Any, grad_z: Tensor, grad_kl: Tensor) -> tuple[Tensor | None, ...]:
+    saved = ctx.saved_tensors
+    grad_mu, grad_logvar, *grad_prior = torch.ops.latentcore.reparameterize_kl_backward(
+        grad_z, grad_kl, *saved, ctx.offset, ctx.per_latent
     )
-    return grad_mu, grad_logvar, None, None
+    of_prior = (None, None) if saved[2] is None else grad_prior
+    return grad_mu, grad_logvar, *of_prior, None, None, None
 
 
-_operator = register(
-    "reparameterize_kl",
-    fake=_fake,
-    setup_context=_setup_context,
-    backward=_backward,
-    twin=lambda ctx, mu, logvar, seed: reference.reparameterize_kl(mu, logvar, seed=seed, offset=ctx.offset),
-)
+def _twin(ctx: Any, mu: Tensor, logvar: Tensor, prior_mu: Tensor, prior_logvar: Tensor, seed: Tensor) -> Any:
+    return reference.reparameterize_kl(
+        mu,
+        logvar,
+        seed=seed,
+        offset=ctx.offset,
+        prior_mu=prior_mu,
+        prior_logvar=prior_logvar,
+        reduction="none" if ctx.per_latent else "sum",
+    )
+
+
+_operator = register("reparameterize_kl", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin)
 register_backward("reparameterize_kl_backward", fake=_fake_backward)

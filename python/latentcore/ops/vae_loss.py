@@ -4,21 +4,30 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _len_torch_dispatch_stack
-from torch._C._functorch import peek_interpreter_stack
 
 from latentcore import _checks, _native, reference
 from latentcore.ops._autocast import under_autocast
+from latentcore.ops._prior import new_gradient_of_prior, prior_of
 from latentcore.ops._registration import register, register_backward
+from latentcore.ops._vae_loss_arguments import (
+    check_targets,
+    checked_mask,
+    checked_pos_weight,
+    checked_sample_weight,
+    is_known,
+)
 from latentcore.reference import VAELoss
 
 if _native.cpu_library.loaded:
     from latentcore._C import take_nan_of_vae_loss
 
+# after the first four tensors; the operator and its twin take them by the same names
+_OPTIONAL = ("prior_mu", "prior_logvar", "mask", "sample_weight", "pos_weight")
+
 # shapes: B samples, any number of pixel dimensions, L latents
 
 
-@under_autocast("logits", "mu", "logvar")
+@under_autocast("logits", "mu", "logvar", "prior_mu", "prior_logvar")
 def vae_loss(
     logits: Tensor,
     target: Tensor,
@@ -28,6 +37,11 @@ def vae_loss(
     beta: float | Tensor = 1.0,
     likelihood: str = "bernoulli",
     scale: float = 1.0,
+    prior_mu: Tensor | None = None,
+    prior_logvar: Tensor | None = None,
+    mask: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    pos_weight: float | Tensor | None = None,
     reduction: str = "mean",
 ) -> VAELoss:
     r"""Negative evidence lower bound of a VAE with a diagonal Gaussian posterior, every term apart.
@@ -35,12 +49,18 @@ def vae_loss(
     .. math::
 
         \text{loss} = \text{reconstruction} + \beta \, KL, \qquad
-        KL = \tfrac12 \sum_L (\mu^2 + \sigma^2 - 1 - \log\sigma^2)
+        KL = \tfrac12 \sum_L \left(\frac{(\mu - \mu_p)^2 + \sigma^2}{\sigma_p^2} - 1
+        - \log\frac{\sigma^2}{\sigma_p^2}\right)
+
+    where the prior :math:`N(\mu_p, \sigma_p^2)` is N(0, I) unless it is given.
 
     Convention: the decoded image is always ``sigmoid(logits)``. The reconstruction term is summed over the pixels:
 
     - ``"bernoulli"``: binary cross entropy of the target under ``sigmoid(logits)``.
     - ``"gaussian"``: ``(target - sigmoid(logits))² / (2 scale²)``, the constant dropped.
+
+    A pixel that is masked and a sample of weight 0 count as if they were not there: what they hold, NaN included, shows
+    neither in the terms nor in a gradient, which is 0 for them.
 
     The gradient with respect to ``logits`` is found in the forward pass, so that the backward pass only scales it.
 
@@ -54,17 +74,25 @@ def vae_loss(
         beta: Weight of the KL term: a number, or a tensor with one element, which may require a gradient.
         likelihood: ``"bernoulli"`` or ``"gaussian"``.
         scale: Standard deviation of the Gaussian likelihood, > 0.
+        prior_mu: Means of the prior, of a shape that broadcasts to (B, L), dtype and device of ``mu``. ``None`` is 0.
+        prior_logvar: Logarithms of its variances, the same way. A prior may require a gradient.
+        mask: Pixels that count: bool, of a shape that broadcasts to that of ``logits``. ``None``: all of them.
+        sample_weight: Weights of the samples, >= 0. (B,), any real dtype. They multiply all three terms; the mean is
+            the weighted one, divided by the sum of the weights. ``None``: 1 each.
+        pos_weight: Weight of the positive part of the Bernoulli likelihood, as in
+            ``torch.nn.BCEWithLogitsLoss``: a number, or a tensor that broadcasts to the shape of one sample.
         reduction: ``"mean"`` over the batch, or ``"none"``: one value per sample.
 
     Returns:
         ``VAELoss(loss, reconstruction, kl)`` in nats; scalars for ``"mean"``, (B,) for ``"none"``; float32 (float64
-        for float64 input). ``reconstruction`` and ``kl`` are without ``beta``. Differentiable in all
-        five tensors; where ``target`` requires a gradient, plain torch finds all of them.
+        for float64 input). ``reconstruction`` and ``kl`` are without ``beta``. Differentiable in ``logits``, ``mu``,
+        ``logvar``, ``beta`` and the prior; where ``target`` or a weight requires a gradient, plain torch finds all of
+        them.
 
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported.
-        ValueError: Shapes or devices differ, the batch is empty under ``"mean"``, an option is unknown, or a target of
-            the Bernoulli likelihood is outside [0, 1].
+        ValueError: Shapes or devices differ, the batch is empty under ``"mean"``, an option is unknown, a target of
+            the Bernoulli likelihood is outside [0, 1], or, on the CPU, a weight of a sample is negative or all are 0.
 
     Example:
         >>> import torch
@@ -77,17 +105,27 @@ def vae_loss(
     Reference:
         Kingma and Welling, "Auto-encoding variational Bayes", 2014, equation 10.
         Higgins et al., "beta-VAE", 2017 (the weight beta).
+        Sohn et al., "Learning structured output representation using deep conditional generative models", 2015 (a
+        prior with parameters of its own).
     """
     _check(logits, target, mu, logvar, beta, likelihood, scale, reduction)
-    # the kernel has no gradient in the target
-    if (target.requires_grad and torch.is_grad_enabled()) or not _native.has_kernel("vae_loss", logits):
+    prior_mu, prior_logvar = prior_of(mu, prior_mu, prior_logvar)
+    if not (mask is None and sample_weight is None and pos_weight is None):
+        mask = checked_mask(mask, logits)
+        sample_weight = checked_sample_weight(sample_weight, logits, reduction)
+        pos_weight = checked_pos_weight(pos_weight, logits, likelihood)
+    # the kernel has no gradient in these
+    constants = (target, sample_weight, pos_weight)
+    by_torch = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in constants)
+    if by_torch or not _native.has_kernel("vae_loss", logits):
         _checks.countable("logits", logits)  # as the kernel does
         _checks.countable("mu", mu)
-        terms = reference.vae_loss(
-            logits, target, mu, logvar, beta=beta, likelihood=likelihood, scale=scale, reduction=reduction
-        )
-        if likelihood == "bernoulli" and _is_known(terms.loss) and bool(terms.reconstruction.isnan().any()):
-            _check_values(target)
+        optional = (prior_mu, prior_logvar, mask, sample_weight, pos_weight)
+        options: dict[str, Any] = dict(zip(_OPTIONAL, optional, strict=True))
+        options |= {"beta": beta, "likelihood": likelihood, "scale": scale, "reduction": reduction}
+        terms = reference.vae_loss(logits, target, mu, logvar, **options)
+        if likelihood == "bernoulli" and is_known(terms.loss) and bool(terms.reconstruction.isnan().any()):
+            check_targets(target, mask, sample_weight)
         return terms
     if target.dtype != torch.uint8:
         target = target.to(logits.dtype)
@@ -96,13 +134,14 @@ def vae_loss(
     compiled = torch.compiler.is_compiling()
     beside = compiled or not _is_plain(beta)
     weight, deviation = 0.0 if beside else float(beta), 1.0 if compiled else float(scale)
-    loss, reconstruction, kl, _ = _operator(
-        logits, target, mu, logvar, weight, likelihood, deviation, reduction == "mean", with_gradient
-    )
+    if sample_weight is not None and reduction == "mean":
+        sample_weight = sample_weight / sample_weight.sum()
+    tensors = (logits, target, mu, logvar, prior_mu, prior_logvar, mask, sample_weight, pos_weight)
+    loss, reconstruction, kl, _ = _operator(*tensors, weight, likelihood, deviation, reduction == "mean", with_gradient)
     # an earlier call that nobody could check may have left its word
     looks = likelihood == "bernoulli" and not torch.compiler.is_dynamo_compiling()
-    if looks and take_nan_of_vae_loss() and _is_known(loss):
-        _check_values(target)
+    if looks and take_nan_of_vae_loss() and is_known(loss):
+        check_targets(target, mask, sample_weight)
     if compiled and likelihood == "gaussian":
         reconstruction = reconstruction / (scale * scale)
     if beside:  # neither the shape nor the dtype of a tensor is to spread to the loss
@@ -154,6 +193,11 @@ def _fake(
     target: Tensor,
     mu: Tensor,
     logvar: Tensor,
+    prior_mu: Tensor | None,
+    prior_logvar: Tensor | None,
+    mask: Tensor | None,
+    sample_weight: Tensor | None,
+    pos_weight: Tensor | None,
     beta: float,
     likelihood: str,
     scale: float,
@@ -173,13 +217,16 @@ def _fake_backward(
     gradient: Tensor,
     mu: Tensor,
     logvar: Tensor,
+    prior_mu: Tensor | None,
+    prior_logvar: Tensor | None,
+    sample_weight: Tensor | None,
     beta: float,
     mean: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
+    prior = (prior_mu, prior_logvar)
     return (
-        torch.empty_like(gradient, memory_format=torch.contiguous_format),
-        torch.empty_like(mu, memory_format=torch.contiguous_format),
-        torch.empty_like(mu, memory_format=torch.contiguous_format),
+        *(torch.empty_like(t, memory_format=torch.contiguous_format) for t in (gradient, mu, mu)),
+        *(new_gradient_of_prior(mu, value) for value in prior),
     )
 
 
@@ -194,25 +241,30 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 def _backward(
     ctx: Any, grad_loss: Tensor | None, grad_reconstruction: Tensor | None, grad_kl: Tensor | None, _: None
 ) -> tuple[Tensor | None, ...]:
-    *_, mu, logvar, gradient = ctx.saved_tensors
+    *inputs, gradient = ctx.saved_tensors
+    _, _, mu, logvar, prior_mu, prior_logvar, _, sample_weight, _ = inputs
     if getattr(ctx, "handed_on", False):  # the graph was retained, and a hook may have written to what it got
-        inputs = (*ctx.saved_tensors[:4], ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, True)
-        gradient = torch.ops.latentcore.vae_loss(*inputs)[3]
+        options = (ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, True)
+        gradient = torch.ops.latentcore.vae_loss(*inputs, *options)[3]
     ready = ctx.with_gradient and ctx.mean and grad_reconstruction is None and _is_one(grad_loss, gradient)
-    grad_logits, grad_mu, grad_logvar = torch.ops.latentcore.vae_loss_backward.default(
+    grad_logits, grad_mu, grad_logvar, *grad_prior = torch.ops.latentcore.vae_loss_backward.default(
         grad_loss,
         grad_reconstruction,
         grad_kl,
         gradient if ctx.with_gradient and not ready else mu.new_empty((mu.shape[0], 0)),
         mu,
         logvar,
+        prior_mu,
+        prior_logvar,
+        sample_weight,
         ctx.beta,
         ctx.mean,
     )
     if ready:
         # not the saved tensor itself, which would say that somebody had written to it
         grad_logits, ctx.handed_on = gradient.data, True
-    return grad_logits if ctx.with_gradient else None, None, grad_mu, grad_logvar, *(None,) * 5
+    of_prior = (None, None) if prior_mu is None else grad_prior
+    return grad_logits if ctx.with_gradient else None, None, grad_mu, grad_logvar, *of_prior, *(None,) * 8
 
 
 def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:
@@ -222,35 +274,18 @@ def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:
 
 def _is_plain(value: float | Tensor) -> bool:
     """Whether a number can be looked at and is a constant."""
-    return not isinstance(value, Tensor) or (_is_known(value) and not value.requires_grad)
+    return not isinstance(value, Tensor) or (is_known(value) and not value.requires_grad)
 
 
-def _is_known(value: Tensor) -> bool:
-    """Whether the values of a tensor can be looked at.
-
-    A tensor of a subclass stands for one whose value is not known (under a compiler), as do all while calls are written
-    down or transformed, and looking at a value on another device would wait for it.
-    """
-    known = type(value) is Tensor and value.is_cpu and not torch.compiler.is_compiling()
-    return known and not _len_torch_dispatch_stack() and peek_interpreter_stack() is None
-
-
-def _check_values(target: Tensor) -> None:
-    """An error where a target is none of the Bernoulli likelihood's, of which the pass over the pixels made NaN.
-
-    So nobody else looks at the targets, unless it is the logits that are NaN. Bytes are always right.
-    """
-    if target.dtype == torch.uint8:
-        return
-    outside = target[~((target >= 0) & (target <= 1))]
-    if outside.numel() > 0:
-        _checks.fail_value("target", "numbers in [0, 1] for the Bernoulli likelihood", outside[0].item())
-
-
-def _twin(ctx: Any, *saved: Tensor) -> VAELoss:
-    reduction = "mean" if ctx.mean else "none"
-    options = {"beta": ctx.beta, "likelihood": ctx.likelihood, "scale": ctx.scale, "reduction": reduction}
-    return reference.vae_loss(*saved[:4], **options)
+def _twin(ctx: Any, *saved: Any) -> VAELoss:
+    return reference.vae_loss(
+        *saved[:4],
+        **dict(zip(_OPTIONAL, saved[4:-1], strict=True)),
+        beta=ctx.beta,
+        likelihood=ctx.likelihood,
+        scale=ctx.scale,
+        reduction="mean" if ctx.mean else "none",
+    )
 
 
 _operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin)

@@ -6,19 +6,29 @@ import torch
 from torch import Tensor
 
 from latentcore.reference._dtypes import sum_dtype
+from latentcore.reference._gaussian import gaussian_kl
 
 _MASK = 0xFFFFFFFF
 
 
-def reparameterize_kl(mu: Tensor, logvar: Tensor, *, seed: Tensor, offset: int = 0) -> tuple[Tensor, Tensor]:
+def reparameterize_kl(
+    mu: Tensor,
+    logvar: Tensor,
+    *,
+    seed: Tensor,
+    offset: int = 0,
+    prior_mu: Tensor | None = None,
+    prior_logvar: Tensor | None = None,
+    reduction: str = "sum",
+) -> tuple[Tensor, Tensor]:
     """See `latentcore.ops.reparameterize_kl`; `seed` is an int64 tensor with one element."""
     dtype = sum_dtype(mu.dtype)
     noise = philox_normal(seed, offset, mu.numel(), dtype).view(mu.shape)
     wide_mu, wide_logvar = mu.to(dtype), logvar.to(dtype)
     z = wide_mu + torch.exp(0.5 * wide_logvar) * noise
-    # not `square`, whose derivative overflows at half of the greatest number
-    kl = 0.5 * (wide_mu * wide_mu + wide_logvar.exp() - 1 - wide_logvar).sum(-1)
-    return z.to(mu.dtype), kl
+    wide_prior = (None if value is None else value.to(dtype) for value in (prior_mu, prior_logvar))
+    kl = gaussian_kl(wide_mu, wide_logvar, *wide_prior)
+    return z.to(mu.dtype), kl.sum(-1) if reduction == "sum" else kl
 
 
 def philox_normal(seed: Tensor, offset: int, count: int, dtype: torch.dtype) -> Tensor:
