@@ -101,6 +101,17 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits, const 
   return {loss, reconstruction, kl, gradient};
 }
 
+// Gradients of rows that have the weight 0, which are 0 whatever their factors were multiplied by.
+template <class T>
+void clear(const compute_t<T>* weight, int64_t begin, int64_t end, int64_t L, const LatentGradients<T>& grad) {
+  for (int64_t b = begin; weight != nullptr && b < end; ++b) {
+    if (weight[b] != 0) continue;
+    for (T* values : {grad.mu, grad.logvar, grad.prior_mu, grad.prior_logvar}) {
+      if (values != nullptr) std::fill_n(values + b * L, L, store<T>(0));
+    }
+  }
+}
+
 // Adds the gradient of a row (or of the mean) times `factor` to every row's; no gradient is none.
 template <class C>
 void add_factor(const OptionalTensor& grad, double factor, bool mean, ScalarType dtype, std::vector<C>& rows) {
@@ -142,9 +153,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> vae_loss_backward(
     weigh(weight, 0, B, kl_factors.data());
     const auto loop = loops<VaeLossLoops<T>>();
     const Latents<T> q = latents.from<T>();
+    const LatentGradients<T> to = latents.into<T>(grad_latents);
     parallel(B, cost_of({P / 2 + 2 * q.L}), [&](int64_t begin, int64_t end) {
       loop.scale(factors.data(), data<T>(gradient), begin, end, P, mutable_data<T>(grad_logits));
-      loop.kl_gradient(kl_factors.data(), q, begin, end, latents.into<T>(grad_latents));
+      loop.kl_gradient(kl_factors.data(), q, begin, end, to);
+      clear<T>(weight, begin, end, q.L, to);
     });
   });
   return std::tuple_cat(std::tuple{grad_logits}, grad_latents);

@@ -179,9 +179,10 @@ struct Factors {
   bool mean;
 
   __device__ C value(const C* grad, int64_t row) const { return grad == nullptr ? C(0) : grad[mean ? 0 : row]; }
+  __device__ bool counts(int64_t row) const { return sample_weight == nullptr || sample_weight[row] != C(0); }
   __device__ C weigh(C value, int64_t row) const {
     if (sample_weight == nullptr) return value;
-    return sample_weight[row] == C(0) ? C(0) : sample_weight[row] * value;
+    return counts(row) ? sample_weight[row] * value : C(0);
   }
   __device__ C logits(int64_t row) const {
     const C factor = rest * (value(loss, row) + value(reconstruction, row));
@@ -200,17 +201,19 @@ struct Backward {
   LatentGradients<T> grad_latents;
 };
 
-// The gradients of the KL divergence of element i times `factor`.
+// The gradients of the KL divergence of element i times `factor`, or 0 for one that does not count.
 template <class T>
-__device__ void store_kl_gradients(const Latents<T>& q, int64_t i, compute_t<T> factor, const LatentGradients<T>& to) {
+__device__ void store_kl_gradients(const Latents<T>& q, int64_t i, compute_t<T> factor, bool counts,
+                                   const LatentGradients<T>& to) {
   using C = compute_t<T>;
-  const C mu = load(q.mu[i]), logvar = load(q.logvar[i]);
+  const C mu = counts ? load(q.mu[i]) : C(0), logvar = counts ? load(q.logvar[i]) : C(0);
   if (q.prior_mu == nullptr) {
     to.mu[i] = store<T>(factor * mu);
     to.logvar[i] = store<T>(factor * gaussian_kl_grad_logvar(exp(C(0.5) * logvar)));
     return;
   }
-  const auto k = kl_slopes(in_prior_units<C>(mu, logvar, load(q.prior_mu[i]), load(q.prior_logvar[i])));
+  const C prior_mu = counts ? load(q.prior_mu[i]) : C(0), prior_logvar = counts ? load(q.prior_logvar[i]) : C(0);
+  const auto k = kl_slopes(in_prior_units<C>(mu, logvar, prior_mu, prior_logvar));
   to.mu[i] = store<T>(factor * k.mu);
   to.logvar[i] = store<T>(factor * k.logvar);
   to.prior_mu[i] = store<T>(-factor * k.mu);
@@ -224,6 +227,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor) vae_loss_backwa
   const auto thread = static_cast<int>(threadIdx.x % G);
   if (row >= b.B) return;
   const C by_logits = b.factors.logits(row), by_latents = b.factors.latents(row);
+  const bool counts = b.factors.counts(row);
   for (int64_t i = row * b.P + int64_t{thread} * pack; i < (row + 1) * b.P; i += G * pack) {
     auto values = load_pack<pack>(b.gradient + i);
 #pragma unroll
@@ -231,7 +235,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor) vae_loss_backwa
     store_pack(values, b.grad_logits + i);
   }
   for (int64_t i = row * b.latents.L + thread; i < (row + 1) * b.latents.L; i += G) {
-    store_kl_gradients(b.latents, i, by_latents, b.grad_latents);
+    store_kl_gradients(b.latents, i, by_latents, counts, b.grad_latents);
   }
 }
 

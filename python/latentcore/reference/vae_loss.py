@@ -43,8 +43,7 @@ def vae_loss(
     wide_logits = _kept(logits.to(dtype).unsqueeze(-1).flatten(1), counted)
     if likelihood == "bernoulli":
         x = x.where((x >= 0) & (x <= 1), torch.nan)  # for which there is no such likelihood
-        positive = None if pos_weight is None else pos_weight.to(dtype).flatten()
-        terms = F.binary_cross_entropy_with_logits(wide_logits, x, reduction="none", pos_weight=positive)
+        terms = _cross_entropy(wide_logits, x, pos_weight)
     else:
         terms = 0.5 * ((x - torch.sigmoid(wide_logits)) / scale).square()
     reconstruction = _kept(terms, counted).sum(1)
@@ -59,6 +58,14 @@ def vae_loss(
     if isinstance(beta, Tensor):
         beta = beta.reshape(()).to(kl.dtype)
     return VAELoss(reconstruction + beta * kl, reconstruction, kl)
+
+
+def _cross_entropy(logits: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
+    if pos_weight is None:
+        return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    # not torch's own, which has no derivative in the weight
+    weight = 1 + (pos_weight.to(logits.dtype).flatten() - 1) * target
+    return (1 - target) * logits - weight * F.logsigmoid(logits)
 
 
 def _mean(rows: Tensor, weight: Tensor | None) -> Tensor:
