@@ -38,3 +38,41 @@ def test_vae_loss(timed, B, at_least, goal):
         at_least=at_least,
         goal=goal,
     )
+
+
+@pytest.mark.parametrize(("B", "at_least", "goal"), [(128, 1.5, 3), (4096, 2, 5)])
+def test_vae_loss_with_every_option(timed, B, at_least, goal):
+    """A prior of its own, missing pixels, weights of samples and of positive pixels."""
+    P, L = 784, 20
+    logits, mu, logvar, prior_mu, prior_logvar = (torch.randn(B, n, requires_grad=True) for n in (P, L, L, L, L))
+    target, mask, weight = torch.rand(B, P), torch.rand(B, P) < 0.8, torch.rand(B) + 0.5
+    positive = torch.full((P,), 2.0)
+    torch.compiler.reset()
+
+    def ours(module):
+        def loss(logits, target, mu, logvar, prior_mu, prior_logvar):
+            prior = {"prior_mu": prior_mu, "prior_logvar": prior_logvar}
+            options = {"mask": mask, "sample_weight": weight, "pos_weight": positive}
+            return module.vae_loss(logits, target, mu, logvar, **prior, **options).loss
+
+        return loss
+
+    def theirs(*tensors):
+        return peers.conditional_loss(*tensors, mask, weight, positive)
+
+    functions = {
+        "latentcore": ours(ops),
+        "eager": theirs,
+        "compile": torch.compile(theirs),
+        "twin": ours(reference),
+    }
+    inputs = (logits, mu, logvar, prior_mu, prior_logvar)
+    timed(
+        operator="vae_loss with prior, mask and weights, forward + backward",
+        shape=f"{B}×{P}",
+        contestants={name: both_ways(function, target, *inputs) for name, function in functions.items()},
+        against=("eager", "compile"),
+        bytes=4 * B * (P * 3 + L * 8) + B * P,  # logits, target, gradient, mask; latents, the prior and their gradients
+        at_least=at_least,
+        goal=goal,
+    )

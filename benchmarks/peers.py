@@ -52,6 +52,37 @@ def bernoulli_loss(logits: Tensor, target: Tensor, mu: Tensor, logvar: Tensor) -
     return (reconstruction + kl) / len(logits)
 
 
+def divergence(mu: Tensor, logvar: Tensor, prior_mu: Tensor, prior_logvar: Tensor) -> Tensor:
+    """The KL divergence of every latent from a prior of its own, as conditional VAEs write it."""
+    ratio = (logvar - prior_logvar).exp()
+    return 0.5 * ((mu - prior_mu).pow(2) / prior_logvar.exp() + ratio - 1 - logvar + prior_logvar)
+
+
+def sample_and_divergence_of_prior(
+    mu: Tensor, logvar: Tensor, prior_mu: Tensor, prior_logvar: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A step of a hierarchical VAE: samples, and the divergence of every latent for free bits."""
+    z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+    return z, divergence(mu, logvar, prior_mu, prior_logvar)
+
+
+def conditional_loss(
+    logits: Tensor,
+    target: Tensor,
+    mu: Tensor,
+    logvar: Tensor,
+    prior_mu: Tensor,
+    prior_logvar: Tensor,
+    mask: Tensor,
+    sample_weight: Tensor,
+    pos_weight: Tensor,
+) -> Tensor:
+    """The loss of a conditional VAE on images with missing pixels, with weights of samples and positive pixels."""
+    terms = F.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=pos_weight)
+    rows = (terms * mask).sum(1) + divergence(mu, logvar, prior_mu, prior_logvar).sum(1)
+    return (sample_weight * rows).sum() / sample_weight.sum()
+
+
 def grid_sample_rotate(images: Tensor, degrees: Tensor) -> Tensor:
     """Rotation of square images by torch's own sampler."""
     angle = torch.deg2rad(degrees)

@@ -48,7 +48,7 @@ def reparameterize_kl(
         seed: An int in [-2^63, 2^63), or an int64 tensor with one element on ``mu``'s device. ``None`` draws one from
             ``generator``.
         generator: A generator of ``mu``'s device. ``None`` is that device's default one, so that ``torch.manual_seed``
-            governs it. Under ``torch.compile``, which knows no generators, draw a seed outside and hand that over.
+            governs it. ``torch.compile`` breaks the graph at a generator: hand over a seed that was drawn outside.
         offset: Index of the first element, >= 0: rows b and later of a batch are sampled alone with ``offset = b * L``.
         reduction: ``"sum"`` over the L latents, or ``"none"``: the divergence of every latent, as for free bits.
 
