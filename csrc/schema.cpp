@@ -14,7 +14,7 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
   m.def(
       "reparameterize_kl_backward(Tensor grad_z, Tensor grad_kl, Tensor mu, Tensor logvar, Tensor? prior_mu, "
       "Tensor? prior_logvar, Tensor seed, int offset, bool per_latent) "
-      "-> (Tensor grad_mu, Tensor grad_logvar, Tensor grad_prior_mu, Tensor grad_prior_logvar)");
+      "-> Tensor[] of_mu_logvar_and_prior");
   m.def("gmm_log_prob(Tensor x, Tensor means, Tensor precisions_cholesky, str covariance_type) -> Tensor log_prob");
   m.def(
       "gmm_e_step(Tensor x, Tensor weights, Tensor means, Tensor precisions_cholesky, str covariance_type) "
@@ -52,7 +52,7 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
   m.def(
       "vae_loss_backward(Tensor? grad_loss, Tensor? grad_reconstruction, Tensor? grad_kl, Tensor gradient, Tensor mu, "
       "Tensor logvar, Tensor? prior_mu, Tensor? prior_logvar, Tensor? sample_weight, float beta, bool mean) "
-      "-> (Tensor grad_logits, Tensor grad_mu, Tensor grad_logvar, Tensor grad_prior_mu, Tensor grad_prior_logvar)");
+      "-> Tensor[] of_logits_mu_logvar_and_prior");
   m.def("warp(Tensor images, Tensor matrix, Tensor fill, str interpolation, ScalarType dtype) -> Tensor");
   m.def(
       "warp_backward(Tensor grad, Tensor images, Tensor matrix, Tensor fill, str interpolation, bool for_images, "

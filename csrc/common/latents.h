@@ -2,7 +2,7 @@
 #pragma once
 
 #include <optional>
-#include <tuple>
+#include <vector>
 
 #include "common/checks.h"
 #include "common/dispatch.h"
@@ -57,20 +57,20 @@ struct LatentTensors {
             prior_logvar ? data<T>(*prior_logvar) + first : nullptr, rows.length};
   }
 
-  // Gradients to be filled: of mu, logvar, and of the prior's, which are empty without a prior.
-  std::tuple<Tensor, Tensor, Tensor, Tensor> new_gradients() const {
-    const auto of_prior = [&] { return prior_mu ? torch::stable::empty_like(mu) : allocate(mu, {0}); };
-    return {torch::stable::empty_like(mu), torch::stable::empty_like(mu), of_prior(), of_prior()};
+  // Gradients to be filled: of mu and logvar, and of the prior's where there is one.
+  std::vector<Tensor> new_gradients() const {
+    std::vector<Tensor> gradients;
+    for (int i = 0; i < (prior_mu ? 4 : 2); ++i) gradients.push_back(torch::stable::empty_like(mu));
+    return gradients;
   }
 
   // Pointers to these, from row `row` on.
   template <class T>
-  LatentGradients<T> into(const std::tuple<Tensor, Tensor, Tensor, Tensor>& gradients, int64_t row = 0) const {
-    const auto& [to_mu, to_logvar, to_prior_mu, to_prior_logvar] = gradients;
-    const int64_t first = row * rows.length;
-    return {mutable_data<T>(to_mu) + first, mutable_data<T>(to_logvar) + first,
-            prior_mu ? mutable_data<T>(to_prior_mu) + first : nullptr,
-            prior_mu ? mutable_data<T>(to_prior_logvar) + first : nullptr};
+  LatentGradients<T> into(const std::vector<Tensor>& gradients, int64_t row = 0) const {
+    const auto at = [&](size_t i) {
+      return i < gradients.size() ? mutable_data<T>(gradients[i]) + row * rows.length : nullptr;
+    };
+    return {at(0), at(1), at(2), at(3)};
   }
 };
 

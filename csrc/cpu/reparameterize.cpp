@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "common/latents.h"
 #include "cpu/huge_pages.h"
@@ -52,18 +53,15 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu, const Tensor& log
   return {z, kl};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_,
-                                                                      const Tensor& mu, const Tensor& logvar,
-                                                                      const OptionalTensor& prior_mu,
-                                                                      const OptionalTensor& prior_logvar,
-                                                                      const Tensor& seed_, int64_t offset,
-                                                                      bool per_latent) {
+std::vector<Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_, const Tensor& mu,
+                                               const Tensor& logvar, const OptionalTensor& prior_mu,
+                                               const OptionalTensor& prior_logvar, const Tensor& seed_, int64_t offset,
+                                               bool per_latent) {
   const LatentTensors q(mu, logvar, prior_mu, prior_logvar);
   check_reparameterize_grads(grad_z_, grad_kl_, per_latent, mu);
   const Tensor grad_z = as_contiguous(grad_z_), grad_kl = as_contiguous(grad_kl_);
   const auto gradients = q.new_gradients();
-  advise_huge_pages(std::get<0>(gradients));
-  advise_huge_pages(std::get<1>(gradients));
+  for (const Tensor& gradient : gradients) advise_huge_pages(gradient);
   const int64_t length = rows_per_seed(seed_, q), kl_length = per_latent ? q.rows.length : 1;
   if (q.rows.length == 0) return gradients;
   const Tensor seed = as_contiguous(seed_);

@@ -2,6 +2,7 @@
 #include <initializer_list>
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "common/checks.h"
 #include "common/dispatch.h"
@@ -24,8 +25,11 @@ struct Noise {
   const int64_t* seed;
   uint64_t offset;
   int64_t part;  // rows with one seed
-  bool one;      // part for all rows
 };
+
+// What a kernel is compiled for: the divergence from N(0, 1), summed over the row, with one seed for all rows; or
+// anything else, at the price of more registers.
+enum class Call { plain, any };
 
 // A group of threads works on one row. The unit of work is a quad: the four elements that share one Philox counter. A
 // row's first and last quads may reach into its neighbours; those lanes are left out.
@@ -36,15 +40,14 @@ struct RowOfQuads {
   int64_t seed;                    // which one
   int thread;                      // in the group
 
-  __device__ RowOfQuads(int group, const Noise& noise, int64_t L) {
+  __device__ RowOfQuads(int group, const Noise& noise, Call call, int64_t L) {
     const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
     row = index / group;
     thread = static_cast<int>(index % group);
     begin = row * L;
     end = begin + L;
-    seed = noise.one ? 0 : row / noise.part;
-    const int64_t start = seed * noise.part * L;
-    shift = start - static_cast<int64_t>(noise.offset);
+    seed = call == Call::plain ? 0 : row / noise.part;
+    shift = seed * noise.part * L - static_cast<int64_t>(noise.offset);
     first_quad = static_cast<uint64_t>(begin - shift) / 4;
     last_quad = (static_cast<uint64_t>(end - shift) + 3) / 4;
   }
@@ -80,12 +83,12 @@ __device__ void store_quad(const compute_t<T> (&values)[4], const RowOfQuads& wo
   }
 }
 
-template <int G, bool packed, bool prior, class T>
+template <int G, bool packed, Call call, class T>
 __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor<T>)
     reparameterize_kernel(const Latents<T> q, const Noise noise, int64_t rows, bool per_latent, T* __restrict__ z,
                           compute_t<T>* __restrict__ kl) {
   using C = compute_t<T>;
-  const RowOfQuads work(G, noise, q.L);
+  const RowOfQuads work(G, noise, call, q.L);
   double total = 0;  // a quad is summed in C, quads in double: the error does not grow with L
   if (work.row < rows) {
     const auto key = static_cast<uint64_t>(noise.seed[work.seed]);
@@ -100,28 +103,31 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor<T>)
         const C std = exp(C(0.5) * v[lane]);
         sample[lane] = m[lane] + std * sample[lane];
         if (!packed && !work.holds(first + lane)) continue;
-        const C term = kl_of<prior>(q, first + lane, m[lane], v[lane], std);
+        const C term = call == Call::plain || q.prior_mu == nullptr
+                           ? gaussian_kl(m[lane], v[lane], std)
+                           : kl_of<true>(q, first + lane, m[lane], v[lane], std);
         sum += term;
-        if (per_latent) kl[first + lane] = term;
+        if (call == Call::any && per_latent) kl[first + lane] = term;
       }
       store_quad<packed>(sample, work, first, z);
       total += sum;
     }
   }
-  if (per_latent) return;
+  if (call == Call::any && per_latent) return;
   total = group_sum<G>(total);
   if (work.row < rows && work.thread == 0) kl[work.row] = static_cast<C>(total);
 }
 
-template <int G, bool packed, bool prior, class T>
+template <int G, bool packed, Call call, class T>
 __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor<T>)
     reparameterize_backward_kernel(const T* __restrict__ grad_z, const compute_t<T>* __restrict__ grad_kl,
                                    bool per_latent, const Latents<T> q, const Noise noise, int64_t rows,
                                    const LatentGradients<T> grad) {
   using C = compute_t<T>;
-  const RowOfQuads work(G, noise, q.L);
+  const RowOfQuads work(G, noise, call, q.L);
   if (work.row >= rows) return;
   const auto key = static_cast<uint64_t>(noise.seed[work.seed]);
+  const C row_gkl = call == Call::plain || !per_latent ? grad_kl[work.row] : C(0);
   for (uint64_t quad = work.first_quad + work.thread; quad < work.last_quad; quad += G) {
     const int64_t first = work.first_element(quad);
     C gz[4], m[4], v[4], sample[4];
@@ -131,47 +137,47 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor<T>)
     normal4(key, quad, sample);
 #pragma unroll
     for (int lane = 0; lane < 4; ++lane) {
-      const int64_t i = first + lane;
-      if (!packed && !work.holds(i)) continue;
-      const C gkl = grad_kl[per_latent ? i : work.row];
       const C std = exp(C(0.5) * v[lane]);
-      const C of_sample = C(0.5) * gz[lane] * std * sample[lane];
-      if constexpr (prior) {
-        const auto k = kl_slopes(in_prior_units<C>(m[lane], v[lane], load(q.prior_mu[i]), load(q.prior_logvar[i])));
-        m[lane] = gz[lane] + gkl * k.mu;
-        v[lane] = of_sample + gkl * k.logvar;
-        grad.prior_mu[i] = store<T>(-gkl * k.mu);
-        grad.prior_logvar[i] = store<T>(gkl * k.prior_logvar);
-      } else {
-        m[lane] = gz[lane] + gkl * m[lane];
-        v[lane] = of_sample + gkl * gaussian_kl_grad_logvar(std);
+      C gkl = row_gkl, by_mu = m[lane], by_logvar = gaussian_kl_grad_logvar(std);
+      if (call == Call::any && (packed || work.holds(first + lane))) {
+        const int64_t i = first + lane;
+        if (per_latent) gkl = grad_kl[i];
+        if (q.prior_mu != nullptr) {
+          const auto k = kl_slopes(in_prior_units<C>(m[lane], v[lane], load(q.prior_mu[i]), load(q.prior_logvar[i])));
+          by_mu = k.mu;
+          by_logvar = k.logvar;
+          grad.prior_mu[i] = store<T>(-gkl * k.mu);
+          grad.prior_logvar[i] = store<T>(gkl * k.prior_logvar);
+        }
       }
+      m[lane] = gz[lane] + gkl * by_mu;
+      v[lane] = C(0.5) * gz[lane] * std * sample[lane] + gkl * by_logvar;
     }
     store_quad<packed>(m, work, first, grad.mu);
     store_quad<packed>(v, work, first, grad.logvar);
   }
 }
 
-// Calls body(G, packed, prior), constants: the group that fits a row of L, one quad a thread, at most a warp; whether
-// all quads lie in memory as packs; and whether there is a prior.
+// Calls body(G, packed, call), constants: the group that fits a row of L, one quad a thread, at most a warp; whether
+// all quads lie in memory as packs; and the kind of call.
 template <class T, class Body>
-void dispatch_rows(const Latents<T>& q, uint64_t offset, std::initializer_list<const T*> tensors, Body&& body) {
+void dispatch_rows(int64_t L, uint64_t offset, Call kind, std::initializer_list<const T*> tensors, Body&& body) {
   bool packs = offset % 4 == 0;
-  for (const T* tensor : tensors) packs = packs && rows_are_packed(tensor, q.L, sizeof(T), 4);
-  const auto with_group = [&](auto packed, auto prior) {
-    if (q.L <= 4) return body(std::integral_constant<int, 1>{}, packed, prior);
-    if (q.L <= 16) return body(std::integral_constant<int, 4>{}, packed, prior);
-    if (q.L <= 64) return body(std::integral_constant<int, 16>{}, packed, prior);
-    return body(std::integral_constant<int, kWarp>{}, packed, prior);
+  for (const T* tensor : tensors) packs = packs && rows_are_packed(tensor, L, sizeof(T), 4);
+  const auto with_group = [&](auto packed, auto call) {
+    if (L <= 4) return body(std::integral_constant<int, 1>{}, packed, call);
+    if (L <= 16) return body(std::integral_constant<int, 4>{}, packed, call);
+    if (L <= 64) return body(std::integral_constant<int, 16>{}, packed, call);
+    return body(std::integral_constant<int, kWarp>{}, packed, call);
   };
-  const auto with_prior = [&](auto packed) {
-    if (q.prior_mu == nullptr) return with_group(packed, std::false_type{});
-    return with_group(packed, std::true_type{});
+  const auto with_call = [&](auto packed) {
+    if (kind == Call::plain) return with_group(packed, std::integral_constant<Call, Call::plain>{});
+    return with_group(packed, std::integral_constant<Call, Call::any>{});
   };
   if (packs) {
-    with_prior(std::true_type{});
+    with_call(std::true_type{});
   } else {
-    with_prior(std::false_type{});
+    with_call(std::false_type{});
   }
 }
 
@@ -187,7 +193,11 @@ using OptionalTensor = std::optional<Tensor>;
 Noise noise_of(const Tensor& seed, int64_t offset, const LatentTensors& q) {
   STD_TORCH_CHECK(offset >= 0, "offset: expected a number >= 0, got ", offset);
   const int64_t part = rows_per_seed(seed, q);
-  return {data<int64_t>(seed), static_cast<uint64_t>(offset), part, seed.numel() == 1};
+  return {data<int64_t>(seed), static_cast<uint64_t>(offset), part};
+}
+
+Call kind_of(const LatentTensors& q, const Tensor& seed, bool per_latent) {
+  return q.prior_mu || per_latent || seed.numel() > 1 ? Call::any : Call::plain;
 }
 
 std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu, const Tensor& logvar, const OptionalTensor& prior_mu,
@@ -200,6 +210,7 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu, const Tensor& log
   Tensor z = torch::stable::empty_like(tensors.mu);
   Tensor kl = allocate(mu, per_latent ? mu.sizes() : leading_sizes(mu, 1), compute_dtype(mu.scalar_type()));
   const Rows rows = tensors.rows;
+  const Call kind = kind_of(tensors, seed, per_latent);
   if (rows.length == 0) return {z, torch::stable::zero_(kl)};
   if (rows.count == 0) return {z, kl};
 
@@ -207,9 +218,9 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu, const Tensor& log
     using T = typename decltype(type)::type;
     const Latents<T> q = tensors.from<T>();
     T* to = mutable_data<T>(z);
-    dispatch_rows<T>(q, noise.offset, {q.mu, q.logvar, to}, [&](auto group, auto packed, auto prior) {
+    dispatch_rows<T>(rows.length, noise.offset, kind, {q.mu, q.logvar, to}, [&](auto group, auto packed, auto call) {
       launch({blocks<group()>(rows.count), kThreads, 0, current_stream(mu)},
-             reparameterize_kernel<group(), packed(), prior(), T>, q, noise, rows.count, per_latent, to,
+             reparameterize_kernel<group(), packed(), call(), T>, q, noise, rows.count, per_latent, to,
              mutable_data<compute_t<T>>(kl));
     });
     check_launch("reparameterize_kl");
@@ -217,12 +228,10 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mu, const Tensor& log
   return {z, kl};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_,
-                                                                      const Tensor& mu, const Tensor& logvar,
-                                                                      const OptionalTensor& prior_mu,
-                                                                      const OptionalTensor& prior_logvar,
-                                                                      const Tensor& seed_, int64_t offset,
-                                                                      bool per_latent) {
+std::vector<Tensor> reparameterize_kl_backward(const Tensor& grad_z_, const Tensor& grad_kl_, const Tensor& mu,
+                                               const Tensor& logvar, const OptionalTensor& prior_mu,
+                                               const OptionalTensor& prior_logvar, const Tensor& seed_, int64_t offset,
+                                               bool per_latent) {
   const LatentTensors tensors(mu, logvar, prior_mu, prior_logvar);
   check_reparameterize_grads(grad_z_, grad_kl_, per_latent, mu);
   const Tensor seed = as_contiguous(seed_);
@@ -231,6 +240,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(const Tens
   const Tensor grad_z = as_contiguous(grad_z_), grad_kl = as_contiguous(grad_kl_);
   const auto gradients = tensors.new_gradients();
   const Rows rows = tensors.rows;
+  const Call kind = kind_of(tensors, seed, per_latent);
   if (rows.length == 0 || rows.count == 0) return gradients;
 
   dispatch_floating(mu.scalar_type(), "mu", [&](auto type) {
@@ -238,10 +248,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(const Tens
     const Latents<T> q = tensors.from<T>();
     const LatentGradients<T> to = tensors.into<T>(gradients);
     const T* from = data<T>(grad_z);
-    dispatch_rows<T>(q, noise.offset, {from, q.mu, q.logvar, to.mu, to.logvar},
-                     [&](auto group, auto packed, auto prior) {
+    dispatch_rows<T>(rows.length, noise.offset, kind, {from, q.mu, q.logvar, to.mu, to.logvar},
+                     [&](auto group, auto packed, auto call) {
                        launch({blocks<group()>(rows.count), kThreads, 0, current_stream(mu)},
-                              reparameterize_backward_kernel<group(), packed(), prior(), T>, from,
+                              reparameterize_backward_kernel<group(), packed(), call(), T>, from,
                               data<compute_t<T>>(grad_kl), per_latent, q, noise, rows.count, to);
                      });
     check_launch("reparameterize_kl_backward");

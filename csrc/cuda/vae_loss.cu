@@ -1,4 +1,5 @@
 #include <optional>
+#include <vector>
 
 #include "common/vae_loss.h"
 #include "cuda/operator.h"
@@ -32,25 +33,26 @@ Launch launch_of_rows(int64_t B, int G, const Tensor& tensor) {
   return {static_cast<unsigned int>(blocks), kThreads, 0, current_stream(tensor)};
 }
 
-template <bool gaussian, bool chosen, class T, class Target>
+template <bool gaussian, Call call, class T, class Target>
 void launch_forward(const Forward<T, Target>& f, const Tensor& logits) {
   constexpr int pack = kPackSize<T, Target>;
   const bool packed = rows_are_packed(f.logits, f.P, sizeof(T), pack) &&
                       rows_are_packed(f.target, f.P, sizeof(Target), pack) &&
                       rows_are_packed(f.gradient, f.P, sizeof(T), pack);
   dispatch_row<pack>(f.P, packed, [&](auto group, auto size) {
-    launch(launch_of_rows(f.B, group, logits), vae_loss_kernel<gaussian, chosen, group(), size(), T, Target>, f);
+    launch(launch_of_rows(f.B, group, logits), vae_loss_kernel<gaussian, call, group(), size(), T, Target>, f);
   });
   check_launch("vae_loss");
 }
 
 template <class T, class Target>
 void dispatch_forward(const Forward<T, Target>& f, bool gaussian, const Tensor& logits) {
-  const bool chosen = f.mask != nullptr || f.pos_weight != nullptr;
+  const bool plain =
+      f.mask == nullptr && f.pos_weight == nullptr && f.sample_weight == nullptr && f.latents.prior_mu == nullptr;
   if (gaussian) {
-    chosen ? launch_forward<true, true>(f, logits) : launch_forward<true, false>(f, logits);
+    plain ? launch_forward<true, Call::plain>(f, logits) : launch_forward<true, Call::any>(f, logits);
   } else {
-    chosen ? launch_forward<false, true>(f, logits) : launch_forward<false, false>(f, logits);
+    plain ? launch_forward<false, Call::plain>(f, logits) : launch_forward<false, Call::any>(f, logits);
   }
 }
 
@@ -120,10 +122,11 @@ OptionalTensor checked_grad(const OptionalTensor& grad, int64_t size, const Tens
   return as_contiguous(*grad);
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> vae_loss_backward(
-    const OptionalTensor& grad_loss_, const OptionalTensor& grad_reconstruction_, const OptionalTensor& grad_kl_,
-    const Tensor& gradient_, const Tensor& mu, const Tensor& logvar, const OptionalTensor& prior_mu,
-    const OptionalTensor& prior_logvar, const OptionalTensor& sample_weight, double beta, bool mean) {
+std::vector<Tensor> vae_loss_backward(const OptionalTensor& grad_loss_, const OptionalTensor& grad_reconstruction_,
+                                      const OptionalTensor& grad_kl_, const Tensor& gradient_, const Tensor& mu,
+                                      const Tensor& logvar, const OptionalTensor& prior_mu,
+                                      const OptionalTensor& prior_logvar, const OptionalTensor& sample_weight,
+                                      double beta, bool mean) {
   const LatentTensors latents(mu, logvar, prior_mu, prior_logvar);
   check_vae_loss_backward(gradient_, latents, sample_weight);
   const DeviceGuard guard(mu.get_device_index());
@@ -133,8 +136,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> vae_loss_backward(
   const auto grad_loss = checked_grad(grad_loss_, size, mu), grad_kl = checked_grad(grad_kl_, size, mu);
   const auto grad_reconstruction = checked_grad(grad_reconstruction_, size, mu);
   const Tensor grad_logits = torch::stable::empty_like(gradient);
-  const auto grad_latents = latents.new_gradients();
-  const auto results = std::tuple_cat(std::tuple{grad_logits}, grad_latents);
+  const std::vector<Tensor> of_latents = latents.new_gradients();
+  std::vector<Tensor> results{grad_logits};
+  results.insert(results.end(), of_latents.begin(), of_latents.end());
   if (B == 0) return results;
   const ScalarType dtype = mu.scalar_type();
   const double share = row_share(mean && !weights, B);
@@ -151,13 +155,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> vae_loss_backward(
                              static_cast<C>(share),
                              static_cast<C>(beta),
                              mean};
-    const Backward<T> b{data<T>(gradient),
-                        latents.from<T>(),
-                        B,
-                        row_length(gradient),
-                        factors,
-                        mutable_data<T>(grad_logits),
-                        latents.into<T>(grad_latents)};
+    const Backward<T> b{data<T>(gradient),          latents.from<T>(), B,
+                        row_length(gradient),       factors,           mutable_data<T>(grad_logits),
+                        latents.into<T>(of_latents)};
     constexpr int pack = kPackSize<T, T>;
     const bool packed =
         rows_are_packed(b.gradient, b.P, sizeof(T), pack) && rows_are_packed(b.grad_logits, b.P, sizeof(T), pack);

@@ -54,11 +54,15 @@ __device__ C target_value(Target value) {
   }
 }
 
-template <bool gaussian, bool chosen, class C>
+// What a kernel is compiled for: a prior N(0, 1), no mask and no weights; or anything else, at the price of more
+// registers.
+enum class Call { plain, any };
+
+template <bool gaussian, Call call, class C>
 __device__ Term<C> term(C logit, C target, C weight, C positive_weight) {
   if constexpr (gaussian) {
     return gaussian_term(logit, target, weight);
-  } else if constexpr (chosen) {
+  } else if constexpr (call == Call::any) {
     return weighted_bernoulli_term(logit, target, positive_weight);
   } else {
     return bernoulli_term(logit, target);
@@ -81,9 +85,8 @@ struct Forward {
   T* gradient;                    // or nullptr
 };
 
-// Reconstruction of one row by a group: `pack` elements at a time. `chosen` rows have a mask or weights of positive
-// pixels; pixels that do not count are 0 whatever they hold.
-template <bool gaussian, bool chosen, int G, int pack, class T, class Target>
+// Reconstruction of one row by a group: `pack` elements at a time. Pixels that do not count are 0 whatever they hold.
+template <bool gaussian, Call call, int G, int pack, class T, class Target>
 __device__ double reconstruct(const Forward<T, Target>& f, int64_t row, int thread, compute_t<T> factor) {
   using C = compute_t<T>;
   Sum<C> sum;
@@ -96,11 +99,11 @@ __device__ double reconstruct(const Forward<T, Target>& f, int64_t row, int thre
       const auto x = target_value<gaussian, C>(targets.values[k]);
       C positive = 1;
       bool counts = true;
-      if constexpr (chosen) {
+      if constexpr (call == Call::any) {
         if (f.pos_weight != nullptr) positive = f.pos_weight[i + k - row * f.P];
         if (f.mask != nullptr) counts = f.mask[i + k];
       }
-      const auto found = term<gaussian, chosen>(load(logits.values[k]), x, f.weight, positive);
+      const auto found = term<gaussian, call>(load(logits.values[k]), x, f.weight, positive);
       sum.add(counts ? found.value : C(0));
       gradient.values[k] = store<T>(counts ? factor * found.gradient : C(0));
     }
@@ -128,27 +131,29 @@ __device__ double kl_of_row(const Latents<T>& q, int64_t row, int thread) {
   return sum.total;
 }
 
-template <bool gaussian, bool chosen, int G, int pack, class T, class Target>
+template <bool gaussian, Call call, int G, int pack, class T, class Target>
 __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor) vae_loss_kernel(const Forward<T, Target> f) {
   using C = compute_t<T>;
   const int64_t row = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / G;
   const auto thread = static_cast<int>(threadIdx.x % G);
   double reconstruction = 0, kl = 0;
-  const C weight = row < f.B && f.sample_weight != nullptr ? f.sample_weight[row] : C(1);
-  if (row < f.B && weight != C(0)) {
-    const C factor = f.weigh_gradient ? weight * f.factor : f.factor;
-    reconstruction = reconstruct<gaussian, chosen, G, pack>(f, row, thread, factor);
-    kl = f.latents.prior_mu == nullptr ? kl_of_row<false, G>(f.latents, row, thread)
-                                       : kl_of_row<true, G>(f.latents, row, thread);
-  } else if (row < f.B && f.gradient != nullptr) {
+  C weight = 1;
+  if (call == Call::any && f.sample_weight != nullptr && row < f.B) weight = f.sample_weight[row];
+  if (row < f.B && (call == Call::plain || weight != C(0))) {
+    const C factor = call == Call::any && f.weigh_gradient ? weight * f.factor : f.factor;
+    reconstruction = reconstruct<gaussian, call, G, pack>(f, row, thread, factor);
+    kl = call == Call::plain || f.latents.prior_mu == nullptr ? kl_of_row<false, G>(f.latents, row, thread)
+                                                              : kl_of_row<true, G>(f.latents, row, thread);
+  } else if (call == Call::any && row < f.B && f.gradient != nullptr) {
     fill_with_zeros<G>(f.gradient + row * f.P, f.P, thread);
   }
   reconstruction = row_sum<G>(reconstruction);
   kl = row_sum<G>(kl);
   if (row >= f.B || thread != 0) return;
-  f.reconstruction[row] = weight * static_cast<C>(reconstruction);
-  f.kl[row] = weight * static_cast<C>(kl);
-  if (f.loss != nullptr) f.loss[row] = f.reconstruction[row] + f.beta * f.kl[row];
+  const C of_pixels = weight * static_cast<C>(reconstruction), of_latents = weight * static_cast<C>(kl);
+  f.reconstruction[row] = of_pixels;
+  f.kl[row] = of_latents;
+  if (f.loss != nullptr) f.loss[row] = of_pixels + f.beta * of_latents;
 }
 
 // The means over the rows, or of weighted rows their sums, in a fixed order: one block.

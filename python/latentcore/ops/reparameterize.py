@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentcore import _checks, _native, reference
 from latentcore.ops._autocast import under_autocast
-from latentcore.ops._prior import new_gradient_of_prior, prior_of
+from latentcore.ops._prior import prior_of
 from latentcore.ops._registration import register, register_backward
 
 # shapes: (..., L) latents
@@ -82,8 +82,10 @@ def reparameterize_kl(
     _checks.like("logvar", logvar, "mu", mu)
     _checks.shape("logvar", logvar, tuple(mu.shape))
     _checks.integer("offset", offset, 0, 2**63 - 1)
-    _checks.one_of("reduction", reduction, ("sum", "none"))
-    prior_mu, prior_logvar = prior_of(mu, prior_mu, prior_logvar)
+    if reduction != "sum":
+        _checks.one_of("reduction", reduction, ("sum", "none"))
+    if not (prior_mu is None and prior_logvar is None):
+        prior_mu, prior_logvar = prior_of(mu, prior_mu, prior_logvar)
     seed_tensor = _seed_tensor(seed, generator, mu)
     if not _native.has_kernel("reparameterize_kl", mu):
         return reference.reparameterize_kl(
@@ -165,11 +167,9 @@ def _fake_backward(
     seed: Tensor,
     offset: int,
     per_latent: bool,
-) -> tuple[Tensor, ...]:
-    return (
-        *(torch.empty_like(mu, memory_format=torch.contiguous_format) for _ in range(2)),
-        *(new_gradient_of_prior(mu, value) for value in (prior_mu, prior_logvar)),
-    )
+) -> list[Tensor]:
+    count = 2 if prior_mu is None else 4
+    return [torch.empty_like(mu, memory_format=torch.contiguous_format) for _ in range(count)]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -179,11 +179,9 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 def _backward(ctx: Any, grad_z: Tensor, grad_kl: Tensor) -> tuple[Tensor | None, ...]:
     saved = ctx.saved_tensors
-    grad_mu, grad_logvar, *grad_prior = torch.ops.latentcore.reparameterize_kl_backward(
-        grad_z, grad_kl, *saved, ctx.offset, ctx.per_latent
-    )
-    of_prior = (None, None) if saved[2] is None else grad_prior
-    return grad_mu, grad_logvar, *of_prior, None, None, None
+    options = (ctx.offset, ctx.per_latent)
+    gradients = torch.ops.latentcore.reparameterize_kl_backward.default(grad_z, grad_kl, *saved, *options)
+    return *gradients, *(None,) * (7 - len(gradients))
 
 
 def _twin(ctx: Any, mu: Tensor, logvar: Tensor, prior_mu: Tensor, prior_logvar: Tensor, seed: Tensor) -> Any:

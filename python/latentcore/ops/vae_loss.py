@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latentcore import _checks, _native, reference
 from latentcore.ops._autocast import under_autocast
-from latentcore.ops._prior import new_gradient_of_prior, prior_of
+from latentcore.ops._prior import prior_of
 from latentcore.ops._registration import register, register_backward
 from latentcore.ops._vae_loss_arguments import (
     check_targets,
@@ -109,15 +109,14 @@ def vae_loss(
         prior with parameters of its own).
     """
     _check(logits, target, mu, logvar, beta, likelihood, scale, reduction)
-    prior_mu, prior_logvar = prior_of(mu, prior_mu, prior_logvar)
+    if not (prior_mu is None and prior_logvar is None):
+        prior_mu, prior_logvar = prior_of(mu, prior_mu, prior_logvar)
     if not (mask is None and sample_weight is None and pos_weight is None):
         mask = checked_mask(mask, logits)
         sample_weight = checked_sample_weight(sample_weight, logits, reduction)
         pos_weight = checked_pos_weight(pos_weight, logits, likelihood)
     # the kernel has no gradient in these
-    constants = (target, sample_weight, pos_weight)
-    by_torch = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in constants)
-    if by_torch or not _native.has_kernel("vae_loss", logits):
+    if _requires_grad(target, sample_weight, pos_weight) or not _native.has_kernel("vae_loss", logits):
         _checks.countable("logits", logits)  # as the kernel does
         _checks.countable("mu", mu)
         optional = (prior_mu, prior_logvar, mask, sample_weight, pos_weight)
@@ -222,12 +221,10 @@ def _fake_backward(
     sample_weight: Tensor | None,
     beta: float,
     mean: bool,
-) -> tuple[Tensor, ...]:
-    prior = (prior_mu, prior_logvar)
-    return (
-        *(torch.empty_like(t, memory_format=torch.contiguous_format) for t in (gradient, mu, mu)),
-        *(new_gradient_of_prior(mu, value) for value in prior),
-    )
+) -> list[Tensor]:
+    latents = (mu, logvar, prior_mu, prior_logvar)
+    tensors = (gradient, *(mu for value in latents if value is not None))
+    return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in tensors]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -247,7 +244,7 @@ def _backward(
         options = (ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, True)
         gradient = torch.ops.latentcore.vae_loss(*inputs, *options)[3]
     ready = ctx.with_gradient and ctx.mean and grad_reconstruction is None and _is_one(grad_loss, gradient)
-    grad_logits, grad_mu, grad_logvar, *grad_prior = torch.ops.latentcore.vae_loss_backward.default(
+    grad_logits, *grad_latents = torch.ops.latentcore.vae_loss_backward.default(
         grad_loss,
         grad_reconstruction,
         grad_kl,
@@ -263,8 +260,15 @@ def _backward(
     if ready:
         # not the saved tensor itself, which would say that somebody had written to it
         grad_logits, ctx.handed_on = gradient.data, True
-    of_prior = (None, None) if prior_mu is None else grad_prior
-    return grad_logits if ctx.with_gradient else None, None, grad_mu, grad_logvar, *of_prior, *(None,) * 8
+    others = (None,) * (12 - len(grad_latents))
+    return grad_logits if ctx.with_gradient else None, None, *grad_latents, *others
+
+
+def _requires_grad(target: Tensor, sample_weight: Tensor | None, pos_weight: Tensor | None) -> bool:
+    found = target.requires_grad
+    found = found or (sample_weight is not None and sample_weight.requires_grad)
+    found = found or (pos_weight is not None and pos_weight.requires_grad)
+    return found and torch.is_grad_enabled()
 
 
 def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:
