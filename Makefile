@@ -12,8 +12,9 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc cmake -type f)
 WERROR := --config-settings=cmake.define.LATENTCORE_WERROR=ON
 BENCH_RESULT := benchmarks/results/0.1.0/operators--cpu.json
+# -m '': the markers that pyproject.toml leaves out are those of tests, unknown here
 PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -n 0 --timeout 0 -o faulthandler_timeout=0 \
-	-o python_files='bench_*.py' -W default -q --benchmark-enable --benchmark-quiet
+	-o python_files='bench_*.py' -m '' -W default -q --benchmark-enable --benchmark-quiet
 # as on a processor without AVX-512; tests/test_processors.py has the same
 AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 LATENTCORE_SIMD=avx2
 CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
