@@ -11,13 +11,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc cmake -type f)
 WERROR := --config-settings=cmake.define.LATENTCORE_WERROR=ON
+# counts what is allocated; see benchmarks/memory.py
+ALLOCATIONS := build/allocations.so
 BENCH_RESULT := benchmarks/results/0.1.0/operators--cpu.json
 # -m '': the markers that pyproject.toml leaves out are those of tests, unknown here
-PYTEST_BENCH := $(BIN)/python -m pytest benchmarks -n 0 --timeout 0 -o faulthandler_timeout=0 \
-	-o python_files='bench_*.py' -m '' -W default -q --benchmark-enable --benchmark-quiet
+PYTEST_BENCH := LD_PRELOAD="$(CURDIR)/$(ALLOCATIONS)" $(BIN)/python -m pytest benchmarks -n 0 --timeout 0 \
+	-o faulthandler_timeout=0 -o python_files='bench_*.py' -m '' -W default -q --benchmark-enable --benchmark-quiet
 # as on a processor without AVX-512; tests/test_processors.py has the same
 AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 LATENTCORE_SIMD=avx2
-CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+CXX_FILES = $(shell find benchmarks csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: help demo test test-avx2 test-long lint format quality bench bench-compare fuzz asan wheel abi cuda-host cuda-check \
 	cuda-matrix clean
@@ -60,10 +62,10 @@ quality: $(VENV)/installed $(VENV)/test  ## the figures of the systems on full M
 	$(BIN)/python -m benchmarks.quality autoencoders --json build/autoencoders.json
 	$(BIN)/python -m benchmarks.quality generative --json build/generative.json
 
-bench: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time the operators against their peers
+bench: $(VENV)/installed $(VENV)/test $(VENV)/bench $(ALLOCATIONS)  ## time and memory of the operators and their peers
 	$(PYTEST_BENCH) --benchmark-json=$(BENCH_RESULT)
 
-bench-compare: $(VENV)/installed $(VENV)/test $(VENV)/bench  ## time again, name every ratio that fell by more than 15 %
+bench-compare: $(VENV)/installed $(VENV)/test $(VENV)/bench $(ALLOCATIONS)  ## time again, name every ratio that fell by more than 15 %
 	$(PYTEST_BENCH) --benchmark-json=build/operators--cpu.json
 	$(BIN)/python -m benchmarks.compare $(BENCH_RESULT) build/operators--cpu.json
 
@@ -85,6 +87,9 @@ cuda-check: $(VENV)/tools  ## compile and link the CUDA library for sm_90, compa
 
 cuda-matrix: $(VENV)/tools  ## compile for every architecture, write docs/cuda-resources.md
 	BIN=$(BIN) cmake/cuda_check.sh matrix
+
+$(ALLOCATIONS): benchmarks/allocations.cpp
+	$(CXX) -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist

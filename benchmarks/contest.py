@@ -1,4 +1,4 @@
-"""One operator against everything that a user could take instead: the same answer, then the time."""
+"""One operator against everything that a user could take instead: the same answer, then the time and the memory."""
 
 import dataclasses
 import functools
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks import memory
 from latentcore.testing import relative_error
 
 OURS = "latentcore"
@@ -69,7 +70,8 @@ def machine_limits() -> dict[str, float]:
 def run(case: Case, benchmark: BenchmarkFixture) -> dict[str, Any]:
     """Check that all agree, time them in turns, and return the case's row, which pytest-benchmark stores too.
 
-    pytest-benchmark times our rounds; the others take their turns in the set-up of each of them.
+    pytest-benchmark times our rounds; the others take their turns in the set-up of each of them. Memory is that of
+    calls of its own, after all are timed.
     """
     _check_agreement(case)
     plans = {name: _plan(case, contestant) for name, contestant in case.contestants.items()}
@@ -90,6 +92,7 @@ def run(case: Case, benchmark: BenchmarkFixture) -> dict[str, Any]:
     pedantic: Callable[..., Any] = benchmark.pedantic  # untyped
     pedantic(functools.partial(turn, OURS), setup=others, rounds=max(rounds.values()))
     row = _row(case, {name: statistics.median(values) for name, values in times.items()})
+    row["peak_bytes"] = {name: _peak(case.contestants[name], times[name][-1]) for name in case.contestants}
     benchmark.extra_info.update(row)
     return row
 
@@ -125,6 +128,13 @@ def _check_agreement(case: Case) -> None:
 def _tensors(result: Any) -> list[torch.Tensor]:
     items = result if isinstance(result, list | tuple) else [result]
     return [torch.as_tensor(np.asarray(item)) for item in items]
+
+
+def _peak(contestant: Callable[[], Any], seconds: float) -> int | None:
+    """The median of three calls: in one its threads may not have been at work together, or others in the background."""
+    peaks = [memory.peak_bytes(contestant) for _ in range(1 if seconds > _LONG else 3)]
+    counted = [peak for peak in peaks if peak is not None]
+    return statistics.median_low(counted) if counted else None
 
 
 def _settle(contestant: Callable[[], Any], times: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""The operators on a GPU against plain torch and torch.compile: the same answer, then the time.
+"""The operators on a GPU against plain torch and torch.compile: the same answer, then the time and the memory.
 
 usage: python -m benchmarks.gpu [--json FILE] [--device cuda] [--small]
 
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.utils.benchmark import Timer
 
-from benchmarks import peers
+from benchmarks import memory, peers
 from latentcore import __version__, _native, ops, reference
 from latentcore.models import VAE, VAEConfig
 from latentcore.testing import relative_error
@@ -54,7 +54,7 @@ def main() -> None:
     limits = _limits(arguments.device, arguments.small)
     rows = []
     for work in _works(arguments.device, arguments.small):
-        rows.append(_measure(work, limits))
+        rows.append(_measure(work, limits, arguments.device))
         _print(rows[-1])
     rows.append(_epoch(600 if arguments.small else 60000, arguments.device))
     _print(rows[-1])
@@ -88,9 +88,10 @@ def _limits(device: str, small: bool) -> dict[str, float]:
     }
 
 
-def _measure(work: Work, limits: dict[str, float]) -> dict[str, Any]:
+def _measure(work: Work, limits: dict[str, float], device: str) -> dict[str, Any]:
     errors: dict[str, float] = {}
     seconds: dict[str, float | None] = {}
+    peaks: dict[str, int | None] = {}
     expected = _flat(work.contestants[OURS]()) if work.check else None
     for name, contestant in work.contestants.items():
         try:
@@ -98,6 +99,7 @@ def _measure(work: Work, limits: dict[str, float]) -> dict[str, Any]:
                 errors[name] = max(relative_error(a, e) for a, e in zip(_flat(contestant()), expected, strict=True))
                 assert errors[name] <= work.tolerance, f"{work.operator}: {name} differs by {errors[name]:.2g}"
             seconds[name] = _seconds(contestant)
+            peaks[name] = memory.peak_bytes(contestant, device)
         except torch.OutOfMemoryError:
             seconds[name] = None
     ours = seconds[OURS]
@@ -107,6 +109,7 @@ def _measure(work: Work, limits: dict[str, float]) -> dict[str, Any]:
         "operator": work.operator,
         "shape": work.shape,
         "seconds": seconds,
+        "peak_bytes": peaks,
         "ratio": min(others) / ours if others and ours else None,
         "fraction_of_limit": least / ours if ours else None,
         "goal_seconds": work.goal,
@@ -115,11 +118,14 @@ def _measure(work: Work, limits: dict[str, float]) -> dict[str, Any]:
 
 
 def _print(row: dict[str, Any]) -> None:
-    times = ", ".join(f"{n} {s * 1e3:.4g}" if s else f"{n} out of memory" for n, s in row["seconds"].items())
+    costs = ", ".join(
+        f"{n} {s * 1e3:.4g} / {memory.megabytes(row['peak_bytes'].get(n))}" if s else f"{n} out of memory"
+        for n, s in row["seconds"].items()
+    )
     ratio = f"{row['ratio']:.3g} times faster" if row["ratio"] else "no peer"
     limit = f"{row['fraction_of_limit']:.0%} of the limit" if row["fraction_of_limit"] else ""
     goal = f"goal {row['goal_seconds'] * 1e3:g} ms" if row["goal_seconds"] else ""
-    print(f"{row['operator']:<32} {row['shape']:<24} ms: {times}; {ratio}; {limit} {goal}", flush=True)
+    print(f"{row['operator']:<32} {row['shape']:<24} ms / MB: {costs}; {ratio}; {limit} {goal}", flush=True)
 
 
 def _flat(result: Any) -> list[torch.Tensor]:
@@ -270,6 +276,7 @@ def _epoch(count: int, device: str) -> dict[str, Any]:
         "operator": "epoch of the MLP VAE 784-400-20",
         "shape": shape,
         "seconds": {OURS: seconds},
+        "peak_bytes": {},
         "ratio": None,
         "fraction_of_limit": None,
         "goal_seconds": 0.05,

@@ -45,7 +45,7 @@ def test_a_contest_times_everyone_and_counts_the_best_of_those_it_names(monkeypa
     monkeypatch.setattr(contest, "machine_limits", lambda: {"copy_bytes_per_s": 1e10, "sgemm_flop_per_s": 1e11})
     monkeypatch.setattr(contest, "_PAUSE", 0)
     row = contest.run(case(against=("twice",)), Benchmark())
-    assert set(row["seconds"]) == {"latentcore", "twice", "other"}
+    assert set(row["seconds"]) == set(row["peak_bytes"]) == {"latentcore", "twice", "other"}
     assert row["best_peer"] == "twice"
     assert row["ratio"] == pytest.approx(row["seconds"]["twice"] / row["seconds"]["latentcore"])
     scaled = contest.run(case(against=("twice",), scale={"twice": 1e6}), Benchmark())
