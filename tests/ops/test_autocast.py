@@ -13,6 +13,7 @@ LOGITS, TARGET, LATENTS = torch.randn(9, 5), torch.rand(9, 5), torch.randn(9, 2)
 FUNCTIONS = {
     "vae_loss": (lambda n, w: ops.vae_loss(n, TARGET, w, LATENTS).loss, LOGITS, LATENTS),
     "reparameterize_kl": (lambda n, w: ops.reparameterize_kl(n, w, seed=1)[0], LATENTS, LATENTS),
+    "a prior": (lambda n, w: ops.reparameterize_kl(n, LATENTS, prior_mu=w, seed=1)[1], LATENTS, LATENTS + 1),
     "gmm_log_prob": (lambda n, w: ops.gmm_log_prob(n, w, FACTORS), X, MEANS),
     "gmm_e_step": (lambda n, w: ops.gmm_e_step(n, WEIGHTS, w, precisions_cholesky=FACTORS)[0], X, MEANS),
     "gmm_responsibilities": (lambda n, w: ops.gmm_responsibilities(n, WEIGHTS, w, FACTORS), X, MEANS),

@@ -15,6 +15,7 @@ FUNCTIONS = {
     "beta": (lambda b, t: ops.vae_loss(t, TARGET, MU, LOGVAR, beta=b).loss, LOGITS),
     "beta, rows": (lambda b, t: ops.vae_loss(t, TARGET, MU, LOGVAR, beta=b, reduction="none").loss, LOGITS),
     "scale": (lambda s, t: ops.vae_loss(t, TARGET, MU, LOGVAR, likelihood="gaussian", scale=s).loss, LOGITS),
+    "pos_weight": (lambda w, t: ops.vae_loss(t, TARGET, MU, LOGVAR, pos_weight=w).loss, LOGITS),
     "rotate": (lambda v, t: ops.rotate(t, 100 * v, fill=v, center=(v, 2 * v)), IMAGES),
     "affine": (
         lambda v, t: ops.affine(

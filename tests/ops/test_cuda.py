@@ -63,6 +63,38 @@ def test_vae_loss(dtype, likelihood, bytes_):
         both(lambda *a, r=reduction: ops.vae_loss(*a, **options, reduction=r), logits, target, mu, logvar)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_reparameterize_kl_with_a_prior(dtype):
+    for shape, reduction in itertools.product([(1, 1), (7, 2), (33, 20), (2, 5000)], ["sum", "none"]):
+        tensors = [torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(4)]
+
+        def call(mu, logvar, prior_mu, prior_logvar, reduction=reduction):
+            prior = {"prior_mu": prior_mu, "prior_logvar": prior_logvar}
+            return ops.reparameterize_kl(mu, logvar, **prior, seed=3, reduction=reduction)
+
+        both(call, *tensors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_vae_loss_with_every_option(dtype, likelihood):
+    for shape, reduction in itertools.product([(3, 1), (5, 784), (4, 3, 7, 9), (2, 5000)], ["mean", "none"]):
+        options = {"likelihood": likelihood, "reduction": reduction}
+        logits = torch.randn(shape, dtype=dtype, requires_grad=True)
+        target = torch.rand(shape, dtype=dtype)
+        mask, sample_weight, pos_weight = torch.rand(shape) < 0.7, torch.rand(shape[0]) + 0.1, torch.rand(shape[1:])
+        latents = [torch.randn(shape[0], 6, dtype=dtype, requires_grad=True) for _ in range(4)]
+
+        def call(logits, target, mask, weight, positive, mu, logvar, prior_mu, prior_logvar, options=options):
+            weights = {"mask": mask, "sample_weight": weight}
+            if options["likelihood"] == "bernoulli":
+                weights["pos_weight"] = positive
+            prior = {"prior_mu": prior_mu, "prior_logvar": prior_logvar}
+            return ops.vae_loss(logits, target, mu, logvar, **prior, **weights, **options)
+
+        both(call, logits, target, mask, sample_weight, pos_weight, *latents)
+
+
 # up to 2, 4 and 8 dimensions samples stay in registers, with the sums of all components or of some; then come tiles of
 # 128, 64 and 32 samples
 MIXTURES = [
