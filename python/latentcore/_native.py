@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch._C._functorch import peek_interpreter_stack
+from torch._C._functorch import TransformType, get_interpreter_stack, peek_interpreter_stack
 from torch.autograd import forward_ad
 
 from latentcore import _forks
@@ -81,6 +81,8 @@ _check_simd_variable()
 cpu_library = _load("latentcore_cpu", _folder())
 cuda_library = _load_cuda(cpu_library, _folder())
 _KERNELS = {"cpu": _kernels("CPU"), "cuda": _kernels("CUDA")}
+# operators with a rule for torch.func's vmap, as their registration says
+FOLDED: set[str] = set()
 
 if not cpu_library.loaded:
     warnings.warn(f"latentcore runs on its slower torch reference: {cpu_library.reason}", RuntimeWarning, stacklevel=2)
@@ -94,14 +96,24 @@ def _is_transformed() -> bool:
 _is_transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
+def is_peelable() -> bool:
+    """Whether nothing but torch.func's vmap and grad (vjp, jacrev, ...) transforms what is called."""
+    if forward_ad._current_level >= 0:
+        return False
+    return all(level.key() in (TransformType.Vmap, TransformType.Grad) for level in get_interpreter_stack() or ())
+
+
 def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
     """Whether `operator` has a native kernel for the device of `tensor`; its twin in `reference` serves otherwise.
 
-    The twin serves under torch.func too (vmap, jvp, jacrev and others) and in forward mode: both see through it.
+    The twin serves in forward mode too, which sees through it, and so it does where a compiler writes down what
+    torch.func transforms; in eager mode the kernel runs below torch.func's levels.
     """
     _forks.check_threads()
     # the level as a number that a compiler reads itself, and so compiles anew for another one
-    if forward_ad._current_level >= 0 or _is_transformed():
+    if forward_ad._current_level >= 0:
+        return False
+    if _is_transformed() and (torch.compiler.is_compiling() or operator not in FOLDED or not is_peelable()):
         return False
     return operator in _KERNELS.get(tensor.device.type, ())
 

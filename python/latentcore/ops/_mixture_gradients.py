@@ -4,12 +4,14 @@ With r in place of responsibilities, the gradients of Σ r (log w + log N) in th
 moments that an M-step needs; those of the log likelihood are the case r = responsibilities (Fisher's identity).
 """
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from latentcore import reference
+from latentcore import _checks, reference
+from latentcore.ops._folds import Fold, Mapped, in_front, merge
 from latentcore.ops._registration import register, register_backward
 
 # shapes: (..., N, D) samples, (..., K, D) means, K components
@@ -156,6 +158,26 @@ def _e_step_twin(
     return reference.gmm_e_step(x, weights, means, factors, ctx.covariance_type)
 
 
+def _setup_responsibilities(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.covariance_type = inputs
+    ctx.save_for_backward(*tensors, output)
+
+
+def _responsibilities_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, weights, means, factors, resp = ctx.saved_tensors
+    weighted = resp * grad
+    joint = weighted - resp * weighted.sum(-1, keepdim=True)
+    score, *moments = torch.ops.latentcore.gmm_moments(joint, x, means, factors, ctx.covariance_type)
+    gradients = torch.ops.latentcore.gmm_parameter_gradients(*moments, weights, factors, ctx.covariance_type)
+    return score, *gradients, None
+
+
+def _responsibilities_twin(
+    ctx: Any, x: Tensor, weights: Tensor, means: Tensor, factors: Tensor, resp: Tensor
+) -> Tensor:
+    return reference.gmm_responsibilities(x, weights, means, factors, ctx.covariance_type)
+
+
 def _setup_statistics(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.covariance_type, sample_weight = inputs
     ctx.save_for_backward(*tensors, sample_weight, *output[1:])
@@ -192,12 +214,37 @@ def _expand(grad: Tensor, like: Tensor) -> Tensor:
     return grad.reshape(grad.shape + (1,) * (like.dim() - grad.dim()))
 
 
+def _over_samples(parameters: Collection[int]) -> Fold:
+    """The rule of an operator that does the same with every sample, whose parameters are the inputs at these places.
+
+    More samples are cheaper than more mixtures. Gradients of parameters are sums over the samples.
+    """
+
+    def fold(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
+        shared = all(mapped.dims[place] is None for place in parameters)
+        one_mixture = mapped.dims[0] is not None and mapped.inputs[0].dim() == 3
+        if not (shared and one_mixture and mapped.needed in (None, (0,))):
+            return in_front(call, mapped)
+        places = [place for place in range(len(mapped.inputs)) if place not in parameters]
+        return merge(call, mapped, places, dim=1 if mapped.dims[0] == 1 else 0, first=0)
+
+    return fold
+
+
+def _fold_statistics(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
+    sample_weight = mapped.inputs[5]
+    if mapped.needed is None and sample_weight is not None and sample_weight.requires_grad:
+        _checks.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
+    return in_front(call, mapped)
+
+
 log_prob = register(
     "gmm_log_prob",
     fake=_fake_log_prob,
     setup_context=_setup_log_prob,
     backward=_log_prob_backward,
     twin=_log_prob_twin,
+    fold=_over_samples((1, 2)),
 )
 e_step = register(
     "gmm_e_step",
@@ -205,6 +252,15 @@ e_step = register(
     setup_context=_setup_e_step,
     backward=_e_step_backward,
     twin=_e_step_twin,
+    fold=_over_samples((1, 2, 3)),
+)
+responsibilities = register(
+    "gmm_responsibilities",
+    fake=_fake_responsibilities,
+    setup_context=_setup_responsibilities,
+    backward=_responsibilities_backward,
+    twin=_responsibilities_twin,
+    fold=_over_samples((1, 2, 3)),
 )
 statistics = register(
     "gmm_statistics",
@@ -212,8 +268,8 @@ statistics = register(
     setup_context=_setup_statistics,
     backward=_statistics_backward,
     twin=_statistics_twin,
+    fold=_fold_statistics,
 )
-register_backward("gmm_responsibilities", fake=_fake_responsibilities)
 register_backward("gmm_score", fake=_fake_score)
 register_backward("gmm_moments", fake=_fake_moments)
 register_backward("gmm_parameter_gradients", fake=_fake_parameter_gradients)

@@ -7,9 +7,12 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 from torch._C import _AutoDispatchBelowAutograd
+from torch._C._functorch import peek_interpreter_stack
 
 from latentcore import _checks, _forks, _native
+from latentcore.ops import _transformed
 from latentcore.ops._autocast import uncast
+from latentcore.ops._folds import Fold, one_by_one
 
 
 def register(
@@ -19,6 +22,7 @@ def register(
     setup_context: Callable[..., None],
     backward: Callable[..., Any],
     twin: Callable[..., Any],
+    fold: Fold | None = None,
 ) -> Callable[..., Any]:
     """Register an operator's fake kernel and its derivative, and return what to call.
 
@@ -32,12 +36,17 @@ def register(
         backward: The derivative, by native kernels.
         twin: The operator in plain torch, from the context and all that was saved. Where the derivative itself is to be
             differentiated (create_graph=True), its derivative is that of the twin's.
+        fold: The rule for torch.func's vmap, one of those in `_folds` or made of them; it is the derivative's too.
+            Without it the twin serves under torch.func.
     """
     if not _native.cpu_library.loaded:
         return _missing
     register_fake(operator, fake)
+    transformed_derivative = _transformed.derivative_of(operator, backward, twin, fold or one_by_one)
 
     def derivative(ctx: Any, *grads: Any) -> Any:
+        if peek_interpreter_stack() is not None and not torch.compiler.is_compiling():
+            return transformed_derivative(ctx, *grads)
         _forks.check_threads()
         with uncast(grads):
             return uncast_derivative(ctx, *grads)
@@ -66,10 +75,32 @@ def register(
     def call(*inputs: Any) -> Any:
         if torch.compiler.is_compiling():
             return overload(*inputs)
+        if peek_interpreter_stack() is not None:
+            return transformed(*inputs)
         if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
             return eager.apply(*inputs)
         with _AutoDispatchBelowAutograd():
             return overload(*inputs)
+
+    transformed = _transformed.differentiable(operator, call, transformed_derivative, setup_context, fold or one_by_one)
+    if fold is not None:
+        _native.FOLDED.add(operator)
+    return call
+
+
+def register_constant(operator: str, fake: Callable[..., Any], fold: Fold) -> Callable[..., Any]:
+    """Register the fake kernel of an operator that has no derivative, and its rule for vmap; return what to call."""
+    if not _native.cpu_library.loaded:
+        return _missing
+    register_fake(operator, fake)
+    _native.FOLDED.add(operator)
+    overload = getattr(torch.ops.latentcore, operator).default
+    transformed = _transformed.constant(overload, fold)
+
+    def call(*inputs: Any) -> Any:
+        if torch.compiler.is_compiling() or peek_interpreter_stack() is None:
+            return overload(*inputs)
+        return transformed(*inputs)
 
     return call
 

@@ -1,6 +1,5 @@
 """Gaussian mixtures: log densities, responsibilities, and what an M-step needs, in one pass over the samples."""
 
-import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
@@ -147,14 +146,10 @@ def gmm_responsibilities(
     Reference:
         Bishop, "Pattern recognition and machine learning", 2006, equation 9.23.
     """
-    tensors = (x, weights, means, precisions_cholesky)
-    check_mixture(*tensors, covariance_type)
-    derived = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if derived:
-        return gmm_e_step(*tensors, covariance_type)[1].exp()
+    check_mixture(x, weights, means, precisions_cholesky, covariance_type)
     if not fits_kernel("gmm_responsibilities", x):
-        return reference.gmm_responsibilities(*tensors, covariance_type)
-    resp: Tensor = torch.ops.latentcore.gmm_responsibilities(*tensors, covariance_type)
+        return reference.gmm_responsibilities(x, weights, means, precisions_cholesky, covariance_type)
+    resp: Tensor = _gradients.responsibilities(x, weights, means, precisions_cholesky, covariance_type)
     return resp
 
 

@@ -1,7 +1,7 @@
 """Rotation and affine maps of batches of images, differentiable in the images and in the map."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentcore import _checks, _forks, _native, reference
 from latentcore.ops._autocast import under_autocast
+from latentcore.ops._folds import Mapped, merge, one_by_one
 from latentcore.ops._registration import register, register_backward
 from latentcore.reference.warp import Point, cosine_sine
 
@@ -304,5 +305,17 @@ def _twin(ctx: Any, images: Tensor, matrix: Tensor, fill: Tensor) -> Tensor:
     return reference.warp(images, matrix, interpolation=ctx.interpolation, fill=fill, dtype=ctx.dtype)
 
 
-_operator = register("warp", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin)
+def _fold(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
+    """More images; more angles where all have the images in common and nobody asks for the gradient of each in them."""
+    images, _, fill, *_ = mapped.dims
+    if fill is not None:
+        return one_by_one(call, mapped)
+    # the matrices, and of the derivative the results' gradients
+    places = (1, 3)
+    if images is None and mapped.needed in (None, (1,)):
+        return merge(call, mapped, places, dim=1, first=1)
+    return merge(call, mapped, (0, *places), dim=1 if images == 1 else 0, first=0)
+
+
+_operator = register("warp", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin, fold=_fold)
 register_backward("warp_backward", fake=_fake_backward)
