@@ -79,6 +79,7 @@ inline int64_t rows_per_seed(const Tensor& seed, const LatentTensors& q) {
   check_dtype(seed, ScalarType::Long, "seed");
   STD_TORCH_CHECK(seed.device() == q.mu.device(), "seed: expected the device of mu");
   const int64_t seeds = seed.numel();
+  if (q.rows.count == 0) return 0;
   STD_TORCH_CHECK(seeds >= 1 && q.rows.count % seeds == 0, "seed: expected 1 element, or a number that divides ",
                   q.rows.count, " rows, got ", seeds);
   return q.rows.count / seeds;

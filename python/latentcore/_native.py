@@ -88,12 +88,13 @@ if not cpu_library.loaded:
     warnings.warn(f"latentcore runs on its slower torch reference: {cpu_library.reason}", RuntimeWarning, stacklevel=2)
 
 
-def _is_transformed() -> bool:
+def is_transformed() -> bool:
+    """Whether one of torch.func's transformations (vmap, grad, ...) is at work."""
     return peek_interpreter_stack() is not None
 
 
 # a compiler asks when it comes to the call, and compiles anew where torch.func's stack is another one
-_is_transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
+is_transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def is_peelable() -> bool:
@@ -113,7 +114,7 @@ def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
     # the level as a number that a compiler reads itself, and so compiles anew for another one
     if forward_ad._current_level >= 0:
         return False
-    if _is_transformed() and (torch.compiler.is_compiling() or operator not in FOLDED or not is_peelable()):
+    if is_transformed() and (torch.compiler.is_compiling() or operator not in FOLDED or not is_peelable()):
         return False
     return operator in _KERNELS.get(tensor.device.type, ())
 

@@ -19,6 +19,19 @@ def is_known(value: Tensor) -> bool:
     return known and not _len_torch_dispatch_stack() and peek_interpreter_stack() is None
 
 
+def is_plain(value: float | Tensor) -> bool:
+    """Whether a number can be looked at and is a constant."""
+    return not isinstance(value, Tensor) or (is_known(value) and not value.requires_grad)
+
+
+def requires_grad(target: Tensor, sample_weight: Tensor | None, pos_weight: Tensor | None) -> bool:
+    """Whether one of the tensors requires a gradient of which the kernel has none."""
+    found = target.requires_grad
+    found = found or (sample_weight is not None and sample_weight.requires_grad)
+    found = found or (pos_weight is not None and pos_weight.requires_grad)
+    return found and torch.is_grad_enabled()
+
+
 def check_targets(target: Tensor, mask: Tensor | None, sample_weight: Tensor | None) -> None:
     """An error where a target is none of the Bernoulli likelihood's, of which the pass over the pixels made NaN.
 

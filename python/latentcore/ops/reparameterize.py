@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latentcore import _checks, _native, reference
 from latentcore.ops._autocast import under_autocast
+from latentcore.ops._folds import in_front
 from latentcore.ops._prior import prior_of
 from latentcore.ops._registration import register, register_backward
 
@@ -196,5 +197,13 @@ def _twin(ctx: Any, mu: Tensor, logvar: Tensor, prior_mu: Tensor, prior_logvar: 
     )
 
 
-_operator = register("reparameterize_kl", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin)
+_operator = register(
+    "reparameterize_kl",
+    fake=_fake,
+    setup_context=_setup_context,
+    backward=_backward,
+    twin=_twin,
+    # a seed for each index of the mapped dimension, be it the same: so the noise of each starts anew
+    fold=in_front,
+)
 register_backward("reparameterize_kl_backward", fake=_fake_backward)

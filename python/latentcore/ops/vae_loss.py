@@ -8,21 +8,20 @@ from torch import Tensor
 from latentcore import _checks, _native, reference
 from latentcore.ops._autocast import under_autocast
 from latentcore.ops._prior import prior_of
-from latentcore.ops._registration import register, register_backward
 from latentcore.ops._vae_loss_arguments import (
     check_targets,
     checked_mask,
     checked_pos_weight,
     checked_sample_weight,
     is_known,
+    is_plain,
+    requires_grad,
 )
+from latentcore.ops._vae_loss_operator import OPTIONAL, operator
 from latentcore.reference import VAELoss
 
 if _native.cpu_library.loaded:
     from latentcore._C import take_nan_of_vae_loss
-
-# after the first four tensors; the operator and its twin take them by the same names
-_OPTIONAL = ("prior_mu", "prior_logvar", "mask", "sample_weight", "pos_weight")
 
 # shapes: B samples, any number of pixel dimensions, L latents
 
@@ -116,11 +115,11 @@ def vae_loss(
         sample_weight = checked_sample_weight(sample_weight, logits, reduction)
         pos_weight = checked_pos_weight(pos_weight, logits, likelihood)
     # the kernel has no gradient in these
-    if _requires_grad(target, sample_weight, pos_weight) or not _native.has_kernel("vae_loss", logits):
+    if requires_grad(target, sample_weight, pos_weight) or not _native.has_kernel("vae_loss", logits):
         _checks.countable("logits", logits)  # as the kernel does
         _checks.countable("mu", mu)
         optional = (prior_mu, prior_logvar, mask, sample_weight, pos_weight)
-        options: dict[str, Any] = dict(zip(_OPTIONAL, optional, strict=True))
+        options: dict[str, Any] = dict(zip(OPTIONAL, optional, strict=True))
         options |= {"beta": beta, "likelihood": likelihood, "scale": scale, "reduction": reduction}
         terms = reference.vae_loss(logits, target, mu, logvar, **options)
         if likelihood == "bernoulli" and is_known(terms.loss) and bool(terms.reconstruction.isnan().any()):
@@ -131,12 +130,17 @@ def vae_loss(
     with_gradient = torch.is_grad_enabled() and logits.requires_grad
     # beside the operator numbers are variables for a compiler, which need not compile anew for other values
     compiled = torch.compiler.is_compiling()
-    beside = compiled or not _is_plain(beta)
+    beside = compiled or not is_plain(beta)
     weight, deviation = 0.0 if beside else float(beta), 1.0 if compiled else float(scale)
     if sample_weight is not None and reduction == "mean":
         sample_weight = sample_weight / sample_weight.sum()
+    # torch.func's vmap makes more samples of a batch, whose means are for later
+    mean, rows = reduction == "mean", _native.is_transformed()
     tensors = (logits, target, mu, logvar, prior_mu, prior_logvar, mask, sample_weight, pos_weight)
-    loss, reconstruction, kl, _ = _operator(*tensors, weight, likelihood, deviation, reduction == "mean", with_gradient)
+    loss, reconstruction, kl, _ = operator(*tensors, weight, likelihood, deviation, mean and not rows, with_gradient)
+    if mean and rows:
+        find = torch.mean if sample_weight is None else torch.sum
+        loss, reconstruction, kl = find(loss), find(reconstruction), find(kl)
     # an earlier call that nobody could check may have left its word
     looks = likelihood == "bernoulli" and not torch.compiler.is_dynamo_compiling()
     if looks and take_nan_of_vae_loss() and is_known(loss):
@@ -185,112 +189,3 @@ def _check(
         _checks.fail_value("scale", "a positive number", scale)
     if reduction == "mean" and logits.shape[0] == 0:
         _checks.fail_value("logits", "a batch with at least one sample", tuple(logits.shape))
-
-
-def _fake(
-    logits: Tensor,
-    target: Tensor,
-    mu: Tensor,
-    logvar: Tensor,
-    prior_mu: Tensor | None,
-    prior_logvar: Tensor | None,
-    mask: Tensor | None,
-    sample_weight: Tensor | None,
-    pos_weight: Tensor | None,
-    beta: float,
-    likelihood: str,
-    scale: float,
-    mean: bool,
-    with_gradient: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    sizes = () if mean else logits.shape[:1]
-    loss, reconstruction, kl = (logits.new_empty(sizes, dtype=reference.sum_dtype(logits.dtype)) for _ in range(3))
-    gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
-    return loss, reconstruction, kl, gradient if with_gradient else logits.new_empty((0,))
-
-
-def _fake_backward(
-    grad_loss: Tensor | None,
-    grad_reconstruction: Tensor | None,
-    grad_kl: Tensor | None,
-    gradient: Tensor,
-    mu: Tensor,
-    logvar: Tensor,
-    prior_mu: Tensor | None,
-    prior_logvar: Tensor | None,
-    sample_weight: Tensor | None,
-    beta: float,
-    mean: bool,
-) -> list[Tensor]:
-    latents = (mu, logvar, prior_mu, prior_logvar)
-    tensors = (gradient, *(mu for value in latents if value is not None))
-    return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in tensors]
-
-
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, ctx.with_gradient = inputs
-    gradient = output[3]
-    ctx.mark_non_differentiable(gradient)
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*tensors, gradient)
-
-
-def _backward(
-    ctx: Any, grad_loss: Tensor | None, grad_reconstruction: Tensor | None, grad_kl: Tensor | None, _: None
-) -> tuple[Tensor | None, ...]:
-    *inputs, gradient = ctx.saved_tensors
-    _, _, mu, logvar, prior_mu, prior_logvar, _, sample_weight, _ = inputs
-    if getattr(ctx, "handed_on", False):  # the graph was retained, and a hook may have written to what it got
-        options = (ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, True)
-        gradient = torch.ops.latentcore.vae_loss(*inputs, *options)[3]
-    ready = ctx.with_gradient and ctx.mean and grad_reconstruction is None and _is_one(grad_loss, gradient)
-    grad_logits, *grad_latents = torch.ops.latentcore.vae_loss_backward.default(
-        grad_loss,
-        grad_reconstruction,
-        grad_kl,
-        gradient if ctx.with_gradient and not ready else mu.new_empty((mu.shape[0], 0)),
-        mu,
-        logvar,
-        prior_mu,
-        prior_logvar,
-        sample_weight,
-        ctx.beta,
-        ctx.mean,
-    )
-    if ready:
-        # not the saved tensor itself, which would say that somebody had written to it
-        grad_logits, ctx.handed_on = gradient.data, True
-    others = (None,) * (12 - len(grad_latents))
-    return grad_logits if ctx.with_gradient else None, None, *grad_latents, *others
-
-
-def _requires_grad(target: Tensor, sample_weight: Tensor | None, pos_weight: Tensor | None) -> bool:
-    found = target.requires_grad
-    found = found or (sample_weight is not None and sample_weight.requires_grad)
-    found = found or (pos_weight is not None and pos_weight.requires_grad)
-    return found and torch.is_grad_enabled()
-
-
-def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:
-    """Whether backward() starts at the loss itself, whose gradient the forward pass has found already."""
-    return grad is not None and _is_plain(grad) and gradient.dtype == grad.dtype and float(grad) == 1.0
-
-
-def _is_plain(value: float | Tensor) -> bool:
-    """Whether a number can be looked at and is a constant."""
-    return not isinstance(value, Tensor) or (is_known(value) and not value.requires_grad)
-
-
-def _twin(ctx: Any, *saved: Any) -> VAELoss:
-    return reference.vae_loss(
-        *saved[:4],
-        **dict(zip(_OPTIONAL, saved[4:-1], strict=True)),
-        beta=ctx.beta,
-        likelihood=ctx.likelihood,
-        scale=ctx.scale,
-        reduction="mean" if ctx.mean else "none",
-    )
-
-
-_operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin)
-register_backward("vae_loss_backward", fake=_fake_backward)
