@@ -50,7 +50,7 @@ LATENTCORE_SCHEMAS(LATENTCORE_LIBRARY, m) {
       "Tensor? mask, Tensor? sample_weight, Tensor? pos_weight, float beta, str likelihood, float scale, bool mean, "
       "bool with_gradient) -> (Tensor loss, Tensor reconstruction, Tensor kl, Tensor gradient)");
   m.def(
-      "vae_loss_backward(Tensor? grad_loss, Tensor? grad_reconstruction, Tensor? grad_kl, Tensor gradient, Tensor mu, "
+      "vae_loss_backward(Tensor? grad_loss, Tensor? grad_reconstruction, Tensor? grad_kl, Tensor? gradient, Tensor mu, "
       "Tensor logvar, Tensor? prior_mu, Tensor? prior_logvar, Tensor? sample_weight, float beta, bool mean) "
       "-> Tensor[] of_logits_mu_logvar_and_prior");
   m.def("warp(Tensor images, Tensor matrix, Tensor fill, str interpolation, ScalarType dtype) -> Tensor");

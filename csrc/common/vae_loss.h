@@ -112,12 +112,15 @@ inline std::tuple<Tensor, Tensor, Tensor> new_terms(const Tensor& logits, bool m
   return {allocate(logits, sizes, dtype), allocate(logits, sizes, dtype), allocate(logits, sizes, dtype)};
 }
 
-inline void check_vae_loss_backward(const Tensor& gradient, const LatentTensors& latents,
+// `gradient` is what the forward pass has found, or none where nobody asks for the gradient of the logits.
+inline void check_vae_loss_backward(const std::optional<Tensor>& gradient, const LatentTensors& latents,
                                     const std::optional<Tensor>& sample_weight) {
-  STD_TORCH_CHECK(gradient.dim() >= 1, "gradient: expected at least 1 dimension, got 0");
-  elements_of(gradient.sizes(), "gradient");
-  check_latents(latents, gradient);
-  check_sample_weight(sample_weight, gradient);
+  check_dim(latents.mu, 2, "mu");
+  check_sample_weight(sample_weight, latents.mu);
+  if (!gradient) return;
+  STD_TORCH_CHECK(gradient->dim() >= 1, "gradient: expected at least 1 dimension, got 0");
+  elements_of(gradient->sizes(), "gradient");
+  check_latents(latents, *gradient);
 }
 
 inline void check_vae_loss_grad(const Tensor& grad, int64_t size, ScalarType dtype) {

@@ -125,17 +125,18 @@ void add_factor(const OptionalTensor& grad, double factor, bool mean, ScalarType
 }
 
 std::vector<Tensor> vae_loss_backward(const OptionalTensor& grad_loss, const OptionalTensor& grad_reconstruction,
-                                      const OptionalTensor& grad_kl, const Tensor& gradient_, const Tensor& mu,
+                                      const OptionalTensor& grad_kl, const OptionalTensor& gradient_, const Tensor& mu,
                                       const Tensor& logvar, const OptionalTensor& prior_mu,
                                       const OptionalTensor& prior_logvar, const OptionalTensor& sample_weight,
                                       double beta, bool mean) {
   const LatentTensors latents(mu, logvar, prior_mu, prior_logvar);
   check_vae_loss_backward(gradient_, latents, sample_weight);
-  const int64_t B = latents.rows.count, P = row_length(gradient_);
-  const Tensor gradient = as_contiguous(gradient_);
-  const OptionalTensor weights = contiguous_or_none(sample_weight);
-  const Tensor grad_logits = advise_huge_pages(torch::stable::empty_like(gradient));
-  std::vector<Tensor> gradients = latents.new_gradients();
+  const int64_t B = latents.rows.count, P = gradient_ ? row_length(*gradient_) : 0;
+  const OptionalTensor gradient = contiguous_or_none(gradient_), weights = contiguous_or_none(sample_weight);
+  std::vector<Tensor> results;
+  if (gradient) results.push_back(advise_huge_pages(torch::stable::empty_like(*gradient)));
+  const std::vector<Tensor> of_latents = latents.new_gradients();
+  results.insert(results.end(), of_latents.begin(), of_latents.end());
   const ScalarType dtype = mu.scalar_type();
   const double share = row_share(mean && !weights, B);
 
@@ -154,15 +155,14 @@ std::vector<Tensor> vae_loss_backward(const OptionalTensor& grad_loss, const Opt
     weigh(weight, 0, B, kl_factors.data());
     const auto loop = loops<VaeLossLoops<T>>();
     const Latents<T> q = latents.from<T>();
-    const LatentGradients<T> to = latents.into<T>(gradients);
+    const LatentGradients<T> to = latents.into<T>(of_latents);
     parallel(B, cost_of({P / 2 + 2 * q.L}), [&](int64_t begin, int64_t end) {
-      loop.scale(factors.data(), data<T>(gradient), begin, end, P, mutable_data<T>(grad_logits));
+      if (gradient) loop.scale(factors.data(), data<T>(*gradient), begin, end, P, mutable_data<T>(results[0]));
       loop.kl_gradient(kl_factors.data(), q, begin, end, to);
       clear<T>(weight, begin, end, q.L, to);
     });
   });
-  gradients.insert(gradients.begin(), grad_logits);
-  return gradients;
+  return results;
 }
 
 }  // namespace

@@ -123,21 +123,20 @@ OptionalTensor checked_grad(const OptionalTensor& grad, int64_t size, const Tens
 }
 
 std::vector<Tensor> vae_loss_backward(const OptionalTensor& grad_loss_, const OptionalTensor& grad_reconstruction_,
-                                      const OptionalTensor& grad_kl_, const Tensor& gradient_, const Tensor& mu,
+                                      const OptionalTensor& grad_kl_, const OptionalTensor& gradient_, const Tensor& mu,
                                       const Tensor& logvar, const OptionalTensor& prior_mu,
                                       const OptionalTensor& prior_logvar, const OptionalTensor& sample_weight,
                                       double beta, bool mean) {
   const LatentTensors latents(mu, logvar, prior_mu, prior_logvar);
   check_vae_loss_backward(gradient_, latents, sample_weight);
   const DeviceGuard guard(mu.get_device_index());
-  const Tensor gradient = as_contiguous(gradient_);
-  const OptionalTensor weights = contiguous_or_none(sample_weight);
+  const OptionalTensor gradient = contiguous_or_none(gradient_), weights = contiguous_or_none(sample_weight);
   const int64_t B = latents.rows.count, size = mean ? 1 : B;
   const auto grad_loss = checked_grad(grad_loss_, size, mu), grad_kl = checked_grad(grad_kl_, size, mu);
   const auto grad_reconstruction = checked_grad(grad_reconstruction_, size, mu);
-  const Tensor grad_logits = torch::stable::empty_like(gradient);
   const std::vector<Tensor> of_latents = latents.new_gradients();
-  std::vector<Tensor> results{grad_logits};
+  std::vector<Tensor> results;
+  if (gradient) results.push_back(torch::stable::empty_like(*gradient));
   results.insert(results.end(), of_latents.begin(), of_latents.end());
   if (B == 0) return results;
   const ScalarType dtype = mu.scalar_type();
@@ -155,8 +154,12 @@ std::vector<Tensor> vae_loss_backward(const OptionalTensor& grad_loss_, const Op
                              static_cast<C>(share),
                              static_cast<C>(beta),
                              mean};
-    const Backward<T> b{data<T>(gradient),          latents.from<T>(), B,
-                        row_length(gradient),       factors,           mutable_data<T>(grad_logits),
+    const Backward<T> b{data_or_null<T>(gradient),
+                        latents.from<T>(),
+                        B,
+                        gradient ? row_length(*gradient) : 0,
+                        factors,
+                        gradient ? mutable_data<T>(results[0]) : nullptr,
                         latents.into<T>(of_latents)};
     constexpr int pack = kPackSize<T, T>;
     const bool packed =

@@ -58,6 +58,10 @@ __device__ C target_value(Target value) {
 // registers.
 enum class Call { plain, any };
 
+// Others than plain calls would spill in double with 64 registers.
+template <Call call, class T>
+constexpr int kBlocksOfRows = call == Call::any && sizeof(T) == 8 ? 2 : kBlocksPerProcessor;
+
 template <bool gaussian, Call call, class C>
 __device__ Term<C> term(C logit, C target, C weight, C positive_weight) {
   if constexpr (gaussian) {
@@ -132,7 +136,7 @@ __device__ double kl_of_row(const Latents<T>& q, int64_t row, int thread) {
 }
 
 template <bool gaussian, Call call, int G, int pack, class T, class Target>
-__global__ void __launch_bounds__(kThreads, kBlocksPerProcessor) vae_loss_kernel(const Forward<T, Target> f) {
+__global__ void __launch_bounds__(kThreads, kBlocksOfRows<call, T>) vae_loss_kernel(const Forward<T, Target> f) {
   using C = compute_t<T>;
   const int64_t row = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / G;
   const auto thread = static_cast<int>(threadIdx.x % G);

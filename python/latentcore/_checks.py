@@ -46,9 +46,9 @@ def floating(name: str, value: Tensor) -> None:
 
 def shape(name: str, value: Tensor, expected: tuple[int | str, ...]) -> None:
     """`value` has the shape; a string stands for a size that is free, and names it in the message."""
-    sizes = tuple(value.shape)
-    if sizes == expected:  # the common case
+    if value.shape == expected:  # the common case
         return
+    sizes = tuple(value.shape)
     fits = len(sizes) == len(expected) and all(
         isinstance(want, str) or have == want for have, want in zip(sizes, expected, strict=True)
     )

@@ -116,7 +116,7 @@ def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
         return False
     if is_transformed() and (torch.compiler.is_compiling() or operator not in FOLDED or not is_peelable()):
         return False
-    return operator in _KERNELS.get(tensor.device.type, ())
+    return operator in (_KERNELS["cpu"] if tensor.is_cpu else _KERNELS.get(tensor.device.type, ()))
 
 
 def flush_denormals(on: bool) -> None:

@@ -11,7 +11,7 @@ from torch._C._functorch import peek_interpreter_stack
 
 from latentcore import _checks, _forks, _native
 from latentcore.ops import _transformed
-from latentcore.ops._autocast import uncast
+from latentcore.ops._autocast import is_cast, uncast
 from latentcore.ops._folds import Fold, one_by_one
 
 
@@ -48,6 +48,8 @@ def register(
         if peek_interpreter_stack() is not None and not torch.compiler.is_compiling():
             return transformed_derivative(ctx, *grads)
         _forks.check_threads()
+        if not is_cast(grads):
+            return uncast_derivative(ctx, *grads)
         with uncast(grads):
             return uncast_derivative(ctx, *grads)
 

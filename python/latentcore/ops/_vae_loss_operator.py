@@ -44,7 +44,7 @@ def _fake_backward(
     grad_loss: Tensor | None,
     grad_reconstruction: Tensor | None,
     grad_kl: Tensor | None,
-    gradient: Tensor,
+    gradient: Tensor | None,
     mu: Tensor,
     logvar: Tensor,
     prior_mu: Tensor | None,
@@ -53,9 +53,8 @@ def _fake_backward(
     beta: float,
     mean: bool,
 ) -> list[Tensor]:
-    latents = (mu, logvar, prior_mu, prior_logvar)
-    tensors = (gradient, *(mu for value in latents if value is not None))
-    return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in tensors]
+    given = (gradient, mu, logvar, prior_mu, prior_logvar)
+    return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in given if t is not None]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -75,11 +74,11 @@ def _backward(
         options = (ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, True)
         gradient = torch.ops.latentcore.vae_loss(*inputs, *options)[3]
     ready = ctx.with_gradient and ctx.mean and grad_reconstruction is None and _is_one(grad_loss, gradient)
-    grad_logits, *grad_latents = torch.ops.latentcore.vae_loss_backward.default(
+    found = torch.ops.latentcore.vae_loss_backward.default(
         grad_loss,
         grad_reconstruction,
         grad_kl,
-        gradient if ctx.with_gradient and not ready else mu.new_empty((mu.shape[0], 0)),
+        gradient if ctx.with_gradient and not ready else None,
         mu,
         logvar,
         prior_mu,
@@ -90,9 +89,10 @@ def _backward(
     )
     if ready:
         # not the saved tensor itself, which would say that somebody had written to it
-        grad_logits, ctx.handed_on = gradient.data, True
-    others = (None,) * (12 - len(grad_latents))
-    return grad_logits if ctx.with_gradient else None, None, *grad_latents, *others
+        found, ctx.handed_on = (gradient.data, *found), True
+    elif not ctx.with_gradient:
+        found = (None, *found)
+    return found[0], None, *found[1:], *(None,) * (13 - len(found))
 
 
 def _is_one(grad: Tensor | None, gradient: Tensor) -> bool:

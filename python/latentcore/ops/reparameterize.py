@@ -81,7 +81,7 @@ def reparameterize_kl(
         _checks.fail_value("mu", "at least 1 dimension", "a scalar")
     _checks.countable("mu", mu)
     _checks.like("logvar", logvar, "mu", mu)
-    _checks.shape("logvar", logvar, tuple(mu.shape))
+    _checks.shape("logvar", logvar, mu.shape)
     _checks.integer("offset", offset, 0, 2**63 - 1)
     if reduction != "sum":
         _checks.one_of("reduction", reduction, ("sum", "none"))

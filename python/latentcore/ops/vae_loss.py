@@ -166,13 +166,13 @@ def _check(
     if logits.dim() == 0:
         _checks.fail_value("logits", "at least 1 dimension", "a scalar")
     _checks.dtype("target", target, (torch.uint8, *_checks.FLOATING))
-    _checks.shape("target", target, tuple(logits.shape))
+    _checks.shape("target", target, logits.shape)
     if target.device != logits.device:
         _checks.fail_value("target", f"the device of logits, {logits.device}", target.device)
     _checks.like("mu", mu, "logits", logits)
     _checks.shape("mu", mu, (logits.shape[0], "L"))
     _checks.like("logvar", logvar, "mu", mu)
-    _checks.shape("logvar", logvar, tuple(mu.shape))
+    _checks.shape("logvar", logvar, mu.shape)
     _checks.one_of("likelihood", likelihood, ("bernoulli", "gaussian"))
     _checks.one_of("reduction", reduction, ("mean", "none"))
     if isinstance(beta, Tensor):
