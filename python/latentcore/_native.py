@@ -98,8 +98,8 @@ is_transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def is_peelable() -> bool:
-    """Whether nothing but torch.func's vmap and grad (vjp, jacrev, ...) transforms what is called."""
-    if forward_ad._current_level >= 0:
+    """Whether what is called now, in eager mode, is under no transformations but torch.func's vmap, grad and vjp."""
+    if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
         return False
     return all(level.key() in (TransformType.Vmap, TransformType.Grad) for level in get_interpreter_stack() or ())
 
@@ -114,7 +114,7 @@ def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
     # the level as a number that a compiler reads itself, and so compiles anew for another one
     if forward_ad._current_level >= 0:
         return False
-    if is_transformed() and (torch.compiler.is_compiling() or operator not in FOLDED or not is_peelable()):
+    if is_transformed() and not (is_peelable() and operator in FOLDED):
         return False
     return operator in (_KERNELS["cpu"] if tensor.is_cpu else _KERNELS.get(tensor.device.type, ()))
 

@@ -28,7 +28,7 @@ class Mapped(NamedTuple):
         if not isinstance(value, Tensor):
             return value
         if found is not None:
-            return value.movedim(found, dim)
+            return value if found == dim else value.movedim(found, dim)
         return value.unsqueeze(dim).expand(*value.shape[:dim], self.size, *value.shape[dim:])
 
 
@@ -54,8 +54,8 @@ def merge(call: Callable[..., Any], mapped: Mapped, places: Collection[int], dim
             inputs[place], sizes = value.flatten(first, first + 1), value.shape[first : first + 2]
     results = call(*inputs)
     if isinstance(results, Tensor):
-        return results.unflatten(first, sizes), dim
-    return tuple(result.unflatten(first, sizes) for result in results), dim
+        return torch.unflatten(results, first, sizes), dim
+    return tuple(torch.unflatten(result, first, sizes) for result in results), dim
 
 
 def one_by_one(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:

@@ -91,20 +91,12 @@ def register(
 
 
 def register_constant(operator: str, fake: Callable[..., Any], fold: Fold) -> Callable[..., Any]:
-    """Register the fake kernel of an operator that has no derivative, and its rule for vmap; return what to call."""
+    """Register the fake kernel of an operator without a derivative and its rule for vmap; return what to call."""
     if not _native.cpu_library.loaded:
         return _missing
     register_fake(operator, fake)
     _native.FOLDED.add(operator)
-    overload = getattr(torch.ops.latentcore, operator).default
-    transformed = _transformed.constant(overload, fold)
-
-    def call(*inputs: Any) -> Any:
-        if torch.compiler.is_compiling() or peek_interpreter_stack() is None:
-            return overload(*inputs)
-        return transformed(*inputs)
-
-    return call
+    return _transformed.constant(getattr(torch.ops.latentcore, operator).default, fold)
 
 
 def register_fake(operator: str, fake: Callable[..., Any]) -> None:

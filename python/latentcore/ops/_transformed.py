@@ -40,11 +40,10 @@ Places = tuple[int, ...]
 
 
 def constant(below: Call, fold: Fold) -> Call:
-    """An operator without a derivative, as it is called under torch.func; `below` is it without any level."""
+    """A function without a derivative, called under torch.func or not; `below` is it without any level."""
 
     def call(*inputs: Any) -> Any:
-        level = _topmost()
-        if level is None:
+        if torch.compiler.is_compiling() or (level := _topmost()) is None:
             return below(*inputs)
         if level.key() == TransformType.Vmap:
             return _map(level, call, fold, inputs)

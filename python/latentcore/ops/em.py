@@ -1,9 +1,13 @@
 """Expectation maximisation of batches of Gaussian mixtures."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from latentcore import _checks, _forks, _native, reference
+from latentcore.ops import _transformed
+from latentcore.ops._folds import in_front
 from latentcore.ops._registration import register_fake
 from latentcore.ops.m_step import gmm_m_step
 from latentcore.ops.mixture import check_mixture, check_sample_weight, gmm_statistics
@@ -76,25 +80,46 @@ def gmm_em(
     _forks.check_threads()  # what comes before the kernel may have threads
     _check(x, *parameters, covariance_type, max_iter, tol, reg_covar)
     check_sample_weight(sample_weight, x)
+    # the loop looks at values, which torch.func's levels hide
+    fit = _peeled_fit if _native.is_peelable() else _fit
+    with torch.no_grad():
+        found = fit(x, *parameters, covariance_type, max_iter, float(tol), float(reg_covar), sample_weight)
+        return MixtureFit(*found)
+
+
+def _fit(
+    x: Tensor,
+    weights: Tensor,
+    means: Tensor,
+    precisions_cholesky: Tensor,
+    covariance_type: str,
+    max_iter: int,
+    tol: float,
+    reg_covar: float,
+    sample_weight: Tensor | None,
+) -> MixtureFit:
+    parameters = (weights, means, precisions_cholesky)
     N, K, D = x.shape[-2], *means.shape[-2:]
     small = K <= _MOST_COMPONENTS and D <= _MOST_FEATURES and N * K * D <= _MOST_WORK
-    with torch.no_grad():
-        if small and _native.has_kernel("gmm_em", x):
-            start = start_of(*parameters, covariance_type)
-            *found, bounds, converged = torch.ops.latentcore.gmm_em(
-                x, *start, covariance_type, max_iter, float(tol), float(reg_covar), sample_weight
-            )
-            return MixtureFit(*MixtureParameters(*found), bounds, bounds.isfinite().sum(-1), converged)
-        return reference.gmm_em(
-            x,
-            *parameters,
-            covariance_type,
-            max_iter=max_iter,
-            tol=tol,
-            reg_covar=reg_covar,
-            sample_weight=sample_weight,
-            operators=Operators(gmm_statistics, gmm_m_step),
+    if small and _native.has_kernel("gmm_em", x):
+        start = start_of(*parameters, covariance_type)
+        *found, bounds, converged = torch.ops.latentcore.gmm_em(
+            x, *start, covariance_type, max_iter, tol, reg_covar, sample_weight
         )
+        return MixtureFit(*MixtureParameters(*found), bounds, bounds.isfinite().sum(-1), converged)
+    return reference.gmm_em(
+        x,
+        *parameters,
+        covariance_type,
+        max_iter=max_iter,
+        tol=tol,
+        reg_covar=reg_covar,
+        sample_weight=sample_weight,
+        operators=Operators(gmm_statistics, gmm_m_step),
+    )
+
+
+_peeled_fit: Callable[..., tuple[Tensor, ...]] = _transformed.constant(_fit, in_front)
 
 
 def _check(

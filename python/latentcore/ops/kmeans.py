@@ -1,10 +1,14 @@
 """K-means: an iteration of Lloyd's algorithm, and the distances that seeding needs, each in one pass."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
-from latentcore.ops._registration import register_fake
+from latentcore.ops._folds import Mapped, merge, one_by_one
+from latentcore.ops._registration import register_constant, register_fake
 from latentcore.reference import KMeansStep
 
 # shapes: (N, D) samples, (..., K, D) centres
@@ -51,7 +55,7 @@ def kmeans_step(x: Tensor, centers: Tensor, *, sample_weight: Tensor | None = No
     _check(x, "centers", centers, sample_weight)
     if not _native.has_kernel("kmeans_step", x):
         return reference.kmeans_step(x, centers, sample_weight=sample_weight)
-    return KMeansStep(*torch.ops.latentcore.kmeans_step(x, centers, sample_weight))
+    return KMeansStep(*_step(x, centers, sample_weight))
 
 
 @torch.no_grad()
@@ -94,7 +98,7 @@ def kmeans_potentials(x: Tensor, points: Tensor, closest: Tensor, *, sample_weig
     _checks.shape("points", points, ("L", x.shape[1]))
     if not _native.has_kernel("kmeans_potentials", x):
         return reference.kmeans_potentials(x, points, closest, sample_weight=sample_weight)
-    potentials: Tensor = torch.ops.latentcore.kmeans_potentials(x, points, closest, sample_weight)
+    potentials: Tensor = _potentials(x, points, closest, sample_weight)
     return potentials
 
 
@@ -180,6 +184,22 @@ def _fake_update(closest: Tensor, x: Tensor, point: Tensor, sample_weight: Tenso
     return x.new_empty((1,), dtype=torch.float64)
 
 
-register_fake("kmeans_step", _fake_step)
-register_fake("kmeans_potentials", _fake_potentials)
+def _fold_step(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
+    """More sets of centres, where all have the samples in common."""
+    x, _, sample_weight = mapped.inputs
+    if mapped.dims[0] is not None or mapped.dims[2] is not None:
+        return one_by_one(call, mapped)
+    return call(x, mapped.at(1, 0), sample_weight), 0
+
+
+def _fold_potentials(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
+    """More points, where all have the rest in common."""
+    if any(mapped.dims[place] is not None for place in (0, 2, 3)):
+        return one_by_one(call, mapped)
+    return merge(call, mapped, (1,), dim=0, first=0)
+
+
+_step = register_constant("kmeans_step", _fake_step, _fold_step)
+_potentials = register_constant("kmeans_potentials", _fake_potentials, _fold_potentials)
+# no rule: what is written in place is not a copy of what vmap maps
 register_fake("kmeans_update", _fake_update)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _native, reference
-from latentcore.ops._registration import register_fake
+from latentcore.ops._folds import in_front
+from latentcore.ops._registration import register_constant
 from latentcore.reference import MixtureParameters, MixtureStatistics
 
 # shapes: (..., K, D) means, K components, D features
@@ -63,9 +64,7 @@ def gmm_m_step(
         return reference.gmm_m_step(statistics, means, covariance_type, reg_covar=reg_covar, mean_weight=mean_weight)
     if mean_weight is not None:
         mean_weight = mean_weight.expand(means.shape[:-2])
-    return MixtureParameters(
-        *torch.ops.latentcore.gmm_m_step(*statistics[1:], means, covariance_type, float(reg_covar), mean_weight)
-    )
+    return MixtureParameters(*_operator(*statistics[1:], means, covariance_type, float(reg_covar), mean_weight))
 
 
 def _check(
@@ -111,4 +110,4 @@ def _fake(
     return weights, new_means, covariances, factors
 
 
-register_fake("gmm_m_step", _fake)
+_operator = register_constant("gmm_m_step", _fake, in_front)
