@@ -88,7 +88,7 @@ def test_they_are_those_of_central_differences(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_hessian_is_the_twins(name):
-    """Under torch.func the twins serve, in forward mode too."""
+    """In forward mode, which torch.func.hessian is over another derivative, the twins serve."""
     function, tensors = CASES[name]
     found = torch.autograd.functional.hessian(lambda *t: total(function, t), tensors)
     expected = torch.func.hessian(lambda *t: total(function, t), tuple(range(len(tensors))))(*tensors)

@@ -53,6 +53,17 @@ def constant(below: Call, fold: Fold) -> Call:
     return call
 
 
+def beneath_maps(function: Call, fold: Fold) -> Call:
+    """A function made of torch's operators, each of which costs more under vmap: it is called below those levels."""
+
+    def call(*inputs: Any) -> Any:
+        if torch.compiler.is_compiling() or (level := _topmost()) is None or level.key() != TransformType.Vmap:
+            return function(*inputs)
+        return _map(level, call, fold, inputs)
+
+    return call
+
+
 def differentiable(operator: str, below: Call, derivative: Call, setup_context: Call, fold: Fold) -> Call:
     """An operator as it is called under torch.func; `derivative` is what `derivative_of` returns."""
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from latentcore import _checks, _forks, _native, reference
+from latentcore.ops import _transformed
 from latentcore.ops._autocast import under_autocast
-from latentcore.ops._folds import Mapped, merge, one_by_one
+from latentcore.ops._folds import Mapped, in_front, merge, one_by_one
 from latentcore.ops._registration import register, register_backward
 from latentcore.reference.warp import Point, cosine_sine
 
@@ -70,9 +71,14 @@ def rotate(
     n = batch.shape[0]
     several = isinstance(angle, Tensor) and angle.dim() == 2
     degrees = _numbers("angle", angle, n, batch.device, extra="A" if several else None)
-    matrix = reference.rotation_sampling(degrees, _center(center, batch, several))
+    matrix = _rotation_sampling(degrees, *_center(center, batch, several))
     rotated = _warp(batch, matrix if several else matrix.unsqueeze(1), interpolation, fill, dtype)
     return rotated if several else _unbatch(rotated[:, 0], images)
+
+
+_rotation_sampling = _transformed.beneath_maps(
+    lambda degrees, x, y: reference.rotation_sampling(degrees, (x, y)), in_front
+)
 
 
 @under_autocast("images")
