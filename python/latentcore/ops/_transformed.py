@@ -4,7 +4,7 @@ At a level of vmap one of the rules of `_folds` makes the mapped dimension a par
 grad (vjp, jacrev, ...) the operator is a node of that level's graph; its derivative is an operator too, which runs the
 backward kernel and whose own derivative is that of the twin, found when somebody asks.
 
-torch.autograd.Function with its `vmap` does the same by the same means, but costs three times as much per call.
+torch.autograd.Function with its `vmap` does the same by the same means, but costs two to three times as much per call.
 """
 
 import functools
