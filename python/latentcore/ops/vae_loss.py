@@ -133,14 +133,14 @@ def vae_loss(
     beside = compiled or not is_plain(beta)
     weight, deviation = 0.0 if beside else float(beta), 1.0 if compiled else float(scale)
     if sample_weight is not None and reduction == "mean":
-        sample_weight = sample_weight / sample_weight.sum()
+        sample_weight = sample_weight / sample_weight.sum(0)
     # torch.func's vmap makes more samples of a batch, whose means are for later
     mean, rows = reduction == "mean", _native.is_transformed()
     tensors = (logits, target, mu, logvar, prior_mu, prior_logvar, mask, sample_weight, pos_weight)
     loss, reconstruction, kl, _ = operator(*tensors, weight, likelihood, deviation, mean and not rows, with_gradient)
     if mean and rows:
         find = torch.mean if sample_weight is None else torch.sum
-        loss, reconstruction, kl = find(loss), find(reconstruction), find(kl)
+        loss, reconstruction, kl = find(loss, 0), find(reconstruction, 0), find(kl, 0)
     # an earlier call that nobody could check may have left its word
     looks = likelihood == "bernoulli" and not torch.compiler.is_dynamo_compiling()
     if looks and take_nan_of_vae_loss() and is_known(loss):

@@ -21,9 +21,10 @@ def reparameterize_kl(
     prior_logvar: Tensor | None = None,
     reduction: str = "sum",
 ) -> tuple[Tensor, Tensor]:
-    """See `latentcore.ops.reparameterize_kl`; `seed` is an int64 tensor with one element."""
+    """See `latentcore.ops.reparameterize_kl`; `seed` is an int64 tensor, with a seed for each of equal parts of `mu`."""
     dtype = sum_dtype(mu.dtype)
-    noise = philox_normal(seed, offset, mu.numel(), dtype).view(mu.shape)
+    seeds = max(seed.numel(), 1)
+    noise = philox_normal(seed, offset, mu.numel() // seeds, dtype).view(mu.shape)
     wide_mu, wide_logvar = mu.to(dtype), logvar.to(dtype)
     z = wide_mu + torch.exp(0.5 * wide_logvar) * noise
     wide_prior = (None if value is None else value.to(dtype) for value in (prior_mu, prior_logvar))
@@ -32,13 +33,13 @@ def reparameterize_kl(
 
 
 def philox_normal(seed: Tensor, offset: int, count: int, dtype: torch.dtype) -> Tensor:
-    """The noise of the elements offset ... offset + count - 1: (count,) standard normal numbers."""
+    """The noise of the elements offset ... offset + count - 1: (count,) standard normal numbers for each seed."""
     first = offset // 4
     counters = torch.arange(first, (offset + count + 3) // 4, device=seed.device)
-    a, b, c, d = _philox4x32_10(counters, seed.reshape(()))
+    a, b, c, d = _philox4x32_10(counters, seed.reshape(-1, 1))
     lanes = (*_box_muller(a, b, dtype), *_box_muller(c, d, dtype))
     start = offset - 4 * first
-    return torch.stack(lanes, dim=-1).flatten()[start : start + count]
+    return torch.stack(lanes, dim=-1).flatten(1)[:, start : start + count].flatten()
 
 
 def _philox4x32_10(counter: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
