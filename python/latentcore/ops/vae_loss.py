@@ -133,7 +133,7 @@ def vae_loss(
     beside = compiled or not is_plain(beta)
     weight, deviation = 0.0 if beside else float(beta), 1.0 if compiled else float(scale)
     if sample_weight is not None and reduction == "mean":
-        sample_weight = sample_weight / sample_weight.sum(0)
+        sample_weight = sample_weight / sample_weight.sum(0, keepdim=True)
     # torch.func's vmap makes more samples of a batch, whose means are for later
     mean, rows = reduction == "mean", _native.is_transformed()
     tensors = (logits, target, mu, logvar, prior_mu, prior_logvar, mask, sample_weight, pos_weight)
