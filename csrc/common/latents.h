@@ -59,12 +59,8 @@ struct LatentTensors {
 
   // Gradients to be filled: of mu and logvar, and of the prior's where there is one.
   std::vector<Tensor> new_gradients() const {
-    return new_gradients([&] { return torch::stable::empty_like(mu); });
-  }
-  template <class Make>
-  std::vector<Tensor> new_gradients(const Make& make) const {
     std::vector<Tensor> gradients;
-    for (int i = 0; i < (prior_mu ? 4 : 2); ++i) gradients.push_back(make());
+    for (int i = 0; i < (prior_mu ? 4 : 2); ++i) gradients.push_back(torch::stable::empty_like(mu));
     return gradients;
   }
 
