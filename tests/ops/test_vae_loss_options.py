@@ -162,6 +162,13 @@ def test_whole_weights_are_repetitions(backend):
         assert_near(term, wanted)
 
 
+@pytest.mark.parametrize("unit", [1e-60, 1e-300, 1e39, 1e300])
+def test_a_weighted_mean_is_the_same_in_any_unit(unit):
+    tensors, weight = inputs((30,)), torch.rand(B, dtype=torch.float64)
+    expected = ops.vae_loss(*tensors, sample_weight=weight)
+    assert_near(ops.vae_loss(*tensors, sample_weight=unit * weight).loss, expected.loss)
+
+
 def test_shapes_broadcast():
     tensors = inputs((2, 9))
     row, column = torch.rand(9) < 0.5, torch.rand(B, 1, 1) < 0.5
@@ -287,6 +294,7 @@ BOOL = torch.ones(2, 3, dtype=torch.bool)
         (ValueError, "sample_weight", {"sample_weight": torch.ones(3)}),
         (ValueError, "sample_weight", {"sample_weight": torch.tensor([1.0, -1.0])}),
         (ValueError, "sample_weight", {"sample_weight": torch.tensor([1.0, NAN])}),
+        (ValueError, "sample_weight", {"sample_weight": torch.tensor([1.0, float("inf")])}),
         (ValueError, "sample_weight", {"sample_weight": torch.zeros(2)}),
         (TypeError, "pos_weight", {"pos_weight": "two"}),
         (ValueError, "pos_weight", {"pos_weight": torch.ones(2)}),

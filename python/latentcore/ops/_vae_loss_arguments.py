@@ -58,19 +58,23 @@ def checked_mask(mask: Tensor | None, logits: Tensor) -> Tensor | None:
 
 
 def checked_sample_weight(weight: Tensor | None, logits: Tensor, reduction: str) -> Tensor | None:
-    """Weights of the samples in the dtype of sums."""
+    """Weights of the samples in the dtype of sums; for a mean they are shares of it, whose sum is 1."""
     if weight is None:
         return None
     _real("sample_weight", weight)
     _checks.shape("sample_weight", weight, (logits.shape[0],))
     _on_device("sample_weight", weight, logits)
     if is_known(weight):
-        negative = weight[~(weight >= 0)]
-        if negative.numel() > 0:
-            _checks.fail_value("sample_weight", "numbers >= 0", negative[0].item())
+        wrong = weight[~((weight >= 0) & (weight < float("inf")))]
+        if wrong.numel() > 0:
+            _checks.fail_value("sample_weight", "finite numbers >= 0", wrong[0].item())
         if reduction == "mean" and not bool(weight.any()):
             _checks.fail_value("sample_weight", "a weight above 0, to find a mean", "none")
-    return weight.to(sum_dtype(logits.dtype))
+    dtype = sum_dtype(logits.dtype)
+    if reduction == "mean":  # before they are narrowed, since weights are right in any unit
+        weight = weight.to(torch.promote_types(weight.dtype, dtype))
+        weight = weight / weight.sum(0, keepdim=True)
+    return weight.to(dtype)
 
 
 def checked_pos_weight(weight: float | Tensor | None, logits: Tensor, likelihood: str) -> Tensor | None:
