@@ -76,8 +76,8 @@ def vae_loss(
         prior_mu: Means of the prior, of a shape that broadcasts to (B, L), dtype and device of ``mu``. ``None`` is 0.
         prior_logvar: Logarithms of its variances, the same way. A prior may require a gradient.
         mask: Pixels that count: bool, of a shape that broadcasts to that of ``logits``. ``None``: all of them.
-        sample_weight: Weights of the samples, >= 0, finite. (B,), any real dtype. They multiply all three terms; the mean is
-            the weighted one, divided by the sum of the weights. ``None``: 1 each.
+        sample_weight: Weights of the samples, >= 0, finite. (B,), any real dtype. They multiply all three terms; the
+            mean is the weighted one, divided by the sum of the weights. ``None``: 1 each.
         pos_weight: Weight of the positive part of the Bernoulli likelihood, as in
             ``torch.nn.BCEWithLogitsLoss``: a number, or a tensor that broadcasts to the shape of one sample.
         reduction: ``"mean"`` over the batch, or ``"none"``: one value per sample.
@@ -91,7 +91,8 @@ def vae_loss(
     Raises:
         TypeError: An argument is not a tensor or its dtype is not supported.
         ValueError: Shapes or devices differ, the batch is empty under ``"mean"``, an option is unknown, a target of
-            the Bernoulli likelihood is outside [0, 1], or, on the CPU, a weight of a sample is negative or infinite, or all are 0.
+            the Bernoulli likelihood is outside [0, 1], or, on the CPU, a weight of a sample is negative or infinite, or
+            all are 0.
 
     Example:
         >>> import torch

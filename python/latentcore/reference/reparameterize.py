@@ -21,7 +21,7 @@ def reparameterize_kl(
     prior_logvar: Tensor | None = None,
     reduction: str = "sum",
 ) -> tuple[Tensor, Tensor]:
-    """See `latentcore.ops.reparameterize_kl`; `seed` is an int64 tensor, with a seed for each of equal parts of `mu`."""
+    """See `latentcore.ops.reparameterize_kl`; `seed` is an int64 tensor, of one seed for each equal part of `mu`."""
     dtype = sum_dtype(mu.dtype)
     seeds = max(seed.numel(), 1)
     noise = philox_normal(seed, offset, mu.numel() // seeds, dtype).view(mu.shape)
