@@ -1,12 +1,12 @@
-"""Argument checks: one message with the argument's name, what was expected and what came."""
+"""Checks of arguments that are tensors."""
 
 import math
 from collections.abc import Collection
-from numbers import Integral, Real
-from typing import NoReturn
 
 import torch
 from torch import Tensor
+
+from latentcore import _errors
 
 FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -14,27 +14,17 @@ FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _MOST_ELEMENTS = 2**47
 
 
-def fail_value(name: str, expected: str, got: object) -> NoReturn:
-    """Raise the ValueError that all checks of shapes, devices and ranges raise."""
-    raise ValueError(f"{name}: expected {expected}, got {got}")
-
-
-def fail_type(name: str, expected: str, got: object) -> NoReturn:
-    """Raise the TypeError that all checks of types and dtypes raise."""
-    raise TypeError(f"{name}: expected {expected}, got {got}")
-
-
 def tensor(name: str, value: object) -> None:
     """`value` is a tensor."""
     if not isinstance(value, Tensor):
-        fail_type(name, "a torch.Tensor", type(value).__name__)
+        _errors.fail_type(name, "a torch.Tensor", type(value).__name__)
 
 
 def dtype(name: str, value: Tensor, allowed: Collection[torch.dtype]) -> None:
     """`value` is a tensor of one of the dtypes."""
     tensor(name, value)
     if value.dtype not in allowed:
-        fail_type(name, " or ".join(str(d).removeprefix("torch.") for d in allowed), str(value.dtype))
+        _errors.fail_type(name, " or ".join(str(d).removeprefix("torch.") for d in allowed), str(value.dtype))
 
 
 def floating(name: str, value: Tensor) -> None:
@@ -54,7 +44,7 @@ def shape(name: str, value: Tensor, expected: tuple[int | str, ...]) -> None:
     )
     if not fits:
         words = ", ".join(str(size) for size in expected)
-        fail_value(name, f"shape ({words}{',' if len(expected) == 1 else ''})", sizes)
+        _errors.fail_value(name, f"shape ({words}{',' if len(expected) == 1 else ''})", sizes)
 
 
 def countable(name: str, value: Tensor) -> None:
@@ -68,16 +58,16 @@ def countable(name: str, value: Tensor) -> None:
     if type(elements) is not int or 0 < elements <= _MOST_ELEMENTS:
         return
     if math.prod(size for size in value.shape if type(size) is int and size > 0) > _MOST_ELEMENTS:
-        fail_value(name, "sizes with a product of at most 2^47, leaving out 0", tuple(value.shape))
+        _errors.fail_value(name, "sizes with a product of at most 2^47, leaving out 0", tuple(value.shape))
 
 
 def like(name: str, value: Tensor, model_name: str, model: Tensor) -> None:
     """`value` has dtype and device of `model`."""
     tensor(name, value)
     if value.dtype != model.dtype:
-        fail_type(name, f"the dtype of {model_name}, {model.dtype}", str(value.dtype))
+        _errors.fail_type(name, f"the dtype of {model_name}, {model.dtype}", str(value.dtype))
     if value.device != model.device:
-        fail_value(name, f"the device of {model_name}, {model.device}", value.device)
+        _errors.fail_value(name, f"the device of {model_name}, {model.device}", value.device)
 
 
 def expanded(name: str, value: Tensor, sizes: tuple[int, ...], model_name: str) -> Tensor:
@@ -85,24 +75,4 @@ def expanded(name: str, value: Tensor, sizes: tuple[int, ...], model_name: str) 
     try:
         return value.expand(sizes)
     except RuntimeError:
-        fail_value(name, f"a shape that broadcasts to that of {model_name}, {sizes}", tuple(value.shape))
-
-
-def one_of(name: str, value: object, choices: Collection[str]) -> None:
-    """`value` is one of the words."""
-    if value not in choices:
-        fail_value(name, "one of " + ", ".join(repr(c) for c in choices), repr(value))
-
-
-def number(name: str, value: object, expected: str = "a number") -> None:
-    """`value` is a real number, Python's or NumPy's, not a bool."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Real):
-        fail_type(name, expected, type(value).__name__)
-
-
-def integer(name: str, value: object, low: int, high: int) -> None:
-    """`value` is an int, Python's or NumPy's, not a bool, in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, int | Integral):
-        fail_type(name, "an int", type(value).__name__)
-    if not low <= int(value) <= high:
-        fail_value(name, f"an int in [{low}, {high}]", value)
+        _errors.fail_value(name, f"a shape that broadcasts to that of {model_name}, {sizes}", tuple(value.shape))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from latentcore import _checks
+from latentcore import _errors
 
 T = TypeVar("T")
 
@@ -40,14 +40,14 @@ def from_plain(kind: type[T], data: object, name: str = "config") -> T:
         ValueError: A field is unknown, missing without a default, or out of range.
     """
     if not isinstance(data, Mapping):
-        _checks.fail_type(name, "a mapping of field names to values", type(data).__name__)
+        _errors.fail_type(name, "a mapping of field names to values", type(data).__name__)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for key in data:
         if key not in known:
-            _checks.fail_value(f"{name}.{key}", "a field among " + ", ".join(known), "an unknown field")
+            _errors.fail_value(f"{name}.{key}", "a field among " + ", ".join(known), "an unknown field")
     for key, field in known.items():
         if key not in data and field.default is MISSING and field.default_factory is MISSING:
-            _checks.fail_value(f"{name}.{key}", "a value", "nothing: the field is missing")
+            _errors.fail_value(f"{name}.{key}", "a value", "nothing: the field is missing")
     hints = get_type_hints(kind)
     return kind(**{key: _convert(hints[key], value, f"{name}.{key}") for key, value in data.items()})
 
@@ -64,7 +64,7 @@ def in_range(config: Any, field: str, low: float, high: float = math.inf) -> Non
     value = getattr(config, field)
     for number in value if isinstance(value, tuple) else (value,):
         if not low <= number <= high:
-            _checks.fail_value(f"{type(config).__name__}.{field}", f"a number in [{low:g}, {high:g}]", number)
+            _errors.fail_value(f"{type(config).__name__}.{field}", f"a number in [{low:g}, {high:g}]", number)
 
 
 def _lists(value: Any) -> Any:
@@ -77,7 +77,7 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
     """`value` as the type `kind`: mappings become dataclasses, lists become tuples, the rest is only checked."""
     origin = get_origin(kind)
     if origin is Literal:
-        _checks.one_of(name, value, get_args(kind))
+        _errors.one_of(name, value, get_args(kind))
         return value
     if origin is tuple:
         return _convert_tuple(get_args(kind), value, name)
@@ -91,11 +91,11 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
     if not isinstance(value, tuple | list):
-        _checks.fail_type(name, "a list", type(value).__name__)
+        _errors.fail_type(name, "a list", type(value).__name__)
     if kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(value) != len(kinds):
-        _checks.fail_value(name, f"{len(kinds)} entries", len(value))
+        _errors.fail_value(name, f"{len(kinds)} entries", len(value))
     return tuple(
         _convert(kind, entry, f"{name}[{i}]") for i, (kind, entry) in enumerate(zip(kinds, value, strict=True))
     )
@@ -105,7 +105,7 @@ def _checked_scalar(kind: Any, value: Any, name: str) -> Any:
     accepted = (int, float) if kind is float else kind
     # bool is an int to Python, and a configuration that says `true` for a size is a mistake
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        _checks.fail_type(name, f"{'an' if kind is int else 'a'} {kind.__name__}", type(value).__name__)
+        _errors.fail_type(name, f"{'an' if kind is int else 'a'} {kind.__name__}", type(value).__name__)
     if kind is float and not math.isfinite(value):
-        _checks.fail_value(name, "a finite number", value)
+        _errors.fail_value(name, "a finite number", value)
     return value

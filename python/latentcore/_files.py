@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from latentcore import _checks
+from latentcore import _errors
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -66,7 +66,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 def _check_regular(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        _checks.fail_value(
+        _errors.fail_value(
             printable(str(path)), "a regular file", _KINDS.get(stat.S_IFMT(mode), "another kind of file")
         )
 
@@ -84,7 +84,7 @@ def inside(folder: Path, path: Path) -> Path:
     # `resolve` raises where links go round in a circle
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         expected = f"a file in {printable(str(folder))}"
-        _checks.fail_value(printable(str(path)), expected, "a link that leads out of it")
+        _errors.fail_value(printable(str(path)), expected, "a link that leads out of it")
     return path
 
 
@@ -104,7 +104,7 @@ def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:
         size = os.fstat(file.fileno()).st_size
         content = b"" if size > most else file.read(most + 1)  # which may have grown
     if max(size, len(content)) > most:
-        _checks.fail_value(printable(str(path)), f"a file of at most {most:,} bytes", f"one of {size:,}")
+        _errors.fail_value(printable(str(path)), f"a file of at most {most:,} bytes", f"one of {size:,}")
     return content
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import open_regular, printable, replacing
 
 _EXPECTED = "a whole file of tensors written by torch.save"
@@ -53,9 +53,9 @@ def load_tensors(path: str | os.PathLike[str], *, most_words: int | None = None)
             content = torch.load(file, map_location="cpu", weights_only=True)
             _check_values(content, size)
         except Exception as error:  # a damaged file can make the reader raise anything
-            _checks.fail_value(name, _EXPECTED, f"another file: {_reason(error)}")
+            _errors.fail_value(name, _EXPECTED, f"another file: {_reason(error)}")
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        _checks.fail_value(name, f"{_EXPECTED} from a dict with words as keys", type(content).__name__)
+        _errors.fail_value(name, f"{_EXPECTED} from a dict with words as keys", type(content).__name__)
     return content
 
 

@@ -10,7 +10,7 @@ from math import prod
 import h5py
 import numpy as np
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._hdf5.names import naming
 from latentcore._hdf5.unpacking import lzf
 from latentcore._memory import available, megabytes
@@ -68,10 +68,10 @@ def check_chunks(data: h5py.Dataset, name: str) -> None:
     for code, _ in filters:
         _check_filter(code, name)
     if sum(code not in (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32) for code, _ in filters) > 1:
-        _checks.fail_value(name, "one filter that packs", ", ".join(named_filters(data)))
+        _errors.fail_value(name, "one filter that packs", ", ".join(named_filters(data)))
     size, free = size_of_chunk(data), available()
     if size > free:
-        _checks.fail_value(name, f"chunks that fit the memory, {megabytes(free)}", megabytes(size))
+        _errors.fail_value(name, f"chunks that fit the memory, {megabytes(free)}", megabytes(size))
     end, every = data.file.id.get_filesize(), (1 << len(filters)) - 1
     wrong: list[str] = []
     written = 0
@@ -88,9 +88,9 @@ def check_chunks(data: h5py.Dataset, name: str) -> None:
     with naming(name, "whole chunks"):
         data.id.chunk_iter(look)
     if wrong:
-        _checks.fail_value(name, f"whole chunks of {size} bytes", wrong[0])
+        _errors.fail_value(name, f"whole chunks of {size} bytes", wrong[0])
     if (count := chunks_of(data.shape, data.chunks)) > max(_UNWRITTEN, _SPARSEST * written):
-        _checks.fail_value(name, f"at most {_SPARSEST} chunks for each that is written", f"{count:,} for {written:,}")
+        _errors.fail_value(name, f"at most {_SPARSEST} chunks for each that is written", f"{count:,} for {written:,}")
 
 
 def chunks_of(shape: tuple[int, ...], chunks: tuple[int, ...]) -> int:
@@ -113,7 +113,7 @@ def check_packed(data: h5py.Dataset, begin: int, end: int, name: str) -> None:
         found = _unpacked_size(packed, mask, filters, size)
         if found != size:
             got = "bytes that cannot be unpacked" if found is None else f"{found} bytes"
-            _checks.fail_value(name, "whole chunks", f"a chunk at {corner} of {got} instead of {size}")
+            _errors.fail_value(name, "whole chunks", f"a chunk at {corner} of {got} instead of {size}")
 
 
 def _corners(data: h5py.Dataset, begin: int, end: int) -> Iterator[tuple[int, ...]]:
@@ -125,13 +125,13 @@ def _corners(data: h5py.Dataset, begin: int, end: int) -> Iterator[tuple[int, ..
 def _check_filter(code: int, name: str) -> None:
     words = _NAMES.get(code) or _OTHERS.get(code, "unknown")
     if code not in _NAMES:
-        _checks.fail_value(name, "filters among " + ", ".join(_NAMES.values()), f"filter {code} ({words})")
+        _errors.fail_value(name, "filters among " + ", ".join(_NAMES.values()), f"filter {code} ({words})")
     if h5py.h5z.filter_avail(code):
         return
     with suppress(ImportError, OSError):
         import_module("hdf5plugin")  # it makes its filters known to HDF5
     if not h5py.h5z.filter_avail(code):
-        _checks.fail_value(name, "a filter that is installed (hdf5plugin has many)", f"filter {code} ({words})")
+        _errors.fail_value(name, "a filter that is installed (hdf5plugin has many)", f"filter {code} ({words})")
 
 
 def _unpacked_size(packed: bytes, mask: int, filters: list[tuple[int, tuple[int, ...]]], size: int) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import open_regular, printable, replacing
 from latentcore._hdf5.names import ERRORS, naming, reason
 from latentcore._hdf5.trial import check_opens
@@ -44,7 +44,7 @@ def _open(path: Path) -> h5py.File:
                 raise
             return h5py.File(path, "r")  # it is open in this process already, with a lock
     except ERRORS as error:
-        _checks.fail_value(printable(str(path)), "a whole HDF5 file", reason(error))
+        _errors.fail_value(printable(str(path)), "a whole HDF5 file", reason(error))
 
 
 def found(file: h5py.File, key: str, name: str) -> h5py.HLObject | None:
@@ -70,7 +70,7 @@ def _without_links(file: h5py.File, key: str, name: str) -> str | None:
         step = f"{way}/{rest.pop(0)}"
         if not links.exists(os.fsencode(step)):
             if soft:
-                _checks.fail_value(name, "a whole data set", "a link to nothing")
+                _errors.fail_value(name, "a whole data set", "a link to nothing")
             return None
         kind = links.get_info(os.fsencode(step)).type
         if kind == h5py.h5l.TYPE_HARD:
@@ -79,7 +79,7 @@ def _without_links(file: h5py.File, key: str, name: str) -> str | None:
             target = os.fsdecode(links.get_val(os.fsencode(step)))
             way, rest, soft = "" if target.startswith("/") else way, _steps(target) + rest, soft + 1
         else:
-            _checks.fail_value(name, "a data set in this file", _words(links, step, kind))
+            _errors.fail_value(name, "a data set in this file", _words(links, step, kind))
     return way or "/"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import printable
 from latentcore._hdf5.chunks import check_chunks, check_packed
 from latentcore._hdf5.files import found, opened
@@ -42,9 +42,9 @@ def _judge(data: h5py.Dataset, name: str) -> None:
     external = data.external
     if external:
         others = ", ".join(printable(os.fsdecode(entry[0])) for entry in external[:3])
-        _checks.fail_value(name, "a data set in this file", f"one whose numbers lie in other files, {others}")
+        _errors.fail_value(name, "a data set in this file", f"one whose numbers lie in other files, {others}")
     if data.dtype.kind not in "fiub":
-        _checks.fail_value(name, "real numbers", data.dtype)
+        _errors.fail_value(name, "real numbers", data.dtype)
     _check_extent(data, stored(data, name), name)
     if data.chunks is not None:
         check_chunks(data, name)
@@ -69,9 +69,9 @@ def dataset(file: h5py.File, key: str, name: str, missing: str) -> h5py.Dataset:
     """
     there = found(file, key, f"{name}: {key}")
     if there is None:
-        _checks.fail_value(name, missing, names_in(file) or "an empty file")
+        _errors.fail_value(name, missing, names_in(file) or "an empty file")
     if not isinstance(there, h5py.Dataset):
-        _checks.fail_value(f"{name}: {key}", "a data set", f"a {type(there).__name__.lower()}")
+        _errors.fail_value(f"{name}: {key}", "a data set", f"a {type(there).__name__.lower()}")
     return checked(there, f"{name}: {key}")
 
 
@@ -88,15 +88,15 @@ def _check_extent(data: h5py.Dataset, held: int, name: str) -> None:
     most = max(available(), _DENSEST * held)
     if size > most:
         expected = f"at most {megabytes(most)}, by free memory and by what the file holds"
-        _checks.fail_value(name, expected, f"shape {data.shape} of {data.dtype}, {megabytes(size)}")
+        _errors.fail_value(name, expected, f"shape {data.shape} of {data.dtype}, {megabytes(size)}")
 
 
 def _check_sources(data: h5py.Dataset, name: str) -> int:
     """The sources of a virtual data set lie beside it, and their chunks are whole. How many bytes are stored."""
     if os.environ.get(_PREFIX):
-        _checks.fail_value(name, f"no virtual data set while {_PREFIX} is set", os.environ[_PREFIX])
+        _errors.fail_value(name, f"no virtual data set while {_PREFIX} is set", os.environ[_PREFIX])
     if data.file.driver != "sec2":
-        _checks.fail_value(name, "virtual data sets in files on the disk only", f"one read by {data.file.driver}")
+        _errors.fail_value(name, "virtual data sets in files on the disk only", f"one read by {data.file.driver}")
     with naming(name, "virtual data sets of parts of known sizes"):
         sources = data.virtual_sources()
         wanted = {(s.file_name, s.dset_name): set[Selection]() for s in sources}
@@ -104,7 +104,7 @@ def _check_sources(data: h5py.Dataset, name: str) -> int:
             wanted[source.file_name, source.dset_name].add(_selection(source))
             into = source.vspace.get_select_bounds()[1]
             if any(i >= n for i, n in zip(into, data.shape, strict=True)):
-                _checks.fail_value(name, f"a virtual data set within its shape {data.shape}", f"numbers at {into}")
+                _errors.fail_value(name, f"a virtual data set within its shape {data.shape}", f"numbers at {into}")
     return sum(_check_source(data, *names, parts, name) for names, parts in wanted.items())
 
 
@@ -133,15 +133,15 @@ def _check_source(data: h5py.Dataset, file_name: str, dset_name: str, parts: set
     try:
         status = path.stat()
     except OSError as error:
-        _checks.fail_value(label, "a file beside this one", error.strerror)
+        _errors.fail_value(label, "a file beside this one", error.strerror)
     # a source is unpacked once to see that it is whole, not in every pass
     stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
     shape, dtype, held = _source(path, _literal(dset_name, label), label, stamp)
     if not np.can_cast(dtype, data.dtype):  # HDF5 would convert without a word what does not fit
-        _checks.fail_value(label, f"numbers that the dtype {data.dtype} holds", dtype)
+        _errors.fail_value(label, f"numbers that the dtype {data.dtype} holds", dtype)
     for part in parts:
         if not _fits(part, shape):
-            _checks.fail_value(label, f"numbers of a data set of shape {shape}", f"{part[1]} of them, up to {part[0]}")
+            _errors.fail_value(label, f"numbers of a data set of shape {shape}", f"{part[1]} of them, up to {part[0]}")
     return held
 
 
@@ -151,9 +151,9 @@ def _source(path: Path, key: str, label: str, _stamp: tuple[int, ...]) -> Source
     with opened(path) as file:
         source = found(file, key, label)
         if not isinstance(source, h5py.Dataset):
-            _checks.fail_value(label, f"a data set {printable(key)}", "none of that name")
+            _errors.fail_value(label, f"a data set {printable(key)}", "none of that name")
         if source.is_virtual:
-            _checks.fail_value(label, "a data set of numbers", "a virtual one again")
+            _errors.fail_value(label, "a data set of numbers", "a virtual one again")
         checked(source, label)
         check_packed(source, 0, len(source) if source.shape else 0, label)
         return source.shape or (), source.dtype.newbyteorder("="), stored(source, label)
@@ -164,7 +164,7 @@ def _beside(own: Path, file_name: str, label: str) -> Path:
     folder = own.absolute().parent
     path = folder / file_name
     if not path.resolve().is_relative_to(folder.resolve()):
-        _checks.fail_value(label, f"a file in {printable(str(folder))} or below", printable(str(path.resolve())))
+        _errors.fail_value(label, f"a file in {printable(str(folder))} or below", printable(str(path.resolve())))
     return path
 
 
@@ -172,5 +172,5 @@ def _literal(text: str, label: str) -> str:
     """A name as HDF5 takes it: %% is one %, and %b would be a number that it counts up."""
     parts = text.split("%%")
     if any("%" in part for part in parts):
-        _checks.fail_value(label, "a name", f"a pattern, {printable(text)}")
+        _errors.fail_value(label, "a name", f"a pattern, {printable(text)}")
     return "%".join(parts)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import printable
 
 # what h5py raises of files that are damaged, or hold what NumPy has no name for
@@ -24,4 +24,4 @@ def naming(name: str, expected: str) -> Iterator[None]:
     except ERRORS as error:
         if isinstance(error, ValueError) and str(error).startswith(name):
             raise
-        _checks.fail_value(name, expected, reason(error))
+        _errors.fail_value(name, expected, reason(error))

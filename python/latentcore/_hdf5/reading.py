@@ -5,7 +5,7 @@ from math import prod
 import h5py
 import numpy as np
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._hdf5.chunks import check_packed, chunks_of
 from latentcore._hdf5.judging import stored
 from latentcore._hdf5.names import naming
@@ -30,11 +30,11 @@ def read(data: h5py.Dataset, name: str, rows: slice = slice(None), *, copies: in
         ValueError: It is damaged, too large, or says that it has far more than the file holds.
     """
     if not data.shape:
-        _checks.fail_value(name, "numbers in at least one dimension", f"shape {data.shape}")
+        _errors.fail_value(name, "numbers in at least one dimension", f"shape {data.shape}")
     begin, end, _ = rows.indices(len(data))
     size = (end - begin) * prod(data.shape[1:]) * data.dtype.itemsize
     if copies * size > (free := available()):
-        _checks.fail_value(
+        _errors.fail_value(
             name, f"data that fit the memory, {megabytes(free)}", f"shape {data.shape}, {megabytes(copies * size)}"
         )
     check_size(name, size, stored(data, name))

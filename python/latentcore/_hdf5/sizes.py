@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 
-from latentcore import _checks
+from latentcore import _errors
 
 _LARGE = 2**28  # bytes that any file may unpack to
 _PACKED = 200  # beyond that, how many bytes one byte of a file may stand for; no images come near
@@ -17,10 +17,10 @@ def check_size(name: str, promised: int, stored: int) -> None:
     """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if promised > memory:
-        _checks.fail_value(name, f"no more than this machine's memory, {memory:,} bytes", f"{promised:,} by its header")
+        _errors.fail_value(name, f"no more than this machine's memory, {memory:,} bytes", f"{promised:,} by its header")
     if promised > _LARGE and promised > _PACKED * stored:
         words = f"at most {_PACKED} bytes for each that is stored"
-        _checks.fail_value(name, words, f"{promised:,} for {stored:,} by its header")
+        _errors.fail_value(name, words, f"{promised:,} for {stored:,} by its header")
 
 
 def on_disk(descriptor: int) -> int:

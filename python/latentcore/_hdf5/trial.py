@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import h5py
 
-from latentcore import _checks
+from latentcore import _errors
 
 _HEADER = 2**16  # bytes from the beginning of an object's header, in which its messages stand
 # a message of type 8 says how the numbers are laid out: its head, of either version of headers, then a version and 3
@@ -34,13 +34,13 @@ def check_opens(file: h5py.File, way: str, name: str) -> None:
     if file.driver != "sec2" or not _may_be_virtual(file, way):
         return
     if not _tried(file, _SOURCES, way):
-        _checks.fail_value(name, "a whole data set", "a virtual one with damaged sources")
+        _errors.fail_value(name, "a whole data set", "a virtual one with damaged sources")
 
 
 def check_attribute(file: h5py.File, key: str, name: str) -> None:
     """An attribute of the file can be read without harm."""
     if file.driver != "sec2" or not _tried(file, _ATTRIBUTE, key):
-        _checks.fail_value(name, "a whole attribute", "one in a damaged heap")
+        _errors.fail_value(name, "a whole attribute", "one in a damaged heap")
 
 
 def _tried(file: h5py.File, code: str, key: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, load_images
 from latentcore.data.drawn import parted, rows_kept_back
@@ -156,7 +156,7 @@ def _record_fields(data: Path, test: Path | None, channels_last: bool | None) ->
 def _drawn(run: Path, record: Mapping[str, Any], data: Path, where: Where) -> tuple[ImageSet, ImageSet]:
     """Images of a file by the rows that the run has drawn; what was added behind them is of no role."""
     if data.is_dir():
-        _checks.fail_value(str(data), f"the file that {run} has divided, {record['data']}", f"a folder; {_ELSE}")
+        _errors.fail_value(str(data), f"the file that {run} has divided, {record['data']}", f"a folder; {_ELSE}")
     count = record["of"]["images"]
     images = where.read(data)
     if len(images) > count:
@@ -170,7 +170,7 @@ def _read_test(run: Path, record: Mapping[str, Any], data: Path, where: Where) -
     """The file of test images with which a run began."""
     if record["test"] is None:
         got = f"a file, which has no test images of its own; {_ELSE}"
-        _checks.fail_value(str(data), f"the folder with which {run} began, {record['data']}", got)
+        _errors.fail_value(str(data), f"the folder with which {run} began, {record['data']}", got)
     judged = where.read(Path(record["test"]))
     check_unchanged(record["test"], run, record["held_out"], describe(judged), _ELSE)
     return judged
@@ -182,7 +182,7 @@ def _of_before(run: Path, where: Where) -> Images:
     divides = where.test is None and not data_folder(where.data).is_dir()
     if divides and read_config(run).get("data") not in _words_of(images.train):
         got = f"others, or another number ({len(images.train) + len(images.test)}); {_ELSE}"
-        _checks.fail_value(str(where.data), f"the images with which {run} began", got)
+        _errors.fail_value(str(where.data), f"the images with which {run} began", got)
     return Images(images.train, images.test, None, where.test is None, images.name)
 
 
@@ -205,16 +205,16 @@ def _record(run: Path) -> dict[str, Any] | None:
     drawn = (rows is None and of is None) or (isinstance(rows, list) and isinstance(of, dict))
     layout = isinstance(record.get("channels_last"), bool | None)
     if not (places and drawn and layout and isinstance(held, dict)):
-        _checks.fail_value(str(record_path(run)), "what a run has held out", f"the fields {list(record)}")
+        _errors.fail_value(str(record_path(run)), "what a run has held out", f"the fields {list(record)}")
     if of is not None:
-        _checks.integer(f"{record_path(run)}: of.images", of.get("images"), 1, 2**62)
+        _errors.integer(f"{record_path(run)}: of.images", of.get("images"), 1, 2**62)
     return record
 
 
 def _rows(run: Path, rows: list[Any], count: int) -> Tensor:
     name = f"{record_path(run)}: rows"
     for row in rows:
-        _checks.integer(name, row, 0, count - 1)
+        _errors.integer(name, row, 0, count - 1)
     if not rows or len(set(rows)) != len(rows) or len(rows) == count:
-        _checks.fail_value(name, f"some different ones of {count}", f"{len(rows)} of them")
+        _errors.fail_value(name, f"some different ones of {count}", f"{len(rows)} of them")
     return torch.tensor(rows)

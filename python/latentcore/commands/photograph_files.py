@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import inside, printable, read_bounded
 from latentcore._tensors import load_tensors
 from latentcore.data._depth import WHITE
@@ -123,7 +123,7 @@ def judged_by_before(run: Path, folders: Sequence[Path], test: Sequence[Path] | 
     left_out = len(read_bounded(inside(run, listed)).decode().splitlines()) if listed.exists() else 0
     if isinstance(count, int) and not count <= len(files.learned.files) <= count + left_out:
         where, got = ", ".join(map(str, folders)), len(files.learned.files)
-        _checks.fail_value(where, f"the {count} photographs that {run} has learned from", f"{got}; {_ELSE}")
+        _errors.fail_value(where, f"the {count} photographs that {run} has learned from", f"{got}; {_ELSE}")
     return files
 
 
@@ -142,7 +142,7 @@ def _held_out(run: Path, record: dict[str, Any], folders: Sequence[Path], test: 
 
 def _fail(run: Path, role: str, paths: Sequence[Path], wrong: Sequence[Path], how: str, remedy: str) -> None:
     expected = f"one of the {len(paths):,} photographs that {run} has {role}"
-    _checks.fail_value(printable(str(wrong[0])), expected, f"{len(wrong):,} of them {how}{remedy}")
+    _errors.fail_value(printable(str(wrong[0])), expected, f"{len(wrong):,} of them {how}{remedy}")
 
 
 def _named(path: Path, tops: Iterable[Path]) -> list[Any]:
@@ -161,7 +161,7 @@ def _located(run: Path, entries: Sequence[Any], tops: Sequence[Path], role: str)
     found = []
     for number, name, *_ in entries:
         if not 0 <= number < len(tops) or Path(name).is_absolute() or ".." in Path(name).parts:
-            _checks.fail_value(f"{record_path(run)}: {role}", f"names below {len(tops)} folders", [number, name])
+            _errors.fail_value(f"{record_path(run)}: {role}", f"names below {len(tops)} folders", [number, name])
         found.append(tops[number] / name if name else tops[number])
     return found
 
@@ -173,9 +173,9 @@ def _record(run: Path) -> dict[str, Any] | None:
     tops = _all_of(record.get("folders"), str) and (record.get("test") is None or _all_of(record["test"], str))
     named = all(_entries(record.get(role), kinds) for role, kinds in _KINDS.items())
     if not (tops and named):
-        _checks.fail_value(str(record_path(run)), "what a run has held out", f"the fields {list(record)}")
+        _errors.fail_value(str(record_path(run)), "what a run has held out", f"the fields {list(record)}")
     if record.get("white") is not None:
-        _checks.integer(f"{record_path(run)}: white", record["white"], 255, WHITE)
+        _errors.integer(f"{record_path(run)}: white", record["white"], 255, WHITE)
     return record
 
 

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import printable
 
 WHITE = 2**16 - 1  # in a file that uses all its bits
@@ -49,12 +49,12 @@ def check_white(path: Path, image: Image.Image, white: int | None) -> int:
     chosen = white_of(largest) if white is None else white
     if image.mode.startswith("I"):
         if largest > chosen:
-            _checks.fail_value(str(path), f"16-bit values up to {chosen}", largest)
+            _errors.fail_value(str(path), f"16-bit values up to {chosen}", largest)
         if white is None and chosen != WHITE:
             warn_of_bits(f"{path}: 16-bit values up to {largest}", chosen)
     elif chosen != WHITE:  # the lower bytes are gone
         words = "colours that use all 16 bits, for only their upper bytes are read; or grey without transparency"
-        _checks.fail_value(str(path), words, f"values of {chosen.bit_length()} bits")
+        _errors.fail_value(str(path), words, f"values of {chosen.bit_length()} bits")
     return chosen
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 
 # shapes: N images, C channels, H rows, W columns
 
@@ -39,11 +39,11 @@ def as_pixels(array: Any, channels_last: bool | None = None) -> Tensor:
     if array.dtype.kind == "f":
         low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
         if not (low >= 0 and high <= 1):  # NaN fails both
-            _checks.fail_value("images", "floats in [0, 1]", f"values from {low:g} to {high:g}")
+            _errors.fail_value("images", "floats in [0, 1]", f"values from {low:g} to {high:g}")
         found = _exact_bytes(array)
         return torch.from_numpy(as_float32("images", array) if found is None else found)
     if array.dtype != np.uint8:
-        _checks.fail_type("images", "uint8, or floats in [0, 1]", array.dtype)
+        _errors.fail_type("images", "uint8, or floats in [0, 1]", array.dtype)
     return torch.from_numpy(np.array(array, order="C"))
 
 
@@ -97,11 +97,11 @@ def check_plain(name: str, tensor: Tensor) -> None:
         ValueError: It has no numbers.
     """
     if tensor.is_nested or tensor.layout != torch.strided:
-        _checks.fail_type(name, "a dense tensor", "a nested one" if tensor.is_nested else str(tensor.layout))
+        _errors.fail_type(name, "a dense tensor", "a nested one" if tensor.is_nested else str(tensor.layout))
     if tensor.dtype not in (*_checks.FLOATING, *_WHOLE, torch.bool):
-        _checks.fail_type(name, "real numbers, whole or of a common floating dtype", str(tensor.dtype))
+        _errors.fail_type(name, "real numbers, whole or of a common floating dtype", str(tensor.dtype))
     if tensor.is_meta:
-        _checks.fail_value(name, "a tensor with numbers", "one on the device meta")
+        _errors.fail_value(name, "a tensor with numbers", "one on the device meta")
 
 
 def as_labels(array: Any, count: int) -> Tensor:
@@ -113,11 +113,11 @@ def as_labels(array: Any, count: int) -> Tensor:
     """
     array = np.asarray(array)
     if array.dtype.kind not in "iu":
-        _checks.fail_type("labels", "whole numbers", array.dtype)
+        _errors.fail_type("labels", "whole numbers", array.dtype)
     if array.shape != (count,):
-        _checks.fail_value("labels", f"shape ({count},)", array.shape)
+        _errors.fail_value("labels", f"shape ({count},)", array.shape)
     if count and (highest := int(array.max())) > np.iinfo(np.int64).max:
-        _checks.fail_value("labels", "numbers below 2^63", highest)
+        _errors.fail_value("labels", "numbers below 2^63", highest)
     return torch.from_numpy(array.astype(np.int64))
 
 
@@ -125,13 +125,13 @@ def _channels_first(array: np.ndarray[Any, Any], channels_last: bool | None) -> 
     """An array (N, C, H, W)."""
     if channels_last:
         if array.ndim != 4:
-            _checks.fail_value("images", "shape (N, H, W, C), channels last", array.shape)
+            _errors.fail_value("images", "shape (N, H, W, C), channels last", array.shape)
         return np.moveaxis(array, 3, 1)
     if array.ndim not in (3, 4):
-        _checks.fail_value("images", "shape (N, H, W) or (N, C, H, W)", array.shape)
+        _errors.fail_value("images", "shape (N, H, W) or (N, C, H, W)", array.shape)
     if channels_last is None and array.ndim == 4 and _probably_last(*array.shape[1:]):
         words = "channels before rows and columns, (N, C, H, W), or to be told by channels_last (--channels-last)"
-        _checks.fail_value("images", words, array.shape)
+        _errors.fail_value("images", words, array.shape)
     return array if array.ndim == 4 else array[:, None]
 
 
@@ -180,4 +180,4 @@ def _pieces(images: np.ndarray[Any, Any]) -> Iterator[slice]:
 
 def _fail_lost(name: str, expected: str, images: np.ndarray[Any, Any], lost: np.ndarray[Any, Any]) -> NoReturn:
     many = f"{(lost > _LOST).sum()} of {len(lost)} images lose more than {100 * _LOST:.0f} % of their contrast"
-    _checks.fail_value(name, expected, f"values from {images.min()} to {images.max()}: {many}")
+    _errors.fail_value(name, expected, f"values from {images.min()} to {images.max()}: {many}")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _hdf5
+from latentcore import _checks, _errors, _hdf5
 from latentcore._files import open_regular, replacing
 from latentcore.data._numpy_files import Found, read_npy, read_npz
 from latentcore.data._pixels import as_labels, as_pixels, check_plain
@@ -44,11 +44,11 @@ class ImageSet:
         check_plain("images", self.images)
         _checks.shape("images", self.images, ("N", "C", "H", "W"))
         if 0 in self.images.shape:
-            _checks.fail_value("images", "at least one image of at least one pixel", tuple(self.images.shape))
+            _errors.fail_value("images", "at least one image of at least one pixel", tuple(self.images.shape))
         if self.images.dtype == torch.float32:
             low, high = (float(extreme) for extreme in self.images.aminmax())
             if not (low >= 0 and high <= 1):  # NaN fails both
-                _checks.fail_value("images", "floats in [0, 1]", f"values from {low:g} to {high:g}")
+                _errors.fail_value("images", "floats in [0, 1]", f"values from {low:g} to {high:g}")
         if self.labels is not None:
             _checks.dtype("labels", self.labels, (torch.int64,))
             check_plain("labels", self.labels)
@@ -66,7 +66,7 @@ class ImageSet:
         labels = self.known_labels()
         missing = [c for c in classes if not bool((labels == c).any())]
         if missing or not classes:
-            _checks.fail_value("classes", f"some of {labels.unique().tolist()}", missing or list(classes))
+            _errors.fail_value("classes", f"some of {labels.unique().tolist()}", missing or list(classes))
         keep = torch.isin(labels, torch.tensor(list(classes)))
         return ImageSet(self.images[keep], labels[keep])
 
@@ -81,7 +81,7 @@ class ImageSet:
         drawn = []
         for c in np.unique(labels):
             places = np.flatnonzero(labels == c)
-            _checks.integer("per_class", per_class, 1, len(places))
+            _errors.integer("per_class", per_class, 1, len(places))
             drawn.append(generator.choice(places, per_class, replace=False))
         index = torch.from_numpy(np.concatenate(drawn))
         return ImageSet(self.images[index], self.known_labels()[index])
@@ -89,7 +89,7 @@ class ImageSet:
     def known_labels(self) -> Tensor:
         """The labels; a set without any is a ValueError."""
         if self.labels is None:
-            _checks.fail_value("labels", "a label for every image", "none")
+            _errors.fail_value("labels", "a label for every image", "none")
         return self.labels
 
 
@@ -122,10 +122,10 @@ def load_images(path: str | os.PathLike[str], *, labelled: bool = False, channel
     """
     path = Path(path)
     if path.suffix not in (*_READERS, *_HDF5):
-        _checks.fail_value(str(path), "a file named " + ", ".join((*_READERS, *_HDF5)), path.name)
+        _errors.fail_value(str(path), "a file named " + ", ".join((*_READERS, *_HDF5)), path.name)
     names, array = _read(path, _IMAGE_KEYS)
     if array is None:
-        _checks.fail_value(str(path), "an array named " + " or ".join(_IMAGE_KEYS), names)
+        _errors.fail_value(str(path), "an array named " + " or ".join(_IMAGE_KEYS), names)
     with _naming(path):
         images = ImageSet(as_pixels(array, channels_last)).images
     _warn_if_dark(path, images)
@@ -150,7 +150,7 @@ def _labels(path: Path, count: int, needed: bool) -> Tensor | None:
             with _naming(path):
                 return as_labels(array, count)
         if needed:
-            _checks.fail_value(str(path), "labels under " + " or ".join(_LABEL_KEYS), names)
+            _errors.fail_value(str(path), "labels under " + " or ".join(_LABEL_KEYS), names)
     except ValueError as error:
         if needed:
             raise
@@ -187,7 +187,7 @@ def _read(path: Path, keys: Sequence[str]) -> Found:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "pickle" in reason:
                 reason = "it holds pickled objects, which are never read"
-            _checks.fail_value(str(path), f"a whole {path.suffix} file of numbers", reason)
+            _errors.fail_value(str(path), f"a whole {path.suffix} file of numbers", reason)
 
 
 def _read_hdf5(path: Path, keys: Sequence[str]) -> Found:

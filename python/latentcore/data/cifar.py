@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import open_regular
 from latentcore.data._sizes import check_size, on_disk
 from latentcore.data.arrays import ImageSet
@@ -80,14 +80,14 @@ def load_cifar100(path: str | os.PathLike[str], split: str, *, labels: str = "fi
     Reference:
         Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
     """
-    _checks.one_of("labels", labels, _LABELS_OF_100)
+    _errors.one_of("labels", labels, _LABELS_OF_100)
     records = _records(Path(path), split, _CIFAR100, _CLASSES_OF_100)
     return _image_set(records, _LABELS_OF_100.index(labels), len(_CLASSES_OF_100))
 
 
 def _records(path: Path, split: str, splits: Mapping[str, Sequence[str]], classes: Sequence[int]) -> Bytes:
     """The checked records of all files of a split, below each other; `classes` are how many each label may name."""
-    _checks.one_of("split", split, tuple(splits))
+    _errors.one_of("split", split, tuple(splits))
     return np.concatenate([_read(file, classes) for file in _files(path, split, splits)])
 
 
@@ -96,7 +96,7 @@ def _files(path: Path, split: str, splits: Mapping[str, Sequence[str]]) -> list[
         return [_find(path, name) for name in splits[split]]
     other = next((of for of, names in splits.items() if path.name in names and of != split), None)
     if other is not None:
-        _checks.fail_value(str(path), f"a file of split {split!r}", f"one of split {other!r}")
+        _errors.fail_value(str(path), f"a file of split {split!r}", f"one of split {other!r}")
     return [path]
 
 
@@ -119,13 +119,13 @@ def _read(path: Path, classes: Sequence[int]) -> Bytes:
     if not content or len(content) % size:
         if content[:1] == b"\x80":  # as pickles begin, and no label is as high
             _fail_pickled(path)
-        _checks.fail_value(str(path), f"whole records of {size} bytes, at least one", f"{len(content)} bytes")
+        _errors.fail_value(str(path), f"whole records of {size} bytes, at least one", f"{len(content)} bytes")
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
     for column, count in enumerate(classes):
         wrong = np.flatnonzero(records[:, column] >= count)
         if len(wrong):
             found = f"{records[wrong[0], column]} in record {wrong[0]}"
-            _checks.fail_value(str(path), f"labels from 0 to {count - 1}", found)
+            _errors.fail_value(str(path), f"labels from 0 to {count - 1}", found)
     return records
 
 
@@ -135,4 +135,4 @@ def _image_set(records: Bytes, label: int, labels: int) -> ImageSet:
 
 
 def _fail_pickled(path: Path) -> NoReturn:
-    _checks.fail_value(str(path), "CIFAR's binary version, of files named .bin", "the pickled Python one, never read")
+    _errors.fail_value(str(path), "CIFAR's binary version, of files named .bin", "the pickled Python one, never read")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.data.arrays import ImageSet
 
 _SHARE = 0.1
@@ -26,7 +26,7 @@ def rows_kept_back(count: int, name: str, *, seed: int = 0) -> Tensor:
     """
     kept = round(_SHARE * count)
     if kept == 0:
-        _checks.fail_value(name, "at least 6 images, or a test file", count)
+        _errors.fail_value(name, "at least 6 images, or a test file", count)
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:kept].sort().values
 
 

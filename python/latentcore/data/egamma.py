@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.data._sizes import bytes_of, check_size
 from latentcore.data.egamma_blocks import in_order
 from latentcore.data.egamma_files import ELECTRON, PHOTON, read_file
@@ -50,7 +50,7 @@ class Split:
     def validation(self) -> np.ndarray:
         """The rows to choose by, (n,); a ValueError in a split of two parts."""
         if len(self.parts) != 3:
-            _checks.fail_value("validation", "a split in three parts", len(self.parts))
+            _errors.fail_value("validation", "a split in three parts", len(self.parts))
         return self.parts[1]
 
     @property
@@ -105,13 +105,13 @@ class EgammaFiles:
     ) -> None:
         found = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         if not found:
-            _checks.fail_value("paths", "at least one file", "none")
+            _errors.fail_value("paths", "at least one file", "none")
         self.files = tuple(read_file(path, labelled=labelled) for path in found)
         first = self.files[0]
         for file in self.files[1:]:
             if file.shape[1:] != first.shape[1:]:
                 expected = f"events of {first.shape[1:]}, as in {first.path}"
-                _checks.fail_value(f"{file.path}: X", expected, file.shape[1:])
+                _errors.fail_value(f"{file.path}: X", expected, file.shape[1:])
         self.labels = np.concatenate([file.labels for file in self.files])
         self.shape = first.reordered()
 
@@ -133,10 +133,10 @@ class EgammaFiles:
         Raises:
             ValueError: The fractions are not two or three positive numbers that sum to 1, or a part would be empty.
         """
-        _checks.integer("seed", seed, 0, 2**63 - 1)
+        _errors.integer("seed", seed, 0, 2**63 - 1)
         shares = tuple(map(float, fractions))
         if len(shares) not in (2, 3) or not all(s > 0 for s in shares) or abs(sum(shares) - 1) > 1e-9:
-            _checks.fail_value("fractions", "two or three positive numbers that sum to 1", shares)
+            _errors.fail_value("fractions", "two or three positive numbers that sum to 1", shares)
         drawn = []
         for label in (PHOTON, ELECTRON):
             rows = np.flatnonzero(self.labels == label)
@@ -144,7 +144,7 @@ class EgammaFiles:
             drawn.append(np.split(np.random.default_rng([seed, label]).permutation(rows), ends))
         parts = tuple(np.sort(np.concatenate(of_both)) for of_both in zip(*drawn, strict=True))
         if not all(map(len, parts)):
-            _checks.fail_value("fractions", f"some of {len(self)} events in every part", [len(part) for part in parts])
+            _errors.fail_value("fractions", f"some of {len(self)} events in every part", [len(part) for part in parts])
         return Split(int(seed), shares, self.fingerprint, parts)
 
     def split_of(self, record: Mapping[str, Any]) -> Split:
@@ -152,7 +152,7 @@ class EgammaFiles:
         split = self.split(tuple(record["fractions"]), seed=record["seed"])
         if split.fingerprint != record["fingerprint"]:
             names = ", ".join(str(file.path) for file in self.files)
-            _checks.fail_value(names, f"the files that were split, of {record['fingerprint']}", split.fingerprint)
+            _errors.fail_value(names, f"the files that were split, of {record['fingerprint']}", split.fingerprint)
         return split
 
     def stream(
@@ -180,10 +180,10 @@ class EgammaFiles:
             TypeError: An argument is of a wrong type.
             ValueError: Rows are not sorted, or not there, or a number is outside its range.
         """
-        _checks.integer("batch_size", batch_size, 1, 2**31 - 1)
-        _checks.integer("seed", seed, 0, 2**63 - 1)
-        _checks.integer("window", window, 1, 2**63 - 1)
-        _checks.number("memory_mb", memory_mb)
+        _errors.integer("batch_size", batch_size, 1, 2**31 - 1)
+        _errors.integer("seed", seed, 0, 2**63 - 1)
+        _errors.integer("window", window, 1, 2**63 - 1)
+        _errors.number("memory_mb", memory_mb)
         numbers = self._rows(rows)
         return EventStream(
             self.files, numbers, self.labels, int(batch_size), int(seed), int(window), float(memory_mb), bool(shuffle)
@@ -215,10 +215,10 @@ class EgammaFiles:
         for file in self.files:
             check_size(f"{file.path}: X", bytes_of(file.shape, file.dtype.itemsize), file.stored)
         if dtype is None and stored is None:
-            _checks.fail_type("dtype", "one for all files", ", ".join(sorted({str(f.dtype) for f in self.files})))
+            _errors.fail_type("dtype", "one for all files", ", ".join(sorted({str(f.dtype) for f in self.files})))
         wanted = dtype or stored
         if wanted not in _DTYPES:
-            _checks.fail_type("dtype", "floating point or uint8", wanted)
+            _errors.fail_type("dtype", "floating point or uint8", wanted)
         # what is wanted as it is stored is not converted on the way
         between = wanted if wanted == stored else torch.float32
         images = torch.empty((len(numbers), *self.shape), dtype=wanted, device=device)
@@ -260,12 +260,12 @@ class EgammaFiles:
             return np.arange(len(self))
         found = np.asarray(rows)
         if found.dtype.kind not in "iu":
-            _checks.fail_type("rows", "whole numbers", found.dtype)
+            _errors.fail_type("rows", "whole numbers", found.dtype)
         if found.ndim != 1 or len(found) == 0:
-            _checks.fail_value("rows", "shape (n,) with n >= 1", found.shape)
+            _errors.fail_value("rows", "shape (n,) with n >= 1", found.shape)
         found = found.astype(np.int64)
         if (np.diff(found) <= 0).any() or found[0] < 0 or found[-1] >= len(self):
-            _checks.fail_value("rows", f"sorted numbers in [0, {len(self) - 1}], each once", found)
+            _errors.fail_value("rows", f"sorted numbers in [0, {len(self) - 1}], each once", found)
         return found
 
 

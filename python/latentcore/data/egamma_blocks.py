@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _hdf5
+from latentcore import _errors, _hdf5
 from latentcore._hdf5 import unpacking
 from latentcore._memory import bounded
 from latentcore.data.egamma_files import EventFile, check_finite, images_of, name_of
@@ -123,10 +123,10 @@ class Reader:
                 buffer = np.frombuffer(mmap.mmap(-1, chunk.size * 5 // 4), np.uint8)
             data.id.read_direct_chunk(where, out=buffer[: chunk.size])
         except _hdf5.ERRORS as error:
-            _checks.fail_value(name_of(file.path, begin, end), "whole chunks", _hdf5.reason(error))
+            _errors.fail_value(name_of(file.path, begin, end), "whole chunks", _hdf5.reason(error))
         if not decode(buffer[: chunk.size], into):
             got = f"bytes that {file.filters[0]} cannot unpack"
-            _checks.fail_value(name_of(file.path, begin, end), "whole chunks", got)
+            _errors.fail_value(name_of(file.path, begin, end), "whole chunks", got)
         self._spare.append(buffer)
         return True
 
@@ -209,7 +209,7 @@ def _same(file: EventFile, opened: h5py.File) -> h5py.Dataset:
     found = images.shape, images.dtype, images.chunks, _hdf5.named_filters(images)
     expected = file.shape, file.dtype, file.chunks, file.filters
     if found != expected:
-        _checks.fail_value(f"{file.path}: X", f"the data set that was there at first, {expected}", found)
+        _errors.fail_value(f"{file.path}: X", f"the data set that was there at first, {expected}", found)
     return images
 
 

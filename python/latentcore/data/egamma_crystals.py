@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.data.egamma_templates import SimulatorConfig
 
 A = TypeVar("A", NDArray[np.float32], Tensor)
@@ -31,5 +31,5 @@ def known_config(config: SimulatorConfig | None) -> SimulatorConfig:
     if config is None:
         return SimulatorConfig()
     if not isinstance(config, SimulatorConfig):
-        _checks.fail_type("config", "a SimulatorConfig", type(config).__name__)
+        _errors.fail_type("config", "a SimulatorConfig", type(config).__name__)
     return config

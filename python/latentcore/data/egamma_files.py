@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _hdf5
+from latentcore import _errors, _hdf5
 from latentcore._memory import available, megabytes
 
 # shapes: N events, H rows of cells, W columns of cells, C channels
@@ -104,7 +104,7 @@ def check_finite(images: Tensor, rows: np.ndarray, files: Sequence[EventFile]) -
     for file in files:
         own = bad[(bad >= begin) & (bad < begin + len(file))] - begin
         if len(own):
-            _checks.fail_value(f"{file.path}: {IMAGES}", "finite numbers", f"NaN or infinity in {words(own)}")
+            _errors.fail_value(f"{file.path}: {IMAGES}", "finite numbers", f"NaN or infinity in {words(own)}")
         begin += len(file)
 
 
@@ -123,15 +123,15 @@ def _check_images(path: Path, images: h5py.Dataset) -> None:
     shape, name = images.shape, f"{path}: {IMAGES}"
     # a channel for every row of cells would be an image with its channels first
     if shape is None or len(shape) != 4 or 0 in shape[1:] or shape[3] > min(shape[1:3]):
-        _checks.fail_value(name, "shape (N, H, W, C), channels last", shape)
+        _errors.fail_value(name, "shape (N, H, W, C), channels last", shape)
     if shape[0] == 0:
-        _checks.fail_value(name, "at least one event", "none")
+        _errors.fail_value(name, "at least one event", "none")
     # a chunk is unpacked as a whole, and beside one in use another one is read
     rows = images.chunks[0] if images.chunks is not None else 1
     least = 2 * 4 * rows * prod(shape[1:]) + _OF_ROW * shape[0]
     if least > (free := available()):
         expected = f"events of which two chunks and all labels fit the memory, {megabytes(free)}"
-        _checks.fail_value(name, expected, f"shape {shape} in chunks of {rows}, {megabytes(least)}")
+        _errors.fail_value(name, expected, f"shape {shape} in chunks of {rows}, {megabytes(least)}")
 
 
 def _unlabelled(count: int) -> tuple[np.ndarray, np.dtype[Any]]:
@@ -142,10 +142,10 @@ def _labels(path: Path, file: h5py.File, count: int, missing: str) -> tuple[np.n
     """The labels, and their dtype in the file."""
     labels, name = _hdf5.dataset(file, LABELS, str(path), missing), f"{path}: {LABELS}"
     if labels.shape != (count,):
-        _checks.fail_value(name, f"shape ({count},), a label for every event", labels.shape)
+        _errors.fail_value(name, f"shape ({count},), a label for every event", labels.shape)
     found = _hdf5.read(labels, name)
     wrong = np.flatnonzero((found != PHOTON) & (found != ELECTRON))  # NaN is neither
     if len(wrong):
         got = f"{found[wrong[0]]} in {words(wrong)}"
-        _checks.fail_value(name, "0 for a photon and 1 for an electron", got)
+        _errors.fail_value(name, "0 for a photon and 1 for an electron", got)
     return found.astype(np.uint8), labels.dtype

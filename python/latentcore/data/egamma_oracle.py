@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.data.egamma_crystals import ENERGY_UNIT, FLOOR, SLOPE, TIME_UNIT, known_config, threshold, variance
 from latentcore.data.egamma_simulator import EventGenerator
 from latentcore.data.egamma_templates import SIDE, SimulatorConfig, templates
@@ -71,9 +71,9 @@ class Oracle:
                 energies between 0 and the threshold or below 0, or a time without energy.
         """
         if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
-            _checks.fail_type("X", "a NumPy array of floating-point numbers", getattr(X, "dtype", type(X).__name__))
+            _errors.fail_type("X", "a NumPy array of floating-point numbers", getattr(X, "dtype", type(X).__name__))
         if X.ndim != 4 or X.shape[1:] != (SIDE, SIDE, 2):
-            _checks.fail_value("X", f"shape (N, {SIDE}, {SIDE}, 2)", X.shape)
+            _errors.fail_value("X", f"shape (N, {SIDE}, {SIDE}, 2)", X.shape)
         ratios = [self._ratio(X[first : first + _BATCH], first) for first in range(0, len(X), _BATCH)]
         return np.concatenate(ratios) if ratios else np.empty(0)
 
@@ -82,7 +82,7 @@ class Oracle:
         possible &= np.isfinite(X).all(3)
         if not possible.all():
             event, row, column = (int(place) for place in np.argwhere(~possible)[0])
-            _checks.fail_value(
+            _errors.fail_value(
                 f"X[{first + event}, {row}, {column}]",
                 "an energy and a time of the simulator: 0 and 0, or from the threshold on and finite",
                 tuple(X[event, row, column].tolist()),
@@ -123,7 +123,7 @@ def oracle_auc(config: SimulatorConfig | None = None, events: int = 20_000, seed
     """
     from sklearn.metrics import roc_auc_score  # slow to import, and only needed here
 
-    _checks.integer("events", events, 2, 2**40)
+    _errors.integer("events", events, 2, 2**40)
     config = known_config(config)
     generator, oracle = EventGenerator(config, seed), Oracle(config)
     X = np.empty((min(events, _PIECE), SIDE, SIDE, 2), np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from latentcore import _checks, _hdf5
+from latentcore import _errors, _hdf5
 from latentcore.data.egamma_crystals import ENERGY_UNIT, FLOOR, SLOPE, TIME_UNIT, known_config, threshold, variance
 from latentcore.data.egamma_templates import SIDE, SimulatorConfig, Templates, templates
 
@@ -58,7 +58,7 @@ def simulate(
         >>> energies = 50 * X[..., 0]  # GeV
         >>> times = 50 * X[..., 1]  # ns
     """
-    _checks.integer("events", events, 1, 2**40)
+    _errors.integer("events", events, 1, 2**40)
     generator = EventGenerator(known_config(config), seed)
     X = np.empty((events, SIDE, SIDE, 2), np.float32)
     y = np.empty(events, np.float32)
@@ -102,9 +102,9 @@ def write(
         ...     file["X"].shape, SimulatorConfig.from_dict(json.loads(file.attrs["simulator"])) == SimulatorConfig()
         ((100, 32, 32, 2), True)
     """
-    _checks.integer("events", events, 1, 2**40)
-    _checks.integer("threads", threads, 1, 1024)
-    _checks.integer("block", block, 1, 2**40)
+    _errors.integer("events", events, 1, 2**40)
+    _errors.integer("threads", threads, 1, 1024)
+    _errors.integer("block", block, 1, 2**40)
     config = known_config(config)
     generator = EventGenerator(config, seed)
     step = -(-block // _GROUP) * _GROUP
@@ -143,7 +143,7 @@ def simulated_by(path: str | os.PathLike[str]) -> SimulatorConfig | None:
     try:
         found: SimulatorConfig = SimulatorConfig.from_dict(json.loads(text))
     except (ValueError, TypeError, RecursionError) as error:
-        _checks.fail_value(f"{path}: {_ATTRIBUTE}", "a configuration of the simulator", str(error))
+        _errors.fail_value(f"{path}: {_ATTRIBUTE}", "a configuration of the simulator", str(error))
     return found
 
 
@@ -151,7 +151,7 @@ class EventGenerator:
     """Events by their places."""
 
     def __init__(self, config: SimulatorConfig, seed: int) -> None:
-        _checks.integer("seed", seed, 0, 2**63 - 1)
+        _errors.integer("seed", seed, 0, 2**63 - 1)
         self._config, self._seed = config, int(seed)
         self._templates: Templates = templates(config)
         cumulative = self._templates.priors.cumsum(1)

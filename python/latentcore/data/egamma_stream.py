@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.data.egamma_blocks import (
     Block,
     Reader,
@@ -95,8 +95,8 @@ class EventStream:
             >>> [len(batch.labels) for batch in stream.epoch(0, start=2)]
             [2]
         """
-        _checks.integer("epoch", epoch, 0, 2**63 - 1)
-        _checks.integer("start", start, 0, len(self))
+        _errors.integer("epoch", epoch, 0, 2**63 - 1)
+        _errors.integer("start", start, 0, len(self))
         return self._batches(int(epoch), int(start) * self.batch_size)
 
     def _batches(self, epoch: int, skip: int) -> Generator[Events, None, None]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 
 # shapes: n events of a piece, C channels, H rows and W columns of cells
 
@@ -62,7 +62,7 @@ class Normalisation:
 
     def scaling(self, how: str = "standard") -> tuple[list[float], list[float]]:
         """Offset and factor of each channel, of which a scaled number is (number - offset) * factor."""
-        _checks.one_of("how", how, _HOW)
+        _errors.one_of("how", how, _HOW)
         spread = {"standard": self.std, "nonzero": self.nonzero_std, "maximum": self.maximum}[how]
         offset = self.mean if how == "standard" else (0.0,) * len(self.mean)
         return list(offset), [1 / s if s else 1.0 for s in spread]
@@ -76,7 +76,7 @@ class Normalisation:
         """What `to_dict` gave."""
         names = [field.name for field in fields(cls)]
         if set(values) != set(names):
-            _checks.fail_value("values", ", ".join(names), list(values))
+            _errors.fail_value("values", ", ".join(names), list(values))
         return cls(**{name: tuple(map(float, values[name])) for name in names})
 
 

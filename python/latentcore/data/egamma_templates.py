@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 
 N = TypeVar("N", bound=np.floating)
 
@@ -89,11 +89,11 @@ class SimulatorConfig(_config.Configuration):
         for name in ("material", "tracker"):
             low, high = getattr(self, name)
             if low > high:
-                _checks.fail_value(f"SimulatorConfig.{name}", "(least, most)", (low, high))
+                _errors.fail_value(f"SimulatorConfig.{name}", "(least, most)", (low, high))
         for name, low in (("positions", 1), ("shares", 1), ("separations", 2)):
             _config.in_range(self, name, low, MOST_TEMPLATES)
         if self.templates > MOST_TEMPLATES:
-            _checks.fail_value(
+            _errors.fail_value(
                 "SimulatorConfig", f"positions² (1 + 2 shares separations) <= {MOST_TEMPLATES}", self.templates
             )
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import printable
 from latentcore.data import _image_cache
 from latentcore.data._depth import WHITE, warn_of_bits, white_of
@@ -100,11 +100,11 @@ class ImageFolder(Sized):
         white: int | None = None,
     ) -> None:
         self.shape = check_shape(shape)
-        _checks.number("cache", cache)
+        _errors.number("cache", cache)
         if threads is not None:
-            _checks.integer("threads", threads, 1, 1024)
+            _errors.integer("threads", threads, 1, 1024)
         if white is not None:
-            _checks.integer("white", white, 255, WHITE)
+            _errors.integer("white", white, 255, WHITE)
         self._threads = threads or len(os.sched_getaffinity(0))
         self._unread = False  # whether the disk, not a file's content, is why one is left out
         found = find_images(paths)
@@ -145,7 +145,7 @@ class ImageFolder(Sized):
                     yield torch.stack(kept)
         if len(lost) == len(files):
             first = next(iter(lost.values()))
-            _checks.fail_value("paths", "at least one image that can be used", f"none of {len(files)}; {first}")
+            _errors.fail_value("paths", "at least one image that can be used", f"none of {len(files)}; {first}")
 
     def _read(self, paths: list[Path]) -> list[Tensor | str]:
         """The image of each path, or why it cannot be used."""
@@ -166,7 +166,7 @@ def check_room(count: int, shape: tuple[int, int, int], cache: float) -> None:
     needed = count * math.prod(shape)
     if not needed <= 1e6 * cache:  # NaN fails too
         words = f"at least {math.ceil(needed / 1e3) / 1e3:g} megabytes for {count:,} images"
-        _checks.fail_value("cache", f"{words}, or a folder for them as cache_dir", f"{cache:g}")
+        _errors.fail_value("cache", f"{words}, or a folder for them as cache_dir", f"{cache:g}")
 
 
 def common_white(paths: Sequence[Path], *, threads: int | None = None) -> int | None:
@@ -239,7 +239,7 @@ def find_images(paths: Paths) -> Found:
         found.files.extend(sorted(files))
     if not found.files:
         words = "at least one file named " + ", ".join(_SUFFIXES)
-        _checks.fail_value(", ".join(map(str, tops)) or "paths", words, "none")
+        _errors.fail_value(", ".join(map(str, tops)) or "paths", words, "none")
     return Found(list(dict.fromkeys(found.files)), found.left_out)
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import open_regular
 from latentcore.data._depth import WHITE, brightest, check_white, is_deep, values_of
 
@@ -74,12 +74,12 @@ def read_image(
     path = Path(path)
     channels, height, width = check_shape(shape)
     if white is not None:
-        _checks.integer("white", white, 255, WHITE)
+        _errors.integer("white", white, 255, WHITE)
     with open_regular(path) as file:  # a file that is missing or may not be read is an OSError with its own words
         deep = is_deep(file)
         image = _opened(path, file)
         if min(image.size) < smallest:
-            _checks.fail_value(str(path), f"sides of at least {smallest} pixels", f"{image.width} x {image.height}")
+            _errors.fail_value(str(path), f"sides of at least {smallest} pixels", f"{image.width} x {image.height}")
         if fit:  # formats other than JPEG do nothing here; the image may yet be turned
             image.draft(None, (2 * max(height, width),) * 2)
         image = _decoded(path, image)
@@ -88,7 +88,7 @@ def read_image(
         with _reading(path):
             image = _converted(image, _MODES[channels], white or WHITE)
     if not fit and image.size != (width, height):
-        _checks.fail_value(str(path), f"{width} x {height} pixels", f"{image.width} x {image.height}")
+        _errors.fail_value(str(path), f"{width} x {height} pixels", f"{image.width} x {image.height}")
     pixels = np.array(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
     return torch.from_numpy(np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1)))
 
@@ -105,9 +105,9 @@ def brightest_in(path: Path) -> int:
 def check_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """The shape (C, H, W), where it is one of an image that can be read."""
     if len(shape) != 3 or shape[0] not in _MODES:
-        _checks.fail_value("shape", "(C, H, W) with C 1 or 3", shape)
+        _errors.fail_value("shape", "(C, H, W) with C 1 or 3", shape)
     for size in shape[1:]:
-        _checks.integer("shape", size, 1, 2**15)
+        _errors.integer("shape", size, 1, 2**15)
     return shape
 
 
@@ -115,7 +115,7 @@ def _opened(path: Path, file: BinaryIO) -> Image.Image:
     """What the header says; whatever a damaged one makes Pillow raise becomes one ValueError."""
     size = os.fstat(file.fileno()).st_size
     if size > _MEGABYTES * 1_000_000:  # which Pillow may read at once
-        _checks.fail_value(str(path), f"at most {_MEGABYTES} megabytes", f"{size:,} bytes")
+        _errors.fail_value(str(path), f"at most {_MEGABYTES} megabytes", f"{size:,} bytes")
     try:
         with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -124,13 +124,13 @@ def _opened(path: Path, file: BinaryIO) -> Image.Image:
         if pixels > _MEGAPIXELS * 1_000_000:
             raise Image.DecompressionBombError
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        _checks.fail_value(str(path), f"at most {_MEGAPIXELS} megapixels", "more by the file's header")
+        _errors.fail_value(str(path), f"at most {_MEGAPIXELS} megapixels", "more by the file's header")
     except UnidentifiedImageError:  # its message names a Python object, not the file
-        _checks.fail_value(str(path), _WHOLE, "another content")
+        _errors.fail_value(str(path), _WHOLE, "another content")
     except Exception as error:  # struct's, zlib's and others' own, and SyntaxError: there is no common class
         _fail_damaged(path, error)
     if pixels > _FEW_MEGAPIXELS * 1_000_000 and pixels > _OF_A_BYTE * size:
-        _checks.fail_value(str(path), f"at most {_OF_A_BYTE} pixels for each byte", f"{pixels:,} in {size:,} bytes")
+        _errors.fail_value(str(path), f"at most {_OF_A_BYTE} pixels for each byte", f"{pixels:,} in {size:,} bytes")
     return image
 
 
@@ -154,7 +154,7 @@ def _reading(path: Path) -> Iterator[None]:
 def _fail_damaged(path: Path, error: Exception) -> NoReturn:
     if isinstance(error, OSError) and error.errno is not None:  # the disk's, not Pillow's: the file may be whole
         raise OSError(error.errno, error.strerror, str(path)) from None
-    _checks.fail_value(str(path), _WHOLE, str(error).splitlines()[0] if str(error) else type(error).__name__)
+    _errors.fail_value(str(path), _WHOLE, str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
 def _converted(image: Image.Image, mode: str, white: int) -> Image.Image:

@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import torch
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import open_regular, replacing
 from latentcore.data._sizes import bytes_of, check_size, on_disk
 from latentcore.data.arrays import ImageSet
@@ -54,7 +54,7 @@ def embedded(split: str) -> ImageSet:
         >>> mnist.embedded("test").images.shape
         torch.Size([500, 1, 28, 28])
     """
-    _checks.one_of("split", split, tuple(_PREFIX))
+    _errors.one_of("split", split, tuple(_PREFIX))
     with files("latentcore.data").joinpath("digits.npz").open("rb") as file, np.load(file) as content:
         images, labels = content[f"{split}_images"], content[f"{split}_labels"]
     return ImageSet(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)))
@@ -81,17 +81,17 @@ def load(folder: str | os.PathLike[str], split: str) -> ImageSet:
         >>> mnist.load(".", "test").labels
         tensor([7])
     """
-    _checks.one_of("split", split, tuple(_PREFIX))
+    _errors.one_of("split", split, tuple(_PREFIX))
     prefix = _PREFIX[split]
     images_path = _find(Path(folder), f"{prefix}-images-idx3-ubyte")
     labels_path = _find(Path(folder), f"{prefix}-labels-idx1-ubyte")
     images, labels = _read_idx(images_path, 3), _read_idx(labels_path, 1)
     if len(images) != len(labels):
-        _checks.fail_value(str(labels_path), f"{len(images)} labels, one per image", len(labels))
+        _errors.fail_value(str(labels_path), f"{len(images)} labels, one per image", len(labels))
     if 0 in images.shape:
-        _checks.fail_value(str(images_path), "at least one image of at least one pixel", images.shape)
+        _errors.fail_value(str(images_path), "at least one image of at least one pixel", images.shape)
     if labels.max() > 9:
-        _checks.fail_value(str(labels_path), "labels from 0 to 9", labels.max())
+        _errors.fail_value(str(labels_path), "labels from 0 to 9", labels.max())
     return ImageSet(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)))
 
 
@@ -160,7 +160,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         except (OSError, EOFError, zlib.error) as error:
             if isinstance(error, OSError) and error.errno is not None:  # the disk's
                 raise OSError(error.errno, error.strerror, str(path)) from error
-            _checks.fail_value(str(path), "a whole gzip file", str(error))
+            _errors.fail_value(str(path), "a whole gzip file", str(error))
 
 
 def _content(path: Path) -> bytes:
@@ -181,17 +181,17 @@ def _read_idx(path: Path, dims: int) -> np.ndarray:
         header = file.read(4 + 4 * dims)
         if len(header) < 4 + 4 * dims or header[:4] != bytes([0, 0, 8, dims]):
             got = f"the first bytes {header[:4].hex()}"
-            _checks.fail_value(str(path), f"an IDX file of bytes in {dims} dimensions", got)
+            _errors.fail_value(str(path), f"an IDX file of bytes in {dims} dimensions", got)
         shape = tuple(np.frombuffer(header, ">u4", dims, 4).tolist())
         size, stored = bytes_of(shape, 1), path.stat().st_size
         if path.suffix != ".gz" and stored - len(header) != size:
-            _checks.fail_value(str(path), f"{size} bytes for shape {shape}", stored - len(header))
+            _errors.fail_value(str(path), f"{size} bytes for shape {shape}", stored - len(header))
         with path.open("rb") as itself:
             check_size(str(path), size, on_disk(itself.fileno()))
         data = file.read(size)
         if len(data) < size or file.read(1):
             got = "more" if len(data) == size else str(len(data))
-            _checks.fail_value(str(path), f"{size} bytes for shape {shape}", got)
+            _errors.fail_value(str(path), f"{size} bytes for shape {shape}", got)
     return np.frombuffer(data, np.uint8).reshape(shape).copy()
 
 
@@ -205,7 +205,7 @@ def _is_there(folder: Path, name: str) -> bool:
 def _verified(name: str, content: bytes) -> bytes:
     found = hashlib.md5(content).hexdigest()
     if found != _FILES[name]:
-        _checks.fail_value(name, f"content with MD5 {_FILES[name]}", found)
+        _errors.fail_value(name, f"content with MD5 {_FILES[name]}", found)
     return content
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.data import mnist
 from latentcore.data.arrays import ImageSet
 from latentcore.data.transformations import Item, TransformedImages
@@ -71,8 +71,8 @@ def _digits(images: ImageSet | str | os.PathLike[str] | None, digits: list[int])
     elif isinstance(images, str | os.PathLike):
         images = mnist.load(images, "train")
     elif not isinstance(images, ImageSet):
-        _checks.fail_type("images", "an ImageSet, a folder or None", type(images).__name__)
+        _errors.fail_type("images", "an ImageSet, a folder or None", type(images).__name__)
     known = set(images.known_labels().tolist())
     if not digits or not known.issuperset(digits):
-        _checks.fail_value("digits", f"some of {sorted(known)}", digits)
+        _errors.fail_value("digits", f"some of {sorted(known)}", digits)
     return images.select(digits)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.data import mnist
 from latentcore.data.arrays import ImageSet, load_images
 from latentcore.data.cifar import load_cifar10
@@ -34,9 +34,9 @@ def load_split(
     """
     if Path(train).is_dir():
         if test is not None:
-            _checks.fail_value("test", "none beside a folder, which has test images of its own", str(test))
+            _errors.fail_value("test", "none beside a folder, which has test images of its own", str(test))
         if channels_last is not None:
-            _checks.fail_value("channels_last", "a file of images beside it", f"the folder {train}")
+            _errors.fail_value("channels_last", "a file of images beside it", f"the folder {train}")
         load = load_cifar10 if any(Path(train).glob("*_batch*")) else mnist.load
         return load(train, "train"), load(train, "test")
     images = load_images(train, channels_last=channels_last)
@@ -44,7 +44,7 @@ def load_split(
         return parted(images, rows_kept_back(len(images), str(train), seed=seed))
     others = load_images(test, channels_last=channels_last)
     if others.images.shape[1:] != images.images.shape[1:]:
-        _checks.fail_value(str(test), f"images of {tuple(images.images.shape[1:])}", tuple(others.images.shape[1:]))
+        _errors.fail_value(str(test), f"images of {tuple(images.images.shape[1:])}", tuple(others.images.shape[1:]))
     return images, others
 
 
@@ -56,5 +56,5 @@ def divide_files(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """
     if len(files) < 20:
         where = str(files[0].parent) if files else "files"
-        _checks.fail_value(where, "at least 20 photographs, of which a tenth is kept back", len(files))
+        _errors.fail_value(where, "at least 20 photographs, of which a tenth is kept back", len(files))
     return [path for i, path in enumerate(files) if i % 10 != 5], list(files[5::10])

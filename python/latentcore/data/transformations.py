@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.data._pixels import as_bytes, rounded
 from latentcore.data._ranges import check_finite, degrees_of, range_of
 from latentcore.data.arrays import ImageSet
@@ -124,7 +124,7 @@ class TransformedImages(Dataset[Item]):
         degrees = None if angles is None else degrees_of(angles)
         low, high = range_of(scale)
         check_finite("translate", translate, "a finite number >= 0", at_least=0.0)
-        _checks.integer("seed", seed, 0, 2**63 - 1)
+        _errors.integer("seed", seed, 0, 2**63 - 1)
         found = _image_set(images, image_shape)
         self.images = _on_canvas(found.images, canvas)
         self.labels = found.labels
@@ -151,7 +151,7 @@ class TransformedImages(Dataset[Item]):
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other numbers for every item: those of the epoch, an int >= 0."""
-        _checks.integer("epoch", epoch, 0, 2**63 - 1)
+        _errors.integer("epoch", epoch, 0, 2**63 - 1)
         key = np.random.SeedSequence((self._seed, int(epoch))).generate_state(1, np.uint64)
         self._key = int(key.view(np.int64)[0])
 
@@ -257,7 +257,7 @@ def _image_set(images: Images, image_shape: tuple[int, int, int]) -> ImageSet:
     if isinstance(images, str | os.PathLike):
         return load_folder(images, image_shape)
     if not isinstance(images, np.ndarray | Tensor):
-        _checks.fail_type("images", "an ImageSet, an array, a torch.Tensor or a folder", type(images).__name__)
+        _errors.fail_type("images", "an ImageSet, an array, a torch.Tensor or a folder", type(images).__name__)
     return ImageSet(as_bytes(images))
 
 
@@ -265,7 +265,7 @@ def _on_canvas(images: Tensor, side: int | None) -> Tensor:
     if side is None:
         return images.contiguous()
     height, width = images.shape[2:]
-    _checks.integer("canvas", side, max(height, width), _LARGEST_CANVAS)
+    _errors.integer("canvas", side, max(height, width), _LARGEST_CANVAS)
     left, top = (side - width) // 2, (side - height) // 2
     return F.pad(images, (left, side - width - left, top, side - height - top))
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from latentcore import _checks, ops
+from latentcore import _checks, _errors, ops
 from latentcore._memory import bounded
 from latentcore.train.inputs import to_unit
 
@@ -60,14 +60,14 @@ def batches(model: Any, images: Tensor, labels: Tensor | None, size: int) -> Ite
     if labels is not None:
         _checks.tensor("labels", labels)
         if labels.dim() == 0 or len(labels) != len(images):
-            _checks.fail_value("labels", f"one for each of {len(images)} images", f"shape {tuple(labels.shape)}")
+            _errors.fail_value("labels", f"one for each of {len(images)} images", f"shape {tuple(labels.shape)}")
     device, dtype = _place(model)
     for first in bounded(range(0, len(images), size)):
         shown = images[first : first + size].to(device)
         told = None if labels is None else labels[first : first + size].to(device)
         posterior = model.encode(to_unit(shown).to(dtype), **_keywords(told))
         if not isinstance(posterior, tuple):
-            _checks.fail_type("model", "one that encodes images as (mu, logvar)", type(model).__name__)
+            _errors.fail_type("model", "one that encodes images as (mu, logvar)", type(model).__name__)
         mu, logvar = posterior
         yield Batch(first, shown, mu, logvar, told)
 

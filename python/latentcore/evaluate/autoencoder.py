@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from latentcore import _checks, metrics, plots
+from latentcore import _errors, metrics, plots
 from latentcore.data import ImageSet
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.likelihood import likelihood_figures
@@ -153,7 +153,7 @@ def _neighbours(latents: Tensor) -> Any:
     """Points (N, 2) of t-SNE, with fewer neighbours where there are few latents."""
     most = (len(latents) - 1) / 3
     if most < 1:
-        _checks.fail_value("tsne", "at least 4 test images", len(latents))
+        _errors.fail_value("tsne", "at least 4 test images", len(latents))
     return plots.tsne(latents, perplexity=min(_PERPLEXITY, most))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentcore import _checks, plots
+from latentcore import _errors, plots
 from latentcore.data import ImageSet
 from latentcore.evaluate.autoencoder import SHOWN, drawable, figures, labels_for, prior_samples, walks
 from latentcore.evaluate.pictures import history, save_pictures, spread, write_table
@@ -79,7 +79,7 @@ def _check(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> None:
     shapes = {name: run.model.config.image_shape for name, run in runs.items()}
     if set(shapes.values()) != {tuple(test.images.shape[1:])}:
         expected = f"at least one, all of the test images' size {tuple(test.images.shape[1:])}"
-        _checks.fail_value("runs", expected, shapes)
+        _errors.fail_value("runs", expected, shapes)
     for name, run in runs.items():
         if run.model.config.classes:
             as_classes(test.labels, len(test), run.model.config.classes, f"{name}: labels")

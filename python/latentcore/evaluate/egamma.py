@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from latentcore import _checks, metrics, plots
+from latentcore import _errors, metrics, plots
 from latentcore.data.egamma import EgammaFiles
 from latentcore.data.egamma_oracle import Oracle
 from latentcore.data.egamma_simulator import simulated_by
@@ -60,9 +60,9 @@ class Scored:
             if values is None:
                 continue
             if values.shape != self.labels.shape:
-                _checks.fail_value(name, f"shape {self.labels.shape}", values.shape)
+                _errors.fail_value(name, f"shape {self.labels.shape}", values.shape)
             if np.isnan(values).any():
-                _checks.fail_value(name, "no NaN", f"{int(np.isnan(values).sum())} of {len(values)}")
+                _errors.fail_value(name, "no NaN", f"{int(np.isnan(values).sum())} of {len(values)}")
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import open_regular, replacing
 from latentcore.evaluate.pictures import spread
 from latentcore.train.inputs import to_unit
@@ -88,11 +88,11 @@ def read_latents(path: Path) -> Latents:
         try:
             arrays = _arrays(file)
         except Exception as error:  # a damaged file can make the readers raise anything
-            _checks.fail_value(str(path), expected, f"another one: {error}")
+            _errors.fail_value(str(path), expected, f"another one: {error}")
     z, images, labels = arrays.get("z"), arrays.get("images"), arrays.get("labels")
     if z is None or images is None or not _fit(z, images, labels):
         found = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
-        _checks.fail_value(str(path), expected, found)
+        _errors.fail_value(str(path), expected, found)
     return Latents(z, images, labels)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from latentcore import _checks, ops
+from latentcore import _errors, ops
 from latentcore.evaluate._posteriors import MAX_SAMPLES, Batch, batches, evaluating, reconstruction, weighted_nll
 from latentcore.evaluate.targets import Target, binarised, target_images
 
@@ -112,7 +112,7 @@ def elbo(
         Kingma and Welling, "Auto-encoding variational Bayes", 2014, equation 3.
         Loaiza-Ganem and Cunningham, "The continuous Bernoulli", NeurIPS 2019 (what grey targets lack).
     """
-    _checks.integer("samples", samples, 1, MAX_SAMPLES)
+    _errors.integer("samples", samples, 1, MAX_SAMPLES)
     expected = divergence = 0.0
     with evaluating(model):
         for batch in _batches(model, images, target, labels, batch_size, "batch_size"):
@@ -203,7 +203,7 @@ def nll_per_image(
     Reference:
         Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", ICLR 2016, equation 8.
     """
-    _checks.integer("samples", samples, 1, MAX_SAMPLES)
+    _errors.integer("samples", samples, 1, MAX_SAMPLES)
     with evaluating(model):
         found = _batches(model, images, target, labels, chunk, "chunk")
         return torch.cat([weighted_nll(model, batch, samples, chunk, seed).cpu() for batch in found])
@@ -254,9 +254,9 @@ def active_units(
     Reference:
         Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", ICLR 2016 (units and threshold).
     """
-    _checks.number("threshold", threshold)
+    _errors.number("threshold", threshold)
     if not threshold >= 0:
-        _checks.fail_value("threshold", "a number of at least 0", threshold)
+        _errors.fail_value("threshold", "a number of at least 0", threshold)
     axes = latent_axes(model, images, target=target, batch_size=batch_size, labels=labels)
     return int((axes.variance > threshold).sum())
 
@@ -296,5 +296,5 @@ def _batches(
     model: Any, images: Any, target: Target, labels: Tensor | None, size: int, size_name: str
 ) -> Iterator[Batch]:
     """The posteriors of the images that are the target, `size` at a time."""
-    _checks.integer(size_name, size, 1, 2**31)
+    _errors.integer(size_name, size, 1, 2**31)
     return batches(model, target_images(images, target, model.config.image_shape), labels, size)

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from latentcore import _checks, plots
+from latentcore import _errors, plots
 from latentcore._files import inside, read_bounded, replacing
 
 
@@ -42,14 +42,14 @@ def history(run_folder: Path, terms: Sequence[str] | None = None) -> dict[str, l
     try:
         rows = list(csv.DictReader(content.decode().splitlines(keepends=True)))
     except (csv.Error, UnicodeDecodeError) as error:
-        _checks.fail_value(str(path), "a row for each epoch", str(error))
+        _errors.fail_value(str(path), "a row for each epoch", str(error))
     if not rows:
-        _checks.fail_value(str(path), "a row for each epoch", "none")
+        _errors.fail_value(str(path), "a row for each epoch", "none")
     names = list(rows[0]) if terms is None else terms
     try:
         return {name: [float(row[name]) for row in rows] for name in names}
     except (KeyError, TypeError, ValueError):
-        _checks.fail_value(str(path), f"a number for each epoch under {', '.join(map(str, names))}", "another content")
+        _errors.fail_value(str(path), f"a number for each epoch under {', '.join(map(str, names))}", "another content")
 
 
 def loss_figure(run_folder: Path, terms: Sequence[str]) -> Figure:

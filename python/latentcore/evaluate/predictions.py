@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import replacing
 from latentcore._hdf5 import new_file
 from latentcore.data.egamma import EgammaFiles
@@ -47,9 +47,9 @@ def write_predictions(run: EgammaRun, files: EgammaFiles, path: str | os.PathLik
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (*_HDF5, _CSV):
-        _checks.fail_value("path", "a name that ends in .h5, .hdf5 or .csv", str(path))
+        _errors.fail_value("path", "a name that ends in .h5, .hdf5 or .csv", str(path))
     if Path(path).resolve() in [file.path.resolve() for file in files.files]:
-        _checks.fail_value("path", "another file than those that are read", str(path))
+        _errors.fail_value("path", "another file than those that are read", str(path))
     (_write_csv if suffix == _CSV else _write_hdf5)(run, files, Path(path))
     return len(files)
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.train.inputs import as_images, to_unit
 
 # shapes: (N, C, H, W) images
@@ -44,7 +44,7 @@ def binarised(images: Any, seed: int = 0) -> Tensor:
     Reference:
         Salakhutdinov and Murray, "On the quantitative analysis of deep belief networks", ICML 2008.
     """
-    _checks.integer("seed", seed, -(2**63), 2**63 - 1)
+    _errors.integer("seed", seed, -(2**63), 2**63 - 1)
     grey = as_images(images, _shape_of(images))
     generator = torch.Generator().manual_seed(int(seed))
     found = torch.empty_like(grey, dtype=torch.uint8)
@@ -57,7 +57,7 @@ def binarised(images: Any, seed: int = 0) -> Tensor:
 
 def target_images(images: Any, target: Target, image_shape: tuple[int, int, int]) -> Tensor:
     """The images that a model of `image_shape` should explain; errors as `as_images`. (N, C, H, W)."""
-    _checks.one_of("target", target, get_args(Target))
+    _errors.one_of("target", target, get_args(Target))
     checked = as_images(images, image_shape)
     return binarised(checked) if target == "binarised" else checked
 
@@ -66,5 +66,5 @@ def _shape_of(images: Any) -> tuple[int, int, int]:
     """(C, H, W) of images (N, C, H, W) or (N, H, W)."""
     sizes = tuple(getattr(images, "shape", (0, 0, 0)))  # `as_images` refuses what has no shape
     if len(sizes) not in (3, 4):
-        _checks.fail_value("images", "shape (N, H, W) or (N, C, H, W)", sizes)
+        _errors.fail_value("images", "shape (N, H, W) or (N, C, H, W)", sizes)
     return sizes[1] if len(sizes) == 4 else 1, sizes[-2], sizes[-1]

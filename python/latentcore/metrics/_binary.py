@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 
 Floats = NDArray[np.float64]
 
@@ -15,14 +15,14 @@ def checked(labels: Any, values: Any, name: str = "scores", *, both: bool = True
     """Which events are signal, and their numbers, (N,) both; `both` classes have to be there, or either."""
     truth, numbers = array(labels), array(values)
     if truth.ndim != 1 or len(truth) == 0:
-        _checks.fail_value("labels", "shape (N,), N >= 1", truth.shape)
+        _errors.fail_value("labels", "shape (N,), N >= 1", truth.shape)
     if numbers.shape != truth.shape:
-        _checks.fail_value(name, f"shape {truth.shape}", numbers.shape)
+        _errors.fail_value(name, f"shape {truth.shape}", numbers.shape)
     present = np.unique(truth).tolist()
     if not (present == [0, 1] if both else set(present) <= {0, 1}):
-        _checks.fail_value("labels", "0 and 1, both present" if both else "0 or 1", present[:10])
+        _errors.fail_value("labels", "0 and 1, both present" if both else "0 or 1", present[:10])
     if np.isnan(numbers).any():
-        _checks.fail_value(name, "no NaN", f"{int(np.isnan(numbers).sum())} of {len(numbers)}")
+        _errors.fail_value(name, "no NaN", f"{int(np.isnan(numbers).sum())} of {len(numbers)}")
     return truth == 1, numbers
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.metrics._binary import Floats, checked
 
 # shapes: N events, G bins
@@ -52,10 +52,10 @@ def reliability(labels: Any, probabilities: Any, bins: int = 15) -> Reliability:
     Reference:
         Niculescu-Mizil and Caruana, "Predicting good probabilities with supervised learning", ICML 2005.
     """
-    _checks.integer("bins", bins, 1, 10**6)
+    _errors.integer("bins", bins, 1, 10**6)
     signal, chances = checked(labels, probabilities, "probabilities", both=False)
     if not ((chances >= 0) & (chances <= 1)).all():
-        _checks.fail_value("probabilities", "numbers in [0, 1]", (float(chances.min()), float(chances.max())))
+        _errors.fail_value("probabilities", "numbers in [0, 1]", (float(chances.min()), float(chances.max())))
     places = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], chances)
     events = np.bincount(places, minlength=bins)
     divisor = np.where(events > 0, events, np.nan)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 
 # shapes: N and M samples, D features
 
@@ -54,7 +54,7 @@ def frechet_distance(a: Any, b: Any) -> float:
     """
     first, second = _features("a", a), _features("b", b)
     if first.shape[1] != second.shape[1]:
-        _checks.fail_value("b", f"shape (M, {first.shape[1]}), as a has features", tuple(second.shape))
+        _errors.fail_value("b", f"shape (M, {first.shape[1]}), as a has features", tuple(second.shape))
     apart = (first.mean(0) - second.mean(0)).square().sum()
     factors = [_factor(features) for features in (first, second)]
     spread = sum(factor.square().sum() for factor in factors)
@@ -73,12 +73,12 @@ def _features(name: str, value: Any) -> Tensor:
     """Checked, on the CPU, in float64."""
     array = value.detach().cpu() if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
     if array.is_complex() or array.dtype == torch.bool:
-        _checks.fail_type(name, "real numbers", str(array.dtype))
+        _errors.fail_type(name, "real numbers", str(array.dtype))
     if array.dim() != 2 or len(array) < 2 or not array.shape[1]:
-        _checks.fail_value(name, "shape (N, D), N >= 2, D >= 1", tuple(array.shape))
+        _errors.fail_value(name, "shape (N, D), N >= 2, D >= 1", tuple(array.shape))
     features = array.double()
     if not bool(features.isfinite().all()):
-        _checks.fail_value(name, "finite numbers", "NaN or infinity")
+        _errors.fail_value(name, "finite numbers", "NaN or infinity")
     if (most := float(features.abs().max())) > _MOST:
-        _checks.fail_value(name, f"numbers of at most {_MOST:g}", f"{most:g}")
+        _errors.fail_value(name, f"numbers of at most {_MOST:g}", f"{most:g}")
     return features

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 
 _WINDOW = 7
 # of the scales, the finest first: as viewers weigh them
@@ -139,7 +139,7 @@ def _sums_of_seven(images: Tensor, dim: int) -> Tensor:
 
 def _check_side(a: Tensor) -> None:
     if min(a.shape[-2:]) < _WINDOW:
-        _checks.fail_value("a", f"sides of at least {_WINDOW} pixels", tuple(a.shape))
+        _errors.fail_value("a", f"sides of at least {_WINDOW} pixels", tuple(a.shape))
 
 
 def _check(a: Tensor, b: Tensor) -> None:

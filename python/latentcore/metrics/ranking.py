@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.metrics._binary import Floats, array, checked
 
 # shapes: N events, G groups, P points of a curve
@@ -125,11 +125,11 @@ def roc_auc_interval(
     Reference:
         Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
     """
-    _checks.number("level", level)
+    _errors.number("level", level)
     if not 0 < level < 1:
-        _checks.fail_value("level", "a number in (0, 1)", level)
-    _checks.integer("resamples", resamples, 1, 10**7)
-    _checks.integer("seed", seed, 0, 2**63 - 1)
+        _errors.fail_value("level", "a number in (0, 1)", level)
+    _errors.integer("resamples", resamples, 1, 10**7)
+    _errors.integer("seed", seed, 0, 2**63 - 1)
     signal, values = checked(labels, scores)
     areas = _bootstrap(np.sort(values[signal]), np.sort(values[~signal]), resamples, np.random.default_rng(seed))
     low, high = np.quantile(areas, [(1 - level) / 2, (1 + level) / 2])
@@ -167,9 +167,9 @@ def auc_by(
     signal, ranked = checked(labels, scores, both=False)
     by, limits = array(values), array(edges)
     if by.shape != signal.shape:
-        _checks.fail_value("values", f"shape {signal.shape}", by.shape)
+        _errors.fail_value("values", f"shape {signal.shape}", by.shape)
     if limits.ndim != 1 or len(limits) < 2 or not (np.diff(limits) > 0).all():
-        _checks.fail_value("edges", "at least two numbers, each above the one before", limits.tolist())
+        _errors.fail_value("edges", "at least two numbers, each above the one before", limits.tolist())
     last = len(limits) - 2
     groups = np.where(by == limits[-1], last, np.searchsorted(limits, by, "right") - 1)
     members = [groups == group for group in range(last + 1)]
@@ -204,9 +204,9 @@ def background_rejection(labels: Any, scores: Any, efficiency: float) -> float:
         >>> [metrics.background_rejection([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.8], share) for share in (0.5, 1)]
         [inf, 2.0]
     """
-    _checks.number("efficiency", efficiency)
+    _errors.number("efficiency", efficiency)
     if not 0 < efficiency <= 1:
-        _checks.fail_value("efficiency", "a number in (0, 1]", efficiency)
+        _errors.fail_value("efficiency", "a number in (0, 1]", efficiency)
     false_positive, true_positive = roc_curve(labels, scores)
     above = int(np.searchsorted(true_positive, efficiency))  # the first point that has it; the curve begins at 0
     piece = slice(above - 1, above + 1)

@@ -10,7 +10,7 @@ import torch
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 
 LEAST_WEIGHT, MOST_WEIGHT = 1e-200, 1e200
 POSSIBLE_WEIGHTS = f"numbers >= 0 of which the greatest is from {LEAST_WEIGHT} to {MOST_WEIGHT}"
@@ -45,7 +45,7 @@ def array_like(name: str, values: Any, expected: str) -> Any:
     if not words and any(hasattr(values, known) for known in _ARRAYS):  # scikit-learn has its own words for objects
         return values
     if not words and (not isinstance(values, Sequence) or isinstance(values, str | bytes)):
-        _checks.fail_type(name, expected, type(values).__name__)
+        _errors.fail_type(name, expected, type(values).__name__)
     array = _array(name, values, expected)
     if array.dtype.kind not in "OUS":
         return array
@@ -53,15 +53,15 @@ def array_like(name: str, values: Any, expected: str) -> Any:
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         got = str(array.dtype) if words else f"a {type(values).__name__} of {type(values[0]).__name__}"
-        _checks.fail_type(name, expected, got)
+        _errors.fail_type(name, expected, got)
 
 
 def _samples_of_tensor(estimator: Any, X: Tensor, reset: bool, missing: bool) -> Tensor:
     check_dense("X", X)
     if X.dim() != 2:
-        _checks.fail_value("X", "shape (N, D)", tuple(X.shape))
+        _errors.fail_value("X", "shape (N, D)", tuple(X.shape))
     if len(X) < (2 if reset else 1) or X.shape[1] == 0:
-        _checks.fail_value("X", f"at least {2 if reset else 1} samples and 1 feature", f"shape {tuple(X.shape)}")
+        _errors.fail_value("X", f"at least {2 if reset else 1} samples and 1 feature", f"shape {tuple(X.shape)}")
     check_features(estimator, X.shape[1], reset=reset)
     x = floating(X)
     check_values(x, missing=missing)
@@ -77,21 +77,21 @@ def check_features(estimator: Any, features: int, *, reset: bool) -> None:
         return
     expected = getattr(estimator, "n_features_in_", None) or np.shape(estimator.means_)[-1]
     if features != expected:
-        _checks.fail_value("X", f"shape (N, {expected})", f"{features} features")
+        _errors.fail_value("X", f"shape (N, {expected})", f"{features} features")
 
 
 def check_dense(name: str, value: Tensor) -> None:
     """A tensor has its numbers in memory, one after the other."""
     if value.is_nested or value.is_quantized or value.layout != torch.strided or value.is_meta:
         kind = "a nested tensor" if value.is_nested else f"{value.layout}, {value.dtype}, on the device {value.device}"
-        _checks.fail_type(name, "a dense tensor of numbers", kind)
+        _errors.fail_type(name, "a dense tensor of numbers", kind)
 
 
 def floating(x: Tensor) -> Tensor:
     """Samples as float32 or float64: half types as float32, whole numbers as float64."""
     check_dense("X", x)
     if x.is_complex():
-        _checks.fail_type("X", "real numbers", str(x.dtype))
+        _errors.fail_type("X", "real numbers", str(x.dtype))
     x = x.detach()
     if x.dtype in (torch.float32, torch.float64):
         return x
@@ -105,7 +105,7 @@ def check_values(x: Tensor, *, missing: bool, first: int = 0) -> None:
     good = (~x.isinf() if missing else x.isfinite()).all(1)
     if not bool(good.all()):
         row = first + int(good.logical_not().nonzero()[0])
-        _checks.fail_value("X", "finite numbers", f"{'infinity' if missing else 'NaN or infinity'} in sample {row}")
+        _errors.fail_value("X", "finite numbers", f"{'infinity' if missing else 'NaN or infinity'} in sample {row}")
 
 
 def numbers(name: str, values: Any, expected: str = "real numbers") -> np.ndarray:
@@ -115,7 +115,7 @@ def numbers(name: str, values: Any, expected: str = "real numbers") -> np.ndarra
         with suppress(TypeError, ValueError, OverflowError, RuntimeError):
             array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
-        _checks.fail_type(name, expected, str(array.dtype))
+        _errors.fail_type(name, expected, str(array.dtype))
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         with np.errstate(over="ignore"):  # what is beyond float64 is infinity, which those say who mind
             return array.astype(np.float64)
@@ -128,9 +128,9 @@ def integers(name: str, values: Any) -> np.ndarray:
     array = _array(name, values, "integers")
     objects = array.dtype.kind == "O" and all(isinstance(value, Integral) for value in array.flat)
     if array.dtype.kind not in "iu" and not objects:
-        _checks.fail_type(name, "integers", str(array.dtype))
+        _errors.fail_type(name, "integers", str(array.dtype))
     for value in (array.min(), array.max()) if array.size else ():
-        _checks.integer(name, value, -(2**63), 2**63 - 1)
+        _errors.integer(name, value, -(2**63), 2**63 - 1)
     return array.astype(np.int64)
 
 
@@ -138,13 +138,13 @@ def _array(name: str, values: Any, expected: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except ValueError:
-        _checks.fail_value(name, expected, "parts of different shapes")
+        _errors.fail_value(name, expected, "parts of different shapes")
     except (TypeError, RuntimeError):  # NumPy does not take every tensor in a list
         plain = _without_tensors(name, values)
     try:
         return np.asarray(plain)
     except (TypeError, ValueError, RuntimeError):
-        _checks.fail_type(name, expected, type(values).__name__)
+        _errors.fail_type(name, expected, type(values).__name__)
 
 
 def _without_tensors(name: str, values: Any) -> Any:
@@ -175,9 +175,9 @@ def one_kind(piece: Tensor, first: Tensor | None) -> Tensor:
     x = floating(piece)
     features = None if first is None else first.shape[1]
     if x.dim() != 2 or x.shape[1] == 0 or features not in (None, x.shape[1]):
-        _checks.fail_value("X", f"pieces of shape (n, {features or 'D'})", tuple(x.shape))
+        _errors.fail_value("X", f"pieces of shape (n, {features or 'D'})", tuple(x.shape))
     if first is not None and x.dtype != first.dtype:
-        _checks.fail_type("X", f"pieces of one dtype, {first.dtype}", str(x.dtype))
+        _errors.fail_type("X", f"pieces of one dtype, {first.dtype}", str(x.dtype))
     return x if first is None else x.to(first.device)
 
 
@@ -189,7 +189,7 @@ def tensor(
         check_dense(name, value)
         given = value.detach()
         if given.is_complex():
-            _checks.fail_type(name, "real numbers", str(given.dtype))
+            _errors.fail_type(name, "real numbers", str(given.dtype))
     else:
         array = numbers(name, value) if dtype.is_floating_point else integers(name, value)
         given = torch.from_numpy(np.array(array))
@@ -215,9 +215,9 @@ def weights(sample_weight: Any, count: int, like: Tensor) -> Tensor | None:
         w = w.expand(count)
     _checks.shape("sample_weight", w, (count,))
     if not bool((w.isfinite() & (w >= 0)).all()) or not bool((w > 0).any()):
-        _checks.fail_value("sample_weight", "finite numbers >= 0, not all zero", f"{w.min():g} ... {w.max():g}")
+        _errors.fail_value("sample_weight", "finite numbers >= 0, not all zero", f"{w.min():g} ... {w.max():g}")
     if not LEAST_WEIGHT <= float(w.max()) <= MOST_WEIGHT:
-        _checks.fail_value("sample_weight", POSSIBLE_WEIGHTS, f"{w.max():g}")
+        _errors.fail_value("sample_weight", POSSIBLE_WEIGHTS, f"{w.max():g}")
     return with_room(w, like.dtype).contiguous()
 
 

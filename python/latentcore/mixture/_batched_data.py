@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.mixture import _arrays
 
 # shapes: B mixtures, (B, N, D) samples, (B, N) weights
@@ -19,7 +19,7 @@ def checked(X: Any, sample_weight: Any) -> tuple[Tensor, Tensor | None]:
     """
     x = _tensor("X", X)
     if x.dim() != 3 or 0 in x.shape:
-        _checks.fail_value("X", "shape (B, N, D) with B, N and D >= 1", tuple(x.shape))
+        _errors.fail_value("X", "shape (B, N, D) with B, N and D >= 1", tuple(x.shape))
     x = _arrays.floating(x)
     finite, weight = x.isfinite().all(-1), None
     if sample_weight is not None:
@@ -47,7 +47,7 @@ def check_counts(x: Tensor, weight: Tensor | None, n_components: int) -> None:
     """Every mixture has at least K samples that count."""
     if weight is None:
         if x.shape[1] < n_components:
-            _checks.fail_value("X", f"at least n_components = {n_components} samples of each mixture", x.shape[1])
+            _errors.fail_value("X", f"at least n_components = {n_components} samples of each mixture", x.shape[1])
         return
     counts = (weight > 0).sum(1)
     expected = f"at least n_components = {n_components} samples of weight > 0"
@@ -58,7 +58,7 @@ def _tensor(name: str, values: Any) -> Tensor:
     if isinstance(values, Tensor):
         _arrays.check_dense(name, values)
         if values.is_complex():
-            _checks.fail_type(name, "real numbers", str(values.dtype))
+            _errors.fail_type(name, "real numbers", str(values.dtype))
         return values.detach()
     return _arrays.shared(_arrays.numbers(name, _arrays.array_like(name, values, "an array or tensor of real numbers")))
 
@@ -66,4 +66,4 @@ def _tensor(name: str, values: Any) -> Tensor:
 def check_each(name: str, holds: Tensor, expected: str, got: str) -> None:
     """Something, (B,), holds for every mixture."""
     if not bool(holds.all()):
-        _checks.fail_value(name, expected, f"{got} in mixture {int((~holds).int().argmax())}")
+        _errors.fail_value(name, expected, f"{got} in mixture {int((~holds).int().argmax())}")

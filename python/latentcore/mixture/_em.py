@@ -14,7 +14,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.mixture._batch import Complete, pick
 from latentcore.mixture._priors import Priors
 from latentcore.mixture._rounding import Level, is_lost, is_shaken, may_fall, mended
@@ -252,7 +252,7 @@ def _stopped(fit: Fit, count: int) -> bool:
 
 def _check_finite(found: MixtureParameters) -> None:
     if not bool(found.covariances.isfinite().all()):
-        _checks.fail_value("X", "samples whose covariance is finite", "an overflow; scale X")
+        _errors.fail_value("X", "samples whose covariance is finite", "an overflow; scale X")
 
 
 def _is_mendable(covariance_type: str, reg_covar: float) -> bool:
@@ -261,7 +261,7 @@ def _is_mendable(covariance_type: str, reg_covar: float) -> bool:
 
 
 def _fail_collapsed(reg_covar: float) -> NoReturn:
-    _checks.fail_value(
+    _errors.fail_value(
         "X",
         "samples that give every component a positive definite covariance",
         f"a component that collapsed with reg_covar {reg_covar:g}; "
@@ -270,4 +270,4 @@ def _fail_collapsed(reg_covar: float) -> NoReturn:
 
 
 def _fail_unreached() -> NoReturn:
-    _checks.fail_value("X", "samples that the mixture reaches", "a log-likelihood that is not finite; scale X")
+    _errors.fail_value("X", "samples that the mixture reaches", "a log-likelihood that is not finite; scale X")

@@ -12,7 +12,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.mixture import _arrays
 from latentcore.mixture._batch import pick
 from latentcore.mixture._em import Fit, Options, best_of_restarts
@@ -147,7 +147,7 @@ def checked_starts(
     given = Given.checked(estimator, K, shard.x.device)
     if (counted := shard.counted) < K:
         of_weight = "" if shard.weight is None else " of weight > 0"
-        _checks.fail_value("X", f"at least n_components = {K} samples{of_weight}", counted)
+        _errors.fail_value("X", f"at least n_components = {K} samples{of_weight}", counted)
     filled, shares = without_gaps(shard, means), None if means is None else known_shares(shard)
     return starts(filled, shares, given, n_components, estimator.init_params, estimator.n_init, options, random)
 
@@ -156,7 +156,7 @@ def continued(estimator: Any, n_components: int, device: torch.device) -> Mixtur
     """The mixture that an estimator already is and goes on from; it has as many components as are asked for."""
     parameters: MixtureParameters = estimator._parameters(device)
     if (count := len(parameters.weights)) != n_components:
-        _checks.fail_value("n_components", f"{count}, as many as the mixture has that is continued", n_components)
+        _errors.fail_value("n_components", f"{count}, as many as the mixture has that is continued", n_components)
     return parameters
 
 
@@ -173,7 +173,7 @@ class _Fitting:
         if labelled:
             return self._with_labels()
         if self.estimator.n_components_per_class is not None:
-            _checks.fail_value("labels", "class numbers beside n_components_per_class", None)
+            _errors.fail_value("labels", "class numbers beside n_components_per_class", None)
         return self._found(self._best_fit(self.estimator.n_components))
 
     def _with_labels(self) -> Found:
@@ -198,7 +198,7 @@ class _Fitting:
         counts = components_of_classes(self.estimator.n_components_per_class, n_classes)
         if self.estimator.n_components not in (1, sum(counts)):
             expected = f"1 or {sum(counts)}, the components of {n_classes} classes"
-            _checks.fail_value("n_components", expected, self.estimator.n_components)
+            _errors.fail_value("n_components", expected, self.estimator.n_components)
         return counts
 
     def _decoded(self, parameters: MixtureParameters, n_classes: int) -> Tensor:
@@ -215,7 +215,7 @@ class _Fitting:
             begin = pick(continued(estimator, K, self.device), None)
             return best_of_restarts(source, begin, options, getattr(estimator, "lower_bound_", -math.inf))
         if estimator.init_size is not None and estimator.init_size < K:
-            _checks.fail_value("init_size", f"at least n_components = {K}", estimator.init_size)
+            _errors.fail_value("init_size", f"at least n_components = {K}", estimator.init_size)
         part, whole = source.start(estimator.init_size, self.random)
         # there is nothing to try where the user gives all of the start
         given = (estimator.weights_init, estimator.means_init, estimator.precisions_init)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.mixture import _arrays, _kmeans
 from latentcore.mixture._batch import Complete
 from latentcore.mixture._em import Options, m_step
@@ -55,23 +55,23 @@ def _given(name: str, value: Any, shape: tuple[int, ...], device: torch.device) 
     given = _arrays.tensor(value, device, name=name)
     _checks.shape(name, given, shape)
     if not bool(given.isfinite().all()):
-        _checks.fail_value(name, "finite numbers", "NaN or infinity")
+        _errors.fail_value(name, "finite numbers", "NaN or infinity")
     return given
 
 
 def _check_weights(weights: Tensor) -> None:
     # 1e-6: weights may have been normalised in float32
     if bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-6:
-        _checks.fail_value("weights_init", "numbers >= 0 that sum to 1", weights.tolist())
+        _errors.fail_value("weights_init", "numbers >= 0 that sum to 1", weights.tolist())
 
 
 def _check_positive_definite(precisions: Tensor, covariance_type: str) -> None:
     if covariance_type in ("diag", "spherical"):
         if bool((precisions <= 0).any()):
-            _checks.fail_value("precisions_init", "positive numbers", f"{float(precisions.min()):g}")
+            _errors.fail_value("precisions_init", "positive numbers", f"{float(precisions.min()):g}")
     elif not _symmetric(precisions) or bool(torch.linalg.cholesky_ex(precisions, upper=True).info.any()):
         least = float(torch.linalg.eigvalsh((precisions + precisions.mT) / 2).min())
-        _checks.fail_value(
+        _errors.fail_value(
             "precisions_init",
             "symmetric, positive definite matrices",
             f"{'a symmetric' if _symmetric(precisions) else 'an asymmetric'} one, least eigenvalue {least:g}",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.mixture import _arrays
 
 # shapes: (n, D) a piece, (D,) a sample
@@ -36,7 +36,7 @@ def first_entry(batch: Any) -> Any:
         raise batch
     apart = isinstance(batch, list | tuple) and {_dimensions(entry) for entry in batch} == {1}
     if apart:  # a feature each, which `default_collate` makes of samples that are lists of numbers
-        _checks.fail_value("X", "batches of shape (n, D)", f"{len(batch)} tensors of shape {tuple(batch[0].shape)}")
+        _errors.fail_value("X", "batches of shape (n, D)", f"{len(batch)} tensors of shape {tuple(batch[0].shape)}")
     several = isinstance(batch, list | tuple) and [_dimensions(entry) for entry in batch[:1]] == [2]
     return batch[0] if several else batch
 
@@ -52,7 +52,7 @@ def row(item: Any) -> np.ndarray:
     else:
         found = _arrays.numbers("X", item, "samples of real numbers")
     if found.ndim != 1:
-        _checks.fail_value("X", "samples of shape (D,)", found.shape)
+        _errors.fail_value("X", "samples of shape (D,)", found.shape)
     return found
 
 
@@ -60,7 +60,7 @@ def rows(items: Sequence[Any]) -> np.ndarray:
     """The numbers (n, D) of some items of a data set."""
     found = [row(item) for item in items]
     if other := next((one.shape for one in found if one.shape != found[0].shape), None):
-        _checks.fail_value("X", f"samples of shape {found[0].shape}, as others have", other)
+        _errors.fail_value("X", f"samples of shape {found[0].shape}, as others have", other)
     return np.stack(found)
 
 
@@ -89,9 +89,9 @@ def _dimensions(entry: Any) -> int:
 def _refuse_several(piece: list[Any]) -> None:
     first, second = (tuple(entry.shape) for entry in piece[:2])
     if first[0] != second[0] or first == second:
-        _checks.fail_value("X", "pieces of shape (n, D)", f"a list of arrays of shapes {first}, {second}")
+        _errors.fail_value("X", "pieces of shape (n, D)", f"a list of arrays of shapes {first}, {second}")
 
 
 def _refuse_dict(expected: str, value: Any) -> None:
     if isinstance(value, Mapping):
-        _checks.fail_type("X", expected, f"a dict of {', '.join(map(str, value))}: give one of them")
+        _errors.fail_type("X", expected, f"a dict of {', '.join(map(str, value))}: give one of them")

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._memory import bounded
 from latentcore.mixture import _arrays, _plain, _published
@@ -117,7 +117,7 @@ class Predictions(_published.Packed):
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
         """Draw samples, (n_samples, D), component after component, and their components, (n_samples,)."""
         parameters = self._parameters()
-        _checks.integer("n_samples", n_samples, 1, 2**63 - 1)
+        _errors.integer("n_samples", n_samples, 1, 2**63 - 1)
         x, component = draw(parameters, self.covariance_type, n_samples, check_random_state(self.random_state))
         return _arrays.like(x.to(_arrays.dtype_of(self.means_)), self.means_), _arrays.like(component, self.means_)
 
@@ -176,7 +176,7 @@ class Predictions(_published.Packed):
             done += len(x)
             yield x
         if not done:
-            _checks.fail_value("X", "at least one sample", "an empty stream")
+            _errors.fail_value("X", "at least one sample", "an empty stream")
 
     def _prepared(self, x: Tensor) -> Ready:
         return Preparation(self.missing == "marginalize").plain(x, None)
@@ -242,21 +242,21 @@ def checked_parameters(covariance_type: str, values: dict[str, Tensor], *, suffi
         values: All of `FITTED`, but one of the last two may be missing.
         suffix: Ends what errors call the values.
     """
-    _checks.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
+    _errors.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
     names = {name: name.rstrip("_") + suffix for name in FITTED}
     weights, means = values["weights_"], values["means_"]
     _checks.shape(names["means_"], means, ("K", "D"))
     K, D = means.shape
     if K * D == 0:
-        _checks.fail_value(names["means_"], "shape (K, D) with K and D >= 1", (K, D))
+        _errors.fail_value(names["means_"], "shape (K, D) with K and D >= 1", (K, D))
     shapes = {"weights_": (K,), "means_": (K, D)}
     for name, value in values.items():
         _checks.shape(names[name], value, shapes.get(name, covariance_shape(K, D, covariance_type)))
         if not bool(value.isfinite().all()):
-            _checks.fail_value(names[name], "finite numbers", "NaN or infinity")
+            _errors.fail_value(names[name], "finite numbers", "NaN or infinity")
     # 1e-3: a half type may have rounded them
     if bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-3:
-        _checks.fail_value(names["weights_"], "numbers >= 0 that sum to 1", weights.tolist())
+        _errors.fail_value(names["weights_"], "numbers >= 0 that sum to 1", weights.tolist())
     covariances, factors = _completed(covariance_type, values, names)
     return MixtureParameters(weights / weights.sum(), means, covariances, factors)
 
@@ -270,11 +270,11 @@ def _completed(kind: str, values: dict[str, Tensor], names: dict[str, str]) -> t
         factors = precisions_cholesky_of(covariances, kind)
         if not bool(factors.isfinite().all()) or (matrices and not _symmetric(covariances)):
             expected = "symmetric, positive definite matrices" if matrices else "positive numbers"
-            _checks.fail_value(names["covariances_"], expected, "others")
+            _errors.fail_value(names["covariances_"], expected, "others")
     diagonal = factors.diagonal(dim1=-2, dim2=-1) if matrices else factors
     if not bool((diagonal > 0).all()) or (matrices and bool(factors.tril(-1).any())):
         expected = "upper triangular matrices with a positive diagonal" if matrices else "positive numbers"
-        _checks.fail_value(names["precisions_cholesky_"], expected, "others")
+        _errors.fail_value(names["precisions_cholesky_"], expected, "others")
     return covariances_of(factors, kind) if covariances is None else covariances, factors
 
 

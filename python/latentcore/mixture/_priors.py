@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.mixture import _arrays
 from latentcore.ops import gmm_m_step
 from latentcore.reference import MixtureParameters, MixtureStatistics, count_guard, precisions_cholesky_of
@@ -38,7 +38,7 @@ class Priors:
         concentration, freedom = estimator.weight_concentration_prior, estimator.degrees_of_freedom_prior
         if estimator.covariance_prior is None:
             if freedom is not None:
-                _checks.fail_value("covariance_prior", "a covariance beside degrees_of_freedom_prior", None)
+                _errors.fail_value("covariance_prior", "a covariance beside degrees_of_freedom_prior", None)
             if concentration is None:
                 return None
         kind, D = estimator.covariance_type, estimator.n_features_in_
@@ -51,7 +51,7 @@ class Priors:
             dimensions = D if kind in ("full", "tied") else 1
             freedom = dimensions if freedom is None else freedom
             if not freedom > dimensions - 1:
-                _checks.fail_value("degrees_of_freedom_prior", f"a number > {dimensions - 1}", freedom)
+                _errors.fail_value("degrees_of_freedom_prior", f"a number > {dimensions - 1}", freedom)
             samples = float(freedom) + dimensions + 1
         return cls(kind, 1.0 if concentration is None else float(concentration), samples, scale)
 
@@ -112,6 +112,6 @@ def _check_positive(scale: Tensor) -> None:
     elif valid:
         valid = bool((scale > 0).all())
     if not valid:
-        _checks.fail_value(
+        _errors.fail_value(
             "covariance_prior", "a symmetric, positive definite matrix or positive numbers", scale.tolist()
         )

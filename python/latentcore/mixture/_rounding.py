@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.reference import MixtureParameters
 
 # shapes: D features; of variances (..., D), one for each matrix of the covariances (..., D, D)
@@ -77,7 +77,7 @@ class Level:
         freed, part = _freed(parameters, units, self.variances, self.reg_covar)
         if bool((part[..., self.lost] > _MOST).any()):
             limit = _LOST / torch.finfo(self.dtype).eps
-            _checks.fail_value(
+            _errors.fail_value(
                 "X",
                 f"collinear columns not farther from 0 than {limit:.0e} times their spread",
                 f"some of which {str(self.dtype).removeprefix('torch.')} leaves too little; subtract their means",

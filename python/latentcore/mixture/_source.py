@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.mixture import _arrays
 from latentcore.mixture._batch import Batch, Complete
 from latentcore.mixture._shard import Shard
@@ -273,7 +273,7 @@ def means_of_known(sums: Tensor, counts: Tensor, group: Group) -> Tensor:
     sums, counts = group.sum([sums, counts])
     if bool((counts == 0).any()):
         empty = (counts == 0).nonzero().flatten().tolist()
-        _checks.fail_value("X", "a value in every feature", f"none in feature {empty[0]}")
+        _errors.fail_value("X", "a value in every feature", f"none in feature {empty[0]}")
     return sums / counts
 
 

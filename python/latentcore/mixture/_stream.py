@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from latentcore import _checks, _hdf5
+from latentcore import _errors, _hdf5
 from latentcore._files import printable
 from latentcore._memory import available, megabytes
 from latentcore.mixture import _arrays, _items
@@ -57,7 +57,7 @@ def is_stream(X: Any) -> bool:
     if isinstance(X, Tensor) or hasattr(X, "shape") or hasattr(X, "__array__"):
         return False
     if isinstance(X, Mapping):
-        _checks.fail_type("X", "samples (N, D)", f"a {type(X).__name__}")
+        _errors.fail_type("X", "samples (N, D)", f"a {type(X).__name__}")
     if isinstance(X, Sequence):
         return len(X) > 0 and getattr(X[0], "ndim", 0) == 2
     return isinstance(X, Iterable) or callable(X)
@@ -102,7 +102,7 @@ def open_stream(X: Any, *, map: bool = True) -> Stream:  # noqa: A002  # what it
             _hdf5.checked(X, _name(X))
         return (_mapped(X) if map else None) or sliced
     if not is_stream(X):
-        _checks.fail_type("X", "samples that are read in pieces", type(X).__name__)
+        _errors.fail_type("X", "samples that are read in pieces", type(X).__name__)
     return _iterated(X)
 
 
@@ -129,7 +129,7 @@ class _Iterated(Stream):
     def pieces(self) -> Iterator[Tensor]:
         found = self.start()
         if not isinstance(found, Iterable):
-            _checks.fail_type("X", "a function that returns an iterator of pieces", f"one of {type(found).__name__}")
+            _errors.fail_type("X", "a function that returns an iterator of pieces", f"one of {type(found).__name__}")
         return _ahead(map(_items.of_piece, iter(found)))
 
 
@@ -137,7 +137,7 @@ def _iterated(X: Any) -> _Iterated:
     """Pieces of a data set, a data loader, another iterable or a function."""
     if isinstance(X, Dataset) and not isinstance(X, Iterable):
         if not isinstance(X, Sized):
-            _checks.fail_type("X", "a data set with a length", type(X).__name__)
+            _errors.fail_type("X", "a data set with a length", type(X).__name__)
         return _Iterated(lambda: _batches(X), len(X))
     if isinstance(X, DataLoader):
         loader = X
@@ -159,9 +159,9 @@ class _Sliced(Stream):
 
     def __init__(self, array: Any) -> None:
         if array.shape is None or array.ndim != 2 or array.shape[1] == 0:
-            _checks.fail_value("X", "shape (N, D) with D >= 1", array.shape)
+            _errors.fail_value("X", "shape (N, D) with D >= 1", array.shape)
         if array.dtype.kind not in "fiub":
-            _checks.fail_type("X", "real numbers", array.dtype)
+            _errors.fail_type("X", "real numbers", array.dtype)
         self._array = array
         self._dtype = np.float32 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else np.float64
         rows = _rows(_COPIED, array.shape[1] * np.dtype(self._dtype).itemsize)
@@ -171,7 +171,7 @@ class _Sliced(Stream):
         held = _AHEAD * min(self._rows, len(array)) * array.shape[1] * np.dtype(self._dtype).itemsize
         if held > (free := available()):
             expected = f"samples of which {_AHEAD} pieces fit the memory, {megabytes(free)}"
-            _checks.fail_value("X", expected, f"shape {array.shape}, {megabytes(held)}")
+            _errors.fail_value("X", expected, f"shape {array.shape}, {megabytes(held)}")
 
     @property
     def length(self) -> int:
@@ -240,7 +240,7 @@ def _check_length(array: h5py.Dataset) -> None:
         return
     opened_with, has = array.file.id.get_filesize(), os.fstat(array.file.id.get_vfd_handle()).st_size
     if has < opened_with:
-        _checks.fail_value(_name(array), f"{opened_with} bytes", f"a file of {has}")
+        _errors.fail_value(_name(array), f"{opened_with} bytes", f"a file of {has}")
 
 
 def _rows(most: int, size: int) -> int:
@@ -290,6 +290,6 @@ def _spooled(pieces: Iterator[Any]) -> np.memmap:
             file.write(x.cpu().contiguous().numpy().data)
             count += len(x)
         if first is None or not count:
-            _checks.fail_value("X", "at least one piece of at least one sample", "none")
+            _errors.fail_value("X", "at least one piece of at least one sample", "none")
         file.flush()
         return np.memmap(file, first.cpu().numpy().dtype, mode="r", shape=(count, first.shape[1]))

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays, _batched_data, _batched_parameters
 from latentcore.mixture._batched_start import start
@@ -66,7 +66,7 @@ class MixtureBatch:
 
     @torch_as_usual()
     def __getitem__(self, b: int) -> GaussianMixture:
-        _checks.integer("b", b, -(2**63), 2**63 - 1)
+        _errors.integer("b", b, -(2**63), 2**63 - 1)
         if not -len(self) <= b < len(self):
             raise IndexError(f"b: expected a number in [{-len(self)}, {len(self)}), got {b}")
         model = GaussianMixture(**self.options)
@@ -133,7 +133,7 @@ class MixtureBatch:
         x, weight = _batched_data.checked(X, sample_weight)
         shape = np.shape(self.means_)
         if len(shape) != 3:
-            _checks.fail_value("means_", "shape (B, K, D)", tuple(shape))
+            _errors.fail_value("means_", "shape (B, K, D)", tuple(shape))
         _checks.shape("X", x, (shape[0], "M", shape[2]))
         return x, weight
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.mixture._batch import Batch, added
 from latentcore.mixture._shard import Shard
 from latentcore.ops import kmeans_step
@@ -70,11 +70,11 @@ def components_of_classes(n_components_per_class: Any, n_classes: int) -> list[i
     if not isinstance(n_components_per_class, Integral):
         counts: list[int] = np.asarray(n_components_per_class).tolist()
         if len(counts) != n_classes:
-            _checks.fail_value("n_components_per_class", f"a number for each of {n_classes} classes", len(counts))
+            _errors.fail_value("n_components_per_class", f"a number for each of {n_classes} classes", len(counts))
     else:
         counts = [int(n_components_per_class)] * n_classes
     for count in counts:
-        _checks.integer("n_components_per_class", count, 1, 2**31 - 1)
+        _errors.integer("n_components_per_class", count, 1, 2**31 - 1)
     return counts
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from latentcore import _checks
+from latentcore import _errors
 
 # shapes: (n, ...) rows of this process, (N, ...) those of all, in the order of the processes
 
@@ -95,7 +95,7 @@ class ProcessGroup(Group):
         """Refuse a number that is not the same in every process."""
         numbers = self._each(torch.tensor(float(value), dtype=torch.float64)).long().tolist()
         if len(set(numbers)) > 1:
-            _checks.fail_value(name, "the same number in every process", numbers)
+            _errors.fail_value(name, "the same number in every process", numbers)
 
     @contextmanager
     def agreeing(self) -> Iterator[None]:
@@ -124,7 +124,7 @@ def group_of(group: Any) -> Group:
     if group is None:
         return Group()
     if not (dist.is_available() and dist.is_initialized()):
-        _checks.fail_value("group", "a process group of torch.distributed", "none: call init_process_group first")
+        _errors.fail_value("group", "a process group of torch.distributed", "none: call init_process_group first")
     if dist.get_rank(group) < 0:
-        _checks.fail_value("group", "a group that this process is in", "another")
+        _errors.fail_value("group", "a group that this process is in", "another")
     return ProcessGroup(group)

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays
 from latentcore.mixture._fitting import Found, fit_mixture
@@ -214,7 +214,7 @@ class GaussianMixture(Predictions, DensityMixin, BaseEstimator):  # type: ignore
             >>> mixture.predict([[1.0, 0], [8, 9]])
             array([0, 1])
         """
-        _checks.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
+        _errors.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
         given = {"means": means, "weights": weights, "covariances": covariances}
         device = means.device if isinstance(means, Tensor) else None
         values = {f"{name}_": _arrays.tensor(value, device, name=name).clone() for name, value in given.items()}

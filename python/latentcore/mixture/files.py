@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.mixture import _arrays
@@ -42,7 +42,7 @@ def save_mixture(path: str | os.PathLike[str], model: GaussianMixture) -> None:
         OSError: The file cannot be written.
     """
     if not isinstance(model, GaussianMixture):
-        _checks.fail_type("model", "a GaussianMixture", type(model).__name__)
+        _errors.fail_type("model", "a GaussianMixture", type(model).__name__)
     content = _content_of(model)
     _mixture_of(_Content("model", content))  # what could not be read is not written
     save_tensors(path, content)
@@ -54,7 +54,7 @@ def _content_of(model: GaussianMixture) -> dict[str, Tensor]:
     there = [name for name in DECODING if hasattr(model, name)]
     if len(there) == 1:
         missing = next(name for name in DECODING if name not in there)
-        _checks.fail_value(missing, f"to be set where {there[0]} is", "none")
+        _errors.fail_value(missing, f"to be set where {there[0]} is", "none")
     if there:
         others["classes"], numbers["component_label_proba"] = check_decoding(
             model.classes_, model.component_label_proba_, len(weights)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.mixture import _arrays
 from latentcore.mixture._source import Source
 from latentcore.reference import MixtureParameters
@@ -66,7 +66,7 @@ def component_label_probabilities(
     _checks.floating("overlap", overlap)
     _checks.shape("overlap", overlap, (K, K))
     if L and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
-        _checks.fail_value("labels", f"classes in [0, {n_classes})", f"{int(labels.min())} ... {int(labels.max())}")
+        _errors.fail_value("labels", f"classes in [0, {n_classes})", f"{int(labels.min())} ... {int(labels.max())}")
     check_propagation("propagation", propagation)
     counts = torch.zeros(K, n_classes, dtype=torch.float64, device=labelled_resp.device)
     counts.index_add_(1, labels, labelled_resp.double().mT)
@@ -84,9 +84,9 @@ def _class_probabilities(counts: Tensor, overlap: Tensor, propagation: float) ->
 def check_propagation(name: str, value: object) -> None:
     """`value` is a number in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        _checks.fail_type(name, "a number", type(value).__name__)
+        _errors.fail_type(name, "a number", type(value).__name__)
     if not 0 <= value < 1:
-        _checks.fail_value(name, "a number in [0, 1)", value)
+        _errors.fail_value(name, "a number in [0, 1)", value)
 
 
 def check_labels(labels: Any, n_samples: int | None, device: torch.device) -> Tensor:
@@ -95,7 +95,7 @@ def check_labels(labels: Any, n_samples: int | None, device: torch.device) -> Te
     _checks.shape("labels", given, ("N" if n_samples is None else n_samples,))
     checked = given.to(device)
     if bool((checked < -1).any()):
-        _checks.fail_value("labels", "class numbers >= 0, -1 where unknown", int(checked.min()))
+        _errors.fail_value("labels", "class numbers >= 0, -1 where unknown", int(checked.min()))
     return checked
 
 
@@ -104,11 +104,11 @@ def check_decoding(classes: Any, table: Any, n_components: int) -> tuple[Tensor,
     numbers = _whole("classes_", classes)
     _checks.shape("classes_", numbers, ("C",))
     if not len(numbers) or bool((numbers < 0).any()) or len(numbers.unique()) < len(numbers):
-        _checks.fail_value("classes_", "different class numbers >= 0", numbers.tolist())
+        _errors.fail_value("classes_", "different class numbers >= 0", numbers.tolist())
     proba = _arrays.tensor(table, name="component_label_proba_")
     _checks.shape("component_label_proba_", proba, (n_components, len(numbers)))
     if (row := bad_row(proba)) is not None:
-        _checks.fail_value("component_label_proba_", "rows >= 0 that sum to 1", f"{proba[row].tolist()} in row {row}")
+        _errors.fail_value("component_label_proba_", "rows >= 0 that sum to 1", f"{proba[row].tolist()} in row {row}")
     return numbers, proba
 
 
@@ -127,7 +127,7 @@ def _whole(name: str, values: Any) -> Tensor:
     if values.dtype == torch.uint64:  # which torch would take for negative ones where they are large
         return torch.from_numpy(_arrays.integers(name, values.cpu().numpy())).to(values.device)
     if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
-        _checks.fail_type(name, "integers", str(values.dtype))
+        _errors.fail_type(name, "integers", str(values.dtype))
     return values.to(torch.int64)
 
 
@@ -143,7 +143,7 @@ def classes_of(source: Source) -> Tensor:
 
 def fail_without_classes() -> NoReturn:
     """Raise what is said where no label is known."""
-    _checks.fail_value("labels", "class numbers >= 0, at least one known", "none but -1")
+    _errors.fail_value("labels", "class numbers >= 0, at least one known", "none but -1")
 
 
 def decode_from_labels(

@@ -7,7 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._ambient import torch_as_usual
 from latentcore.mixture import _arrays
 from latentcore.mixture.estimator import GaussianMixture
@@ -51,7 +51,7 @@ def few_label_mixture(
         >>> few_label_mixture(X, labels, n_components=4, random_state=0).predict_label(X[[1, 98]])
         array([4, 9])
     """
-    _checks.integer("n_components", n_components, 1, 2**31 - 1)
+    _errors.integer("n_components", n_components, 1, 2**31 - 1)
     model = _mixture(int(n_components), n_init=n_init, init_size=init_size, random_state=random_state)
     given = _standardise(X)
     model.precisions_init = _spherical_precisions(given.x, int(n_components), variance=0.1)
@@ -127,7 +127,7 @@ def _standardise(X: Any) -> _Standardised:
     x = _arrays.samples(estimator, X, reset=True)
     centre, scale = x.double().mean(0), x.double().std(0)
     if not bool(scale.isfinite().all()):
-        _checks.fail_value("X", "samples whose variance is finite", "an overflow; scale X")
+        _errors.fail_value("X", "samples whose variance is finite", "an overflow; scale X")
     scale = torch.where(scale > 0, scale, 1)
     standardised = ((x.double() - centre) / scale).to(x.dtype)
     return _Standardised(standardised, centre, scale, getattr(estimator, "feature_names_in_", None))

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.mixture import _arrays
 from latentcore.mixture._predictions import checked_parameters
 from latentcore.mixture._sampling import _coloured
@@ -81,12 +81,12 @@ class MixturePrior(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        _checks.integer("n_components", n_components, 1, 2**31 - 1)
-        _checks.integer("n_features", n_features, 1, 2**31 - 1)
-        _checks.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
-        _checks.number("spread", spread)
+        _errors.integer("n_components", n_components, 1, 2**31 - 1)
+        _errors.integer("n_features", n_features, 1, 2**31 - 1)
+        _errors.one_of("covariance_type", covariance_type, COVARIANCE_TYPES)
+        _errors.number("spread", spread)
         if not 0 <= spread < math.inf:
-            _checks.fail_value("spread", "a finite number >= 0", spread)
+            _errors.fail_value("spread", "a finite number >= 0", spread)
         self.covariance_type = covariance_type
         triangular = covariance_type in ("full", "tied")
         shape = covariance_shape(n_components, n_features, covariance_type)
@@ -122,7 +122,7 @@ class MixturePrior(nn.Module):
             weights, means, _, factors = mixture._parameters()
         else:
             if not hasattr(mixture, "covariance_type"):
-                _checks.fail_type("mixture", "a fitted GaussianMixture, or scikit-learn's", type(mixture).__name__)
+                _errors.fail_type("mixture", "a fitted GaussianMixture, or scikit-learn's", type(mixture).__name__)
             check_is_fitted(mixture, _FITTED)
             values = {name: _arrays.tensor(getattr(mixture, name), name=name) for name in _FITTED}
             weights, means, _, factors = checked_parameters(mixture.covariance_type, values)
@@ -257,9 +257,9 @@ class MixturePrior(nn.Module):
             TypeError: ``n_samples`` is not an int, or ``generator`` not a `torch.Generator`.
             ValueError: ``n_samples`` is less than 1.
         """
-        _checks.integer("n_samples", n_samples, 1, 2**63 - 1)
+        _errors.integer("n_samples", n_samples, 1, 2**63 - 1)
         if generator is not None and not isinstance(generator, torch.Generator):
-            _checks.fail_type("generator", "a torch.Generator", type(generator).__name__)
+            _errors.fail_type("generator", "a torch.Generator", type(generator).__name__)
         weights, means, factors = self._values()
         component = weights.multinomial(n_samples, replacement=True, generator=generator)
         noise = torch.randn(n_samples, means.shape[1], generator=generator, dtype=means.dtype, device=means.device)
@@ -289,8 +289,8 @@ class MixturePrior(nn.Module):
         _checks.floating("z", z)
         features = self.means.shape[1]
         if z.dim() == 0 or z.shape[-1] != features:
-            _checks.fail_value("z", f"shape (..., {features})", tuple(z.shape))
+            _errors.fail_value("z", f"shape (..., {features})", tuple(z.shape))
         if z.device != self.means.device:
-            _checks.fail_value("z", f"the device of the prior, {self.means.device}", z.device)
+            _errors.fail_value("z", f"the device of the prior, {self.means.device}", z.device)
         dtype = sum_dtype(torch.promote_types(z.dtype, self.means.dtype))
         return z.to(dtype).reshape(-1, features), *self._values(dtype)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import InvalidParameterError
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._ambient import torch_as_usual
 from latentcore.mixture._stream import opened
 from latentcore.mixture.estimator import GaussianMixture
@@ -96,7 +96,7 @@ class Sweep:
         from latentcore import plots  # matplotlib takes a while to import, and few who fit mixtures want it
 
         chosen = self.criterion if criterion is None else criterion
-        _checks.one_of("criterion", chosen, _CRITERIA)
+        _errors.one_of("criterion", chosen, _CRITERIA)
         values = {(row.covariance_type, row.n_components): getattr(row, chosen) for row in self.rows}
         kinds, counts = (list(dict.fromkeys(names)) for names in zip(*values, strict=True))
         table = [[values[kind, count] for count in counts] for kind in kinds]
@@ -166,7 +166,7 @@ def sweep(
         Biernacki, Celeux and Govaert, "Assessing a mixture model for clustering with the integrated completed
         likelihood", IEEE Transactions on Pattern Analysis and Machine Intelligence 2000.
     """
-    _checks.one_of("criterion", criterion, _CRITERIA)
+    _errors.one_of("criterion", criterion, _CRITERIA)
     counts, kinds, X = _checked_counts(n_components), _checked_kinds(covariance_types), opened(X)
     rows, models = [], {}
     for kind in kinds:
@@ -176,7 +176,7 @@ def sweep(
             if not rows[-1].failure:
                 models[kind, count] = model
     if not models:
-        _checks.fail_value("X", "samples to which at least one of the mixtures can be fitted", rows[0].failure)
+        _errors.fail_value("X", "samples to which at least one of the mixtures can be fitted", rows[0].failure)
     return Sweep(rows, models, criterion)
 
 
@@ -210,23 +210,23 @@ def _fitted_row(model: GaussianMixture, X: Any) -> SweepRow:
 
 def _checked_counts(n_components: Any) -> list[int]:
     if not isinstance(n_components, Iterable):
-        _checks.fail_type("n_components", "numbers of components, such as range(1, 11)", type(n_components).__name__)
+        _errors.fail_type("n_components", "numbers of components, such as range(1, 11)", type(n_components).__name__)
     counts = list(dict.fromkeys(n_components))
     for count in counts:
-        _checks.integer("n_components", count, 1, 2**31 - 1)
+        _errors.integer("n_components", count, 1, 2**31 - 1)
     if not counts:
-        _checks.fail_value("n_components", "at least one number of components", "none")
+        _errors.fail_value("n_components", "at least one number of components", "none")
     return [int(count) for count in counts]
 
 
 def _checked_kinds(covariance_types: Any) -> list[str]:
     if isinstance(covariance_types, str):
-        _checks.fail_type("covariance_types", "a sequence of covariance types", repr(covariance_types))
+        _errors.fail_type("covariance_types", "a sequence of covariance types", repr(covariance_types))
     kinds = list(dict.fromkeys(covariance_types))
     for kind in kinds:
-        _checks.one_of("covariance_types", kind, COVARIANCE_TYPES)
+        _errors.one_of("covariance_types", kind, COVARIANCE_TYPES)
     if not kinds:
-        _checks.fail_value("covariance_types", "at least one covariance type", "none")
+        _errors.fail_value("covariance_types", "at least one covariance type", "none")
     return kinds
 
 

@@ -21,7 +21,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.mixture import _arrays
 from latentcore.mixture._batch import pick
 from latentcore.mixture._em import Options, m_step
@@ -89,9 +89,9 @@ class Running:
 def step(estimator: Any, X: Any, sample_weight: Any) -> None:
     """Let an estimator learn from one more batch."""
     if is_stream(X) and not hasattr(X, "shape"):
-        _checks.fail_type("X", "an array or tensor (n, D), one batch", type(X).__name__)
+        _errors.fail_type("X", "an array or tensor (n, D), one batch", type(X).__name__)
     if estimator.n_components_per_class is not None:
-        _checks.fail_value(
+        _errors.fail_value(
             "n_components_per_class", "None: partial_fit takes no labels", estimator.n_components_per_class
         )
     first, missing = not hasattr(estimator, "means_"), estimator.missing == "marginalize"

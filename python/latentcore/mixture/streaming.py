@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._memory import bounded
 from latentcore.mixture import _arrays
 from latentcore.mixture._shard import Shard, picked, places_of
@@ -105,7 +105,7 @@ class Streamed:
         done, beside = 0, self.weight is not None or self.labels is not None
         for x in bounded(checked_pieces(self.stream, like=self.drawn.x)):
             if beside and done == 0 and not torch.equal(x[0].nan_to_num(), self.seen.first.nan_to_num()):
-                _checks.fail_value(
+                _errors.fail_value(
                     "X", "the same order in every pass, beside weights or labels", "another first sample"
                 )
             rows = slice(done, done + len(x))
@@ -116,7 +116,7 @@ class Streamed:
         if self.bar is not None:
             self.bar.end_pass()
         if done != self.seen.count:
-            _checks.fail_value("X", f"{self.seen.count} samples in every pass", done)
+            _errors.fail_value("X", f"{self.seen.count} samples in every pass", done)
 
     def statistics(self, parameters: MixtureParameters, covariance_type: str) -> MixtureStatistics:
         """One pass; summed over all processes."""
@@ -246,7 +246,7 @@ def survey(stream: Stream, draw: Draw, *, missing: bool, sample_weight: Any = No
     if bar is not None:
         bar.end_pass()
     if first is None:
-        _checks.fail_value("X", "at least one sample", "an empty stream")
+        _errors.fail_value("X", "at least one sample", "an empty stream")
     return Survey(done, first, known)
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from latentcore import _checks, _config
+from latentcore import _checks, _config, _errors
 from latentcore.models.networks import NetworkConfig, build_decoder, build_encoder
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N,) labels
@@ -71,7 +71,7 @@ class EncoderDecoder(nn.Module):
         """The labels, which a model of classes must be told and no other one may be."""
         if (labels is None) != (self.config.classes == 0):
             expected = f"one for each of {count} images" if labels is None else "none: the model knows no classes"
-            _checks.fail_value("labels", expected, "none" if labels is None else "labels")
+            _errors.fail_value("labels", expected, "none" if labels is None else "labels")
         if labels is not None:
             _checks.dtype("labels", labels, (torch.int64,))
             _checks.shape("labels", labels, (count,))
@@ -87,4 +87,4 @@ class EncoderDecoder(nn.Module):
         """Refuse the state of a model that differs where the shapes of the tensors could not tell."""
         for word, own in self.get_extra_state().items():
             if state.get(word) != own:
-                _checks.fail_value(f"state dict: {word}", f"the model's, {own!r}", repr(state.get(word)))
+                _errors.fail_value(f"state dict: {word}", f"the model's, {own!r}", repr(state.get(word)))

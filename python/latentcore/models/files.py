@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from latentcore import _checks, _config
+from latentcore import _checks, _config, _errors
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.models.autoencoder import Autoencoder, AutoencoderConfig
 from latentcore.models.base import EncoderDecoder
@@ -65,7 +65,7 @@ def model_from_state(state: dict[str, Any], name: str, kind: type[M], config_kin
         _check_kinds(model, state)
         model.load_state_dict(state, assign=True)
     except _DAMAGES as error:
-        _checks.fail_value(name, f"the state dict of a {kind.__name__}", _reason(error))
+        _errors.fail_value(name, f"the state dict of a {kind.__name__}", _reason(error))
     return model.float().eval()
 
 
@@ -81,7 +81,7 @@ def check_few_values(plain: object) -> None:
         inner = chain.from_iterable(value.values() if isinstance(value, dict) else value for value in _holders(level))
         level = list(islice(inner, _MOST_VALUES + 1))
         if count > _MOST_VALUES:
-            _checks.fail_value("configuration", f"at most {_MOST_VALUES:,} values", "more")
+            _errors.fail_value("configuration", f"at most {_MOST_VALUES:,} values", "more")
 
 
 def _holders(values: list[Any]) -> list[Any]:
@@ -128,15 +128,15 @@ def load_state(model: nn.Module, state: object, name: str, *, assign: bool = Fal
         _check_kinds(model, tensors)
         model.load_state_dict(tensors, assign=assign)
     except _DAMAGES as error:
-        _checks.fail_value(name, f"a state dict of the configured {type(model).__name__}", _reason(error))
+        _errors.fail_value(name, f"a state dict of the configured {type(model).__name__}", _reason(error))
 
 
 def _check_tensors(state: object, name: str) -> dict[str, Any]:
     """The state, of finite numbers: a model with others would give NaN without a word."""
     if not isinstance(state, dict):
-        _checks.fail_value(name, "a state dict", type(state).__name__)
+        _errors.fail_value(name, "a state dict", type(state).__name__)
     if len(state) > _MOST_TENSORS:
-        _checks.fail_value(name, f"a state dict of at most {_MOST_TENSORS:,} tensors", f"{len(state):,}")
+        _errors.fail_value(name, f"a state dict of at most {_MOST_TENSORS:,} tensors", f"{len(state):,}")
     for key, value in state.items():
         if isinstance(value, Tensor):
             _check_numbers(f"{name}: {key}", value)
@@ -145,11 +145,11 @@ def _check_tensors(state: object, name: str) -> dict[str, Any]:
 
 def _check_numbers(name: str, value: Tensor) -> None:
     if value.layout != torch.strided or value.is_quantized:
-        _checks.fail_value(name, "a dense tensor", value.layout)
+        _errors.fail_value(name, "a dense tensor", value.layout)
     if value.dtype not in _DTYPES:
-        _checks.fail_value(name, "floating-point or whole numbers that torch computes with", value.dtype)
+        _errors.fail_value(name, "floating-point or whole numbers that torch computes with", value.dtype)
     if not bool(value.isfinite().all()):
-        _checks.fail_value(name, "finite numbers", "NaN or infinity")
+        _errors.fail_value(name, "finite numbers", "NaN or infinity")
 
 
 def _check_kinds(model: nn.Module, state: dict[str, Any]) -> None:
@@ -159,9 +159,9 @@ def _check_kinds(model: nn.Module, state: dict[str, Any]) -> None:
         if not isinstance(own, Tensor) or not isinstance(value, Tensor) or value.dtype == own.dtype:
             continue
         if not {value.dtype, own.dtype} <= set(_checks.FLOATING):
-            _checks.fail_value(key, f"numbers of the type {own.dtype}", value.dtype)
+            _errors.fail_value(key, f"numbers of the type {own.dtype}", value.dtype)
         if not bool(value.to(own.dtype).isfinite().all()):
-            _checks.fail_value(key, f"numbers that {own.dtype} holds", f"{value.dtype} up to {value.abs().max():g}")
+            _errors.fail_value(key, f"numbers that {own.dtype} holds", f"{value.dtype} up to {value.abs().max():g}")
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from latentcore import _checks, _config, ops
+from latentcore import _checks, _config, _errors, ops
 
 # shapes: (N, C, H, W) images, (N, L) latents, P images of N
 
@@ -36,11 +36,11 @@ class GANConfig:
         for field in ("image_shape", "latent", "channels", "hidden"):
             _config.in_range(self, field, 1)
         if not self.channels:
-            _checks.fail_value("GANConfig.channels", "at least one", self.channels)
+            _errors.fail_value("GANConfig.channels", "at least one", self.channels)
         step = 2 ** len(self.channels)
         if self.image_shape[1] % step or self.image_shape[2] % step:
             expected = f"height and width that are multiples of {step}, one halving for each of {self.channels}"
-            _checks.fail_value("GANConfig.image_shape", expected, self.image_shape)
+            _errors.fail_value("GANConfig.image_shape", expected, self.image_shape)
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore.models.equivariant import BlockRotation
 from latentcore.models.networks import ACTIVATIONS, Activation, mlp
 
@@ -56,10 +56,10 @@ class LatentConfig:
         _config.in_range(self, "step", 0.1, 180)
         turn = 360 / self.step
         if self.model == "step" and abs(turn - round(turn)) > _ROUNDING:
-            _checks.fail_value("LatentConfig.step", "a divisor of 360 degrees", self.step)
+            _errors.fail_value("LatentConfig.step", "a divisor of 360 degrees", self.step)
         _config.in_range(self, "couplings", 0)
         if self.width % _HEADS:
-            _checks.fail_value("LatentConfig.width", f"a multiple of {_HEADS}", self.width)
+            _errors.fail_value("LatentConfig.width", f"a multiple of {_HEADS}", self.width)
 
     @property
     def rotations_only(self) -> bool:
@@ -78,7 +78,7 @@ def build_operator(config: LatentConfig, latent: int) -> nn.Module:
         >>> operator(torch.randn(1, 32), quarter_turn).shape
         torch.Size([1, 32])
     """
-    _checks.integer("latent", latent, 1, 2**31)
+    _errors.integer("latent", latent, 1, 2**31)
     if config.model == "equivariant":
         return BlockRotation(latent, config.max_frequency, config.couplings, config.hidden, config.activation)
     if config.model == "mlp":

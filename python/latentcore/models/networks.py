@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore.models.attention import PatchAttention
 from latentcore.models.residual import doubling, halving
 
@@ -77,9 +77,9 @@ class NetworkConfig:
             _config.in_range(self, field, 0)
         if self.decoder_bias_std and self.normalisation == "none":
             expected = "0 without normalisation, whose biases it is of"
-            _checks.fail_value(f"{type(self).__name__}.decoder_bias_std", expected, self.decoder_bias_std)
+            _errors.fail_value(f"{type(self).__name__}.decoder_bias_std", expected, self.decoder_bias_std)
         if self.encoder != "mlp" and not self.channels:
-            _checks.fail_value(f"{type(self).__name__}.channels", f"at least one for {self.encoder!r}", self.channels)
+            _errors.fail_value(f"{type(self).__name__}.channels", f"at least one for {self.encoder!r}", self.channels)
         if self.encoder in _CONVOLUTIONS:
             step = 2 ** len(self.channels)
             self._check_multiples(step, f"multiples of {step}, one halving for each of {self.channels}")
@@ -87,11 +87,11 @@ class NetworkConfig:
             self._check_multiples(self.patch, f"multiples of the patches' {self.patch}")
             if len(set(self.channels)) > 1 or self.channels[0] % self.heads:
                 expected = f"the same multiple of {self.heads} heads for each layer"
-                _checks.fail_value(f"{type(self).__name__}.channels", expected, self.channels)
+                _errors.fail_value(f"{type(self).__name__}.channels", expected, self.channels)
 
     def _check_multiples(self, step: int, words: str) -> None:
         if self.image_shape[1] % step or self.image_shape[2] % step:
-            _checks.fail_value(
+            _errors.fail_value(
                 f"{type(self).__name__}.image_shape", f"height and width that are {words}", self.image_shape
             )
 

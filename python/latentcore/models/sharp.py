@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore.models.networks import ACTIVATIONS, Activation
 from latentcore.models.residual import Refine, doubling, halving
 from latentcore.models.vae import VAE, VAEConfig
@@ -47,15 +47,15 @@ class SharpConfig(VAEConfig):
         _config.in_range(self, "refinements", 0)
         for part in fields(self):
             if part.name in _NOT_USED and getattr(self, part.name) != part.default:
-                _checks.fail_value(
+                _errors.fail_value(
                     f"SharpConfig.{part.name}", f"{part.default!r}, the only choice", getattr(self, part.name)
                 )
         if len(self.channels) < 2:
-            _checks.fail_value("SharpConfig.channels", "at least two", self.channels)
+            _errors.fail_value("SharpConfig.channels", "at least two", self.channels)
         step = 2 * 2 ** len(self.channels)
         if self.image_shape[1] % step or self.image_shape[2] % step:
             words = f"height and width that are multiples of {step}"
-            _checks.fail_value("SharpConfig.image_shape", words, self.image_shape)
+            _errors.fail_value("SharpConfig.image_shape", words, self.image_shape)
 
 
 class PrincipalAxes(NamedTuple):
@@ -121,7 +121,7 @@ class SharpVAE(VAE):
 
     def start_from(self, axes: PrincipalAxes) -> None:
         """Set the mean image, the deviations and the axes; fewer axes than latents leave the others to the networks."""
-        _checks.integer("axes", len(axes.deviations), 0, self.config.latent)
+        _errors.integer("axes", len(axes.deviations), 0, self.config.latent)
         self.encoder.start_from(axes)
         self.decoder.start_from(axes)
 

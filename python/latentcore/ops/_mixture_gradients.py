@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore import _checks, reference
+from latentcore import _errors, reference
 from latentcore.ops._folds import Fold, Mapped, in_front, merge
 from latentcore.ops._registration import register, register_backward
 
@@ -234,7 +234,7 @@ def _over_samples(parameters: Collection[int]) -> Fold:
 def _fold_statistics(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
     sample_weight = mapped.inputs[5]
     if mapped.needed is None and sample_weight is not None and sample_weight.requires_grad:
-        _checks.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
+        _errors.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
     return in_front(call, mapped)
 
 

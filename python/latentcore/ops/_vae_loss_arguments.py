@@ -5,7 +5,7 @@ from torch import Tensor
 from torch._C import _len_torch_dispatch_stack
 from torch._C._functorch import peek_interpreter_stack
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.reference import sum_dtype
 
 
@@ -45,7 +45,7 @@ def check_targets(target: Tensor, mask: Tensor | None, sample_weight: Tensor | N
     if sample_weight is not None:
         outside &= (sample_weight != 0).view(-1, *(1,) * (target.dim() - 1))
     if bool(outside.any()):
-        _checks.fail_value("target", "numbers in [0, 1] for the Bernoulli likelihood", target[outside][0].item())
+        _errors.fail_value("target", "numbers in [0, 1] for the Bernoulli likelihood", target[outside][0].item())
 
 
 def checked_mask(mask: Tensor | None, logits: Tensor) -> Tensor | None:
@@ -67,9 +67,9 @@ def checked_sample_weight(weight: Tensor | None, logits: Tensor, reduction: str)
     if is_known(weight):
         wrong = weight[~((weight >= 0) & (weight < float("inf")))]
         if wrong.numel() > 0:
-            _checks.fail_value("sample_weight", "finite numbers >= 0", wrong[0].item())
+            _errors.fail_value("sample_weight", "finite numbers >= 0", wrong[0].item())
         if reduction == "mean" and not bool(weight.any()):
-            _checks.fail_value("sample_weight", "a weight above 0, to find a mean", "none")
+            _errors.fail_value("sample_weight", "a weight above 0, to find a mean", "none")
     dtype = sum_dtype(logits.dtype)
     if reduction == "mean":  # before they are narrowed, since weights are right in any unit
         weight = weight.to(torch.promote_types(weight.dtype, dtype))
@@ -82,10 +82,10 @@ def checked_pos_weight(weight: float | Tensor | None, logits: Tensor, likelihood
     if weight is None:
         return None
     if likelihood != "bernoulli":
-        _checks.fail_value("pos_weight", f"None for the likelihood {likelihood!r}", weight)
+        _errors.fail_value("pos_weight", f"None for the likelihood {likelihood!r}", weight)
     dtype = sum_dtype(logits.dtype)
     if not isinstance(weight, Tensor):
-        _checks.number("pos_weight", weight, "a number or a tensor")
+        _errors.number("pos_weight", weight, "a number or a tensor")
         # a sum, in which a compiler sees a variable
         weight = torch.zeros((), dtype=dtype, device=logits.device) + weight
     _real("pos_weight", weight)
@@ -96,9 +96,9 @@ def checked_pos_weight(weight: float | Tensor | None, logits: Tensor, likelihood
 def _real(name: str, value: Tensor) -> None:
     _checks.tensor(name, value)
     if value.is_complex():
-        _checks.fail_type(name, "real numbers", str(value.dtype))
+        _errors.fail_type(name, "real numbers", str(value.dtype))
 
 
 def _on_device(name: str, value: Tensor, logits: Tensor) -> None:
     if value.device != logits.device:
-        _checks.fail_value(name, f"the device of logits, {logits.device}", value.device)
+        _errors.fail_value(name, f"the device of logits, {logits.device}", value.device)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _forks, _native, reference
+from latentcore import _checks, _errors, _forks, _native, reference
 from latentcore.ops import _transformed
 from latentcore.ops._folds import in_front
 from latentcore.ops._registration import register_fake
@@ -137,12 +137,12 @@ def _check(
         _checks.floating(name, value)
     check_mixture(x, weights.to(x.dtype), means.to(x.dtype), precisions_cholesky.to(x.dtype), covariance_type)
     if x.shape[-2] == 0:
-        _checks.fail_value("x", "shape (..., N, D) with N >= 1", tuple(x.shape))
-    _checks.integer("max_iter", max_iter, 0, 2**31 - 1)
+        _errors.fail_value("x", "shape (..., N, D) with N >= 1", tuple(x.shape))
+    _errors.integer("max_iter", max_iter, 0, 2**31 - 1)
     for name, number in (("tol", tol), ("reg_covar", reg_covar)):
-        _checks.number(name, number, "a number >= 0")
+        _errors.number(name, number, "a number >= 0")
         if not number >= 0:
-            _checks.fail_value(name, "a number >= 0", number)
+            _errors.fail_value(name, "a number >= 0", number)
 
 
 def _fake(

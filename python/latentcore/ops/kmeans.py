@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _native, reference
+from latentcore import _checks, _errors, _native, reference
 from latentcore.ops._folds import Mapped, merge, one_by_one
 from latentcore.ops._registration import register_constant, register_fake
 from latentcore.reference import KMeansStep
@@ -133,9 +133,9 @@ def kmeans_update(closest: Tensor, x: Tensor, point: Tensor, *, sample_weight: T
     _checks.shape("point", point, (1, x.shape[1]))
     _check_closest(closest, x)
     if not closest.is_contiguous():
-        _checks.fail_value("closest", "a contiguous tensor", f"strides {closest.stride()}")
+        _errors.fail_value("closest", "a contiguous tensor", f"strides {closest.stride()}")
     if closest.requires_grad and torch.is_grad_enabled():
-        _checks.fail_value("closest", "a tensor that requires no gradient, as it is changed", "one that does")
+        _errors.fail_value("closest", "a tensor that requires no gradient, as it is changed", "one that does")
     with torch.no_grad():
         if not _native.has_kernel("kmeans_update", x):
             return reference.kmeans_update(closest, x, point, sample_weight=sample_weight)
@@ -149,16 +149,16 @@ def _check_closest(closest: Tensor, x: Tensor) -> None:
     _checks.dtype("closest", closest, (reference.sum_dtype(x.dtype),))
     _checks.shape("closest", closest, (len(x),))
     if closest.device != x.device:
-        _checks.fail_value("closest", f"the device of x, {x.device}", closest.device)
+        _errors.fail_value("closest", f"the device of x, {x.device}", closest.device)
 
 
 def _check(x: Tensor, name: str, centers: Tensor, sample_weight: Tensor | None) -> None:
     _checks.floating("x", x)
     if x.dim() != 2 or x.shape[1] == 0:
-        _checks.fail_value("x", "shape (N, D) with D >= 1", tuple(x.shape))
+        _errors.fail_value("x", "shape (N, D) with D >= 1", tuple(x.shape))
     _checks.like(name, centers, "x", x)
     if centers.dim() < 2 or centers.shape[-1] != x.shape[1] or centers.shape[-2] == 0:
-        _checks.fail_value(name, f"shape (..., K, {x.shape[1]}) with K >= 1", tuple(centers.shape))
+        _errors.fail_value(name, f"shape (..., K, {x.shape[1]}) with K >= 1", tuple(centers.shape))
     _checks.countable("x", x)
     _checks.countable(name, centers)
     if sample_weight is not None:

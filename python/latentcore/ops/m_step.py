@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _native, reference
+from latentcore import _checks, _errors, _native, reference
 from latentcore.ops._folds import in_front
 from latentcore.ops._registration import register_constant
 from latentcore.reference import MixtureParameters, MixtureStatistics
@@ -72,10 +72,10 @@ def _check(
 ) -> None:
     _checks.floating("means", means)
     if means.dim() < 2 or 0 in means.shape[-2:]:
-        _checks.fail_value("means", "shape (..., K, D) with K and D >= 1", tuple(means.shape))
+        _errors.fail_value("means", "shape (..., K, D) with K and D >= 1", tuple(means.shape))
     _checks.countable("means", means)
     *batch, components, dimensions = means.shape
-    _checks.one_of("covariance_type", covariance_type, ("full", "tied", "diag", "spherical"))
+    _errors.one_of("covariance_type", covariance_type, ("full", "tied", "diag", "spherical"))
     matrices = reference.covariance_shape(components, dimensions, covariance_type)
     given = [
         ("statistics.n_k", statistics.n_k, (*batch, components)),
@@ -88,10 +88,10 @@ def _check(
         _checks.dtype(name, value, (torch.float32, torch.float64))
         _checks.shape(name, value, shape)
         if value.device != means.device:
-            _checks.fail_value(name, f"the device of means, {means.device}", value.device)
+            _errors.fail_value(name, f"the device of means, {means.device}", value.device)
         _checks.countable(name, value)
     if not reg_covar >= 0:
-        _checks.fail_value("reg_covar", "a number >= 0", reg_covar)
+        _errors.fail_value("reg_covar", "a number >= 0", reg_covar)
 
 
 def _fake(

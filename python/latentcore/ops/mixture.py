@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from latentcore import _checks, _native, reference
+from latentcore import _checks, _errors, _native, reference
 from latentcore.ops import _mixture_gradients as _gradients
 from latentcore.ops._autocast import under_autocast
 from latentcore.reference import MixtureStatistics
@@ -231,7 +231,7 @@ def check_sample_weight(sample_weight: Tensor | None, x: Tensor) -> None:
     _checks.like("sample_weight", sample_weight, "x", x)
     _checks.shape("sample_weight", sample_weight, tuple(x.shape[:-1]))
     if sample_weight.requires_grad:
-        _checks.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
+        _errors.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
 
 
 def check_mixture(
@@ -240,17 +240,17 @@ def check_mixture(
     """Samples and parameters fit each other: dtype, device and shapes."""
     _checks.floating("x", x)
     if x.dim() < 2 or x.shape[-1] == 0:
-        _checks.fail_value("x", "shape (..., N, D) with D >= 1", tuple(x.shape))
+        _errors.fail_value("x", "shape (..., N, D) with D >= 1", tuple(x.shape))
     batch, dimensions = tuple(x.shape[:-2]), x.shape[-1]
     _checks.like("means", means, "x", x)
     _checks.shape("means", means, (*batch, "K", dimensions))
     components = means.shape[-2]
     if components == 0:
-        _checks.fail_value("means", "K >= 1 components", 0)
+        _errors.fail_value("means", "K >= 1 components", 0)
     if weights is not None:
         _checks.like("weights", weights, "x", x)
         _checks.shape("weights", weights, (*batch, components))
-    _checks.one_of("covariance_type", covariance_type, reference.COVARIANCE_TYPES)
+    _errors.one_of("covariance_type", covariance_type, reference.COVARIANCE_TYPES)
     _checks.like("precisions_cholesky", precisions_cholesky, "x", x)
     factor_shape = reference.covariance_shape(components, dimensions, covariance_type)
     _checks.shape("precisions_cholesky", precisions_cholesky, (*batch, *factor_shape))

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _native, reference
+from latentcore import _checks, _errors, _native, reference
 from latentcore.ops._autocast import under_autocast
 from latentcore.ops._folds import in_front
 from latentcore.ops._prior import prior_of
@@ -78,13 +78,13 @@ def reparameterize_kl(
     """
     _checks.floating("mu", mu)
     if mu.dim() == 0:
-        _checks.fail_value("mu", "at least 1 dimension", "a scalar")
+        _errors.fail_value("mu", "at least 1 dimension", "a scalar")
     _checks.countable("mu", mu)
     _checks.like("logvar", logvar, "mu", mu)
     _checks.shape("logvar", logvar, mu.shape)
-    _checks.integer("offset", offset, 0, 2**63 - 1)
+    _errors.integer("offset", offset, 0, 2**63 - 1)
     if reduction != "sum":
-        _checks.one_of("reduction", reduction, ("sum", "none"))
+        _errors.one_of("reduction", reduction, ("sum", "none"))
     if not (prior_mu is None and prior_logvar is None):
         prior_mu, prior_logvar = prior_of(mu, prior_mu, prior_logvar)
     seed_tensor = _seed_tensor(seed, generator, mu)
@@ -111,21 +111,21 @@ def _seed_tensor(seed: int | Tensor | None, generator: torch.Generator | None, m
     if isinstance(seed, Tensor):
         _checks.dtype("seed", seed, (torch.int64,))
         if seed.numel() != 1:
-            _checks.fail_value("seed", "one element", f"shape {tuple(seed.shape)}")
+            _errors.fail_value("seed", "one element", f"shape {tuple(seed.shape)}")
         if seed.device != mu.device:
-            _checks.fail_value("seed", f"the device of mu, {mu.device}", seed.device)
+            _errors.fail_value("seed", f"the device of mu, {mu.device}", seed.device)
         return seed
-    _checks.integer("seed", seed, -(2**63), 2**63 - 1)
+    _errors.integer("seed", seed, -(2**63), 2**63 - 1)
     return torch.full((), int(seed), dtype=torch.int64, device=mu.device)
 
 
 def _seed_of(generator: torch.Generator, seed: int | Tensor | None, mu: Tensor) -> Tensor:
     if not isinstance(generator, torch.Generator):
-        _checks.fail_type("generator", "a torch.Generator", type(generator).__name__)
+        _errors.fail_type("generator", "a torch.Generator", type(generator).__name__)
     if seed is not None:
-        _checks.fail_value("generator", "None beside a seed", generator)
+        _errors.fail_value("generator", "None beside a seed", generator)
     if generator.device.type != mu.device.type:
-        _checks.fail_value("generator", f"one of the device of mu, {mu.device}", generator.device)
+        _errors.fail_value("generator", f"one of the device of mu, {mu.device}", generator.device)
     return _draw_seed(mu, generator)
 
 

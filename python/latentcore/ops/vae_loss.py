@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _native, reference
+from latentcore import _checks, _errors, _native, reference
 from latentcore.ops._autocast import under_autocast
 from latentcore.ops._prior import prior_of
 from latentcore.ops._vae_loss_arguments import (
@@ -163,28 +163,28 @@ def _check(
 ) -> None:
     _checks.floating("logits", logits)
     if logits.dim() == 0:
-        _checks.fail_value("logits", "at least 1 dimension", "a scalar")
+        _errors.fail_value("logits", "at least 1 dimension", "a scalar")
     _checks.dtype("target", target, (torch.uint8, *_checks.FLOATING))
     _checks.shape("target", target, logits.shape)
     if target.device != logits.device:
-        _checks.fail_value("target", f"the device of logits, {logits.device}", target.device)
+        _errors.fail_value("target", f"the device of logits, {logits.device}", target.device)
     _checks.like("mu", mu, "logits", logits)
     _checks.shape("mu", mu, (logits.shape[0], "L"))
     _checks.like("logvar", logvar, "mu", mu)
     _checks.shape("logvar", logvar, mu.shape)
-    _checks.one_of("likelihood", likelihood, ("bernoulli", "gaussian"))
-    _checks.one_of("reduction", reduction, ("mean", "none"))
+    _errors.one_of("likelihood", likelihood, ("bernoulli", "gaussian"))
+    _errors.one_of("reduction", reduction, ("mean", "none"))
     if isinstance(beta, Tensor):
         if beta.numel() != 1:
-            _checks.fail_value("beta", "a number or a tensor with one element", f"shape {tuple(beta.shape)}")
+            _errors.fail_value("beta", "a number or a tensor with one element", f"shape {tuple(beta.shape)}")
         if beta.is_complex():
-            _checks.fail_type("beta", "a real number", str(beta.dtype))
+            _errors.fail_type("beta", "a real number", str(beta.dtype))
         if beta.device != logits.device:
-            _checks.fail_value("beta", f"the device of logits, {logits.device}", beta.device)
+            _errors.fail_value("beta", f"the device of logits, {logits.device}", beta.device)
     else:
-        _checks.number("beta", beta)
-    _checks.number("scale", scale)
+        _errors.number("beta", beta)
+    _errors.number("scale", scale)
     if not scale > 0:
-        _checks.fail_value("scale", "a positive number", scale)
+        _errors.fail_value("scale", "a positive number", scale)
     if reduction == "mean" and logits.shape[0] == 0:
-        _checks.fail_value("logits", "a batch with at least one sample", tuple(logits.shape))
+        _errors.fail_value("logits", "a batch with at least one sample", tuple(logits.shape))

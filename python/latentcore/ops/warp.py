@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _forks, _native, reference
+from latentcore import _checks, _errors, _forks, _native, reference
 from latentcore.ops import _transformed
 from latentcore.ops._autocast import under_autocast
 from latentcore.ops._folds import in_front
@@ -184,9 +184,9 @@ def _batch(images: Tensor) -> Tensor:
     _forks.check_threads()  # the map comes before the kernel
     _checks.dtype("images", images, _DTYPES)
     if images.dim() not in (3, 4):
-        _checks.fail_value("images", "shape (N, C, H, W) or (C, H, W)", tuple(images.shape))
+        _errors.fail_value("images", "shape (N, C, H, W) or (C, H, W)", tuple(images.shape))
     if 0 in images.shape[-2:]:
-        _checks.fail_value("images", "at least one pixel", tuple(images.shape))
+        _errors.fail_value("images", "at least one pixel", tuple(images.shape))
     _checks.countable("images", images)
     return images if images.dim() == 4 else images.unsqueeze(0)
 
@@ -207,7 +207,7 @@ def _center(center: Center, batch: Tensor, several: bool = False) -> Point:
         _check_pair("center", center, _PAIR)
         if not any(isinstance(coordinate, Tensor) for coordinate in center):  # fewer small operations
             for coordinate in center:
-                _checks.number("center", coordinate)
+                _errors.number("center", coordinate)
             return float(center[0]), float(center[1])
     x, y = _pair("center", center, n, device)
     return (x[:, None], y[:, None]) if several else (x, y)
@@ -217,13 +217,13 @@ def _numbers(name: str, value: Numbers, n: int, device: torch.device, extra: str
     """A number or a tensor (N,) as float64 (N,); (N, A) where `extra` names a second dimension."""
     if isinstance(value, Tensor):
         if value.is_complex() or value.dtype == torch.bool:
-            _checks.fail_type(name, "real numbers", str(value.dtype))
+            _errors.fail_type(name, "real numbers", str(value.dtype))
         if value.device != device:
-            _checks.fail_value(name, f"the device of images, {device}", value.device)
+            _errors.fail_value(name, f"the device of images, {device}", value.device)
         if value.dim() > 0:
             _checks.shape(name, value, (n, extra) if extra else (n,))
         return value.double().expand(n) if value.dim() == 0 else value.double()
-    _checks.number(name, value, "a number or a torch.Tensor")
+    _errors.number(name, value, "a number or a torch.Tensor")
     return _scalar(value, device).expand(n)
 
 
@@ -244,9 +244,9 @@ def _pair(name: str, value: Tensor | Sequence[Numbers], n: int, device: torch.de
 
 def _check_pair(name: str, value: object, expected: str) -> None:
     if not isinstance(value, Sequence | Tensor | np.ndarray) or isinstance(value, str):
-        _checks.fail_type(name, expected, type(value).__name__)
+        _errors.fail_type(name, expected, type(value).__name__)
     if len(value) != 2:
-        _checks.fail_value(name, expected, value)
+        _errors.fail_value(name, expected, value)
 
 
 def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor:
@@ -256,9 +256,9 @@ def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor
     for name, value, default in zip(names, others, defaults, strict=True):
         parts = value if isinstance(value, Sequence) else [value]
         if any(isinstance(part, Tensor | np.ndarray) for part in parts) or value != default:
-            _checks.fail_value(name, "no value beside matrix", value)
+            _errors.fail_value(name, "no value beside matrix", value)
     if matrix.device != device:
-        _checks.fail_value("matrix", f"the device of images, {device}", matrix.device)
+        _errors.fail_value("matrix", f"the device of images, {device}", matrix.device)
     if matrix.dim() == 2:
         matrix = matrix.expand(n, *matrix.shape)
     _checks.shape("matrix", matrix, (n, 2, 3))
@@ -266,12 +266,12 @@ def _given(matrix: Tensor, n: int, device: torch.device, *others: Any) -> Tensor
 
 
 def _warp(images: Tensor, matrix: Tensor, interpolation: str, fill: float, dtype: torch.dtype | None) -> Tensor:
-    _checks.one_of("interpolation", interpolation, ("bilinear", "nearest"))
-    _checks.number("fill", fill)
+    _errors.one_of("interpolation", interpolation, ("bilinear", "nearest"))
+    _errors.number("fill", fill)
     result = images.dtype if dtype is None else dtype
     if result != images.dtype and (images.dtype != torch.uint8 or result not in _checks.FLOATING):
         allowed = "uint8 or a floating dtype" if images.dtype == torch.uint8 else f"the images' dtype, {images.dtype}"
-        _checks.fail_type("dtype", allowed, str(dtype))
+        _errors.fail_type("dtype", allowed, str(dtype))
     outer = _scalar(fill, images.device)
     if not _native.has_kernel("warp", images):
         return reference.warp(images, matrix, interpolation=interpolation, fill=outer, dtype=result)

@@ -7,7 +7,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.plots.style import new_figure
 
 # shapes: K classes, C channels
@@ -37,7 +37,7 @@ def class_images(images: Tensor, classes: Sequence[str], channels: Sequence[str]
     _checks.tensor("images", images)
     _checks.shape("images", images, (len(classes), len(channels), "H", "W"))
     if not bool(images.isfinite().all()):
-        _checks.fail_value("images", "finite numbers", "NaN or infinity")
+        _errors.fail_value("images", "finite numbers", "NaN or infinity")
     pixels = np.asarray(images.detach().double().cpu())
     figure = new_figure(0.6 + 2.9 * len(classes), 0.3 + 2.6 * len(channels))
     panels = figure.subplots(len(channels), len(classes), squeeze=False)

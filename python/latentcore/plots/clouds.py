@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots.style import PALETTE
 
 Floats = NDArray[np.float64]
@@ -24,12 +24,12 @@ def samples(name: str, values: Any, labels: Any) -> tuple[Floats, Labels]:
     """The checked samples (N, L), N >= 1, all finite, and their labels (N,): zeros where there are none."""
     z = np.asarray(_on_cpu(values), dtype=np.float64)
     if z.ndim != 2 or not z.size:
-        _checks.fail_value(name, "shape (N, L), N >= 1, L >= 1", z.shape)
+        _errors.fail_value(name, "shape (N, L), N >= 1, L >= 1", z.shape)
     if not np.isfinite(z).all():
-        _checks.fail_value(name, "finite numbers", "NaN or infinity")
+        _errors.fail_value(name, "finite numbers", "NaN or infinity")
     names = np.zeros(len(z), dtype=int) if labels is None else np.asarray(_on_cpu(labels))
     if names.shape != (len(z),):
-        _checks.fail_value("labels", f"shape ({len(z)},)", names.shape)
+        _errors.fail_value("labels", f"shape ({len(z)},)", names.shape)
     return z, names
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots.films import check_films
 from latentcore.plots.images import labelled_rows, with_channels
 from latentcore.plots.style import new_figure
@@ -38,7 +38,7 @@ def samples(images: Tensor, columns: int) -> Figure:
         (86, 115)
     """
     images = with_channels("images", images).detach().float().cpu()
-    _checks.integer("columns", columns, 1, 10**6)
+    _errors.integer("columns", columns, 1, 10**6)
     columns = min(int(columns), len(images))
     missing = -len(images) % columns
     white = torch.full((missing, *images.shape[1:]), float(images.shape[1] == 3))  # grey images will be inverted
@@ -73,11 +73,11 @@ def latent_arithmetic(images: Tensor, operators: Sequence[str] = "−+=", *, lab
     check_films("images", images, "T")
     sums, terms, channels, height, width = images.shape
     if terms < 2 or channels not in (1, 3):
-        _checks.fail_value("images", "shape (R, T, C, H, W), T >= 2, C 1 or 3", tuple(images.shape))
+        _errors.fail_value("images", "shape (R, T, C, H, W), T >= 2, C 1 or 3", tuple(images.shape))
     if len(operators) != terms - 1:
-        _checks.fail_value("operators", f"{terms - 1} of them, one between two images", len(operators))
+        _errors.fail_value("operators", f"{terms - 1} of them, one between two images", len(operators))
     if len(labels) not in (0, terms):
-        _checks.fail_value("labels", f"{terms} words", len(labels))
+        _errors.fail_value("labels", f"{terms} words", len(labels))
     across, down = (1 + _BETWEEN) * width, (1 + _BELOW) * height
     figure = new_figure(_TILE * (terms * across / width - _BETWEEN) + 0.1, _TILE * sums * down / width + 0.3)
     panel = figure.subplots()

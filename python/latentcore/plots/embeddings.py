@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots import clouds
 from latentcore.plots.clouds import Floats
 from latentcore.plots.style import new_figure
@@ -66,7 +66,7 @@ def tsne(z: Any, *, perplexity: float = 30, seed: int = 0, progress: bool = True
     """
     samples, _ = clouds.samples("z", z, None)
     _check(samples, perplexity)
-    _checks.integer("seed", seed, 0, 2**32 - 1)
+    _errors.integer("seed", seed, 0, 2**32 - 1)
     module = _open_tsne()
     with _bar(progress) as callback:
         fitted = module.TSNE(
@@ -103,7 +103,7 @@ def tsne_scatter(points: Any, labels: Any = None) -> Figure:
     """
     found, names = clouds.samples("points", points, labels)
     if found.shape[1] != 2:
-        _checks.fail_value("points", "shape (N, 2)", found.shape)
+        _errors.fail_value("points", "shape (N, 2)", found.shape)
     colours = clouds.colours_of([names])
     figure = new_figure(6.2, 5.4)
     panel = figure.subplots()
@@ -118,14 +118,14 @@ def tsne_scatter(points: Any, labels: Any = None) -> Figure:
 
 def _check(samples: Floats, perplexity: float) -> None:
     if samples.shape[1] < 2:
-        _checks.fail_value("z", "shape (N, L), L >= 2", samples.shape)
+        _errors.fail_value("z", "shape (N, L), L >= 2", samples.shape)
     largest = (len(samples) - 1) / 3
     expected = f"a number in [1, {largest:g}], at most a third of the other samples"
-    _checks.number("perplexity", perplexity, expected)
+    _errors.number("perplexity", perplexity, expected)
     if not 1 <= perplexity <= largest:  # NaN fails
-        _checks.fail_value("perplexity", expected, perplexity)
+        _errors.fail_value("perplexity", expected, perplexity)
     if np.ptp(samples, axis=0).max() == 0:
-        _checks.fail_value("z", "latents that differ", f"{len(samples)} equal ones")
+        _errors.fail_value("z", "latents that differ", f"{len(samples)} equal ones")
 
 
 def _open_tsne() -> Any:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore._files import replacing
 from latentcore.plots.images import image_grid, with_channels
 
@@ -65,11 +65,11 @@ def save_gif(frames: Tensor, path: str | os.PathLike[str], *, milliseconds: int 
     _checks.floating("frames", frames)
     frames = with_channels("frames", frames)
     if len(frames) < 2:
-        _checks.fail_value("frames", "at least two frames", len(frames))
+        _errors.fail_value("frames", "at least two frames", len(frames))
     if not frames.isfinite().all():
-        _checks.fail_value("frames", "finite numbers", "NaN or infinity")
-    _checks.integer("milliseconds", milliseconds, 20, 10_000)
-    _checks.integer("enlarge", enlarge, 1, 64)
+        _errors.fail_value("frames", "finite numbers", "NaN or infinity")
+    _errors.integer("milliseconds", milliseconds, 20, 10_000)
+    _errors.integer("enlarge", enlarge, 1, 64)
     first, *others = (_picture(frame, enlarge) for frame in frames.detach().float().cpu())
     with replacing(path) as temporary:
         first.save(temporary, format="GIF", save_all=True, append_images=others, duration=milliseconds, loop=0)
@@ -80,7 +80,7 @@ def check_films(name: str, images: Tensor, frames: int | str) -> None:
     _checks.tensor(name, images)
     _checks.shape(name, images, ("R", frames, "C", "H", "W"))
     if not images.numel():
-        _checks.fail_value(name, "at least one pixel", tuple(images.shape))
+        _errors.fail_value(name, "at least one pixel", tuple(images.shape))
 
 
 def _picture(frame: Tensor, enlarge: int) -> Image.Image:

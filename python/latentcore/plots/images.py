@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore._files import replacing
 from latentcore.plots.style import new_figure
 
@@ -26,7 +26,7 @@ def image_grid(images: Tensor, columns: int, *, gap: int = 1) -> np.ndarray:
         gap: White pixels between images.
     """
     images = with_channels("images", images)
-    _checks.integer("columns", columns, 1, 10**6)
+    _errors.integer("columns", columns, 1, 10**6)
     n, channels, height, width = images.shape
     rows = -(-n // columns)
     tiles = torch.ones(rows * columns, channels, height + gap, width + gap)
@@ -45,7 +45,7 @@ def reconstructions(originals: Tensor, decoded: Tensor) -> Figure:
 def comparison(rows: Mapping[str, Tensor]) -> Figure:
     """Several versions of the same images, (N, ...) each, a row per version with its name."""
     if not rows:
-        _checks.fail_value("rows", "at least one version", "none")
+        _errors.fail_value("rows", "at least one version", "none")
     first = next(iter(rows.values()))
     for name, images in rows.items():
         _checks.tensor(name, images)
@@ -72,7 +72,7 @@ def manifold(images: Tensor) -> Figure:
     """What `normal_grid` decodes to: a square number of images, without gaps."""
     side = round(len(images) ** 0.5)
     if side * side != len(images):
-        _checks.fail_value("images", "a square number of images", len(images))
+        _errors.fail_value("images", "a square number of images", len(images))
     figure = new_figure(6, 6)
     panel = figure.subplots()
     panel.imshow(image_grid(_on_white(images), side, gap=0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -89,7 +89,7 @@ def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
     """
     endings = (".png", ".webp", ".bmp", ".jpg", ".jpeg")
     if Path(path).suffix.lower() not in endings:
-        _checks.fail_value("path", "a name that ends in " + ", ".join(endings), str(path))
+        _errors.fail_value("path", "a name that ends in " + ", ".join(endings), str(path))
     pixels = with_channels("image", image.unsqueeze(0))[0].detach().cpu().mul(255).round().clamp(0, 255).byte()
     with replacing(path) as temporary:
         Image.fromarray(pixels.permute(1, 2, 0).squeeze(-1).numpy()).save(temporary)
@@ -101,7 +101,7 @@ def with_channels(name: str, images: Tensor) -> Tensor:
     if images.dim() == 3:
         images = images.unsqueeze(1)
     if images.dim() != 4 or images.shape[1] not in (1, 3) or not len(images):
-        _checks.fail_value(name, "shape (N, H, W), (N, 1, H, W) or (N, 3, H, W), N > 0", tuple(images.shape))
+        _errors.fail_value(name, "shape (N, H, W), (N, 1, H, W) or (N, 3, H, W), N > 0", tuple(images.shape))
     return images
 
 

@@ -5,7 +5,7 @@ from itertools import cycle
 
 from matplotlib.figure import Figure
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots.style import PALETTE, new_figure, tidy
 
 
@@ -16,7 +16,7 @@ def loss_curves(terms: Mapping[str, Sequence[float]]) -> Figure:
         terms: Per term its value after every epoch, all of one length; keys are the panels' titles.
     """
     if not terms:
-        _checks.fail_value("terms", "at least one term", "none")
+        _errors.fail_value("terms", "at least one term", "none")
     figure = new_figure(3.2 * len(terms), 2.8)
     panels = figure.subplots(1, len(terms), squeeze=False)[0]
     for panel, (name, values), colour in zip(panels, terms.items(), cycle(PALETTE), strict=False):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots import plane
 from latentcore.plots.style import PALETTE, new_figure, tidy
 
@@ -67,7 +67,7 @@ def gaussian_ellipses(
     if X is not None:
         _add_clouds(panel, X, labels, colours)
     elif labels is not None:
-        _checks.fail_value("labels", "None without X", "labels")
+        _errors.fail_value("labels", "None without X", "labels")
     for mean, covariance, colour, opacity in zip(means, covariances, colours, opacities, strict=True):
         plane.add_ellipses(panel, mean, covariance, colour, float(opacity))
         panel.plot(*mean, "o", markersize=5, color=colour, markeredgecolor="white")
@@ -104,7 +104,7 @@ def log_likelihood_curve(lower_bounds: Sequence[float] | Mapping[str, Sequence[f
     """
     named = lower_bounds if isinstance(lower_bounds, Mapping) else {"": lower_bounds}
     if not named:
-        _checks.fail_value("lower_bounds", "at least one curve", "none")
+        _errors.fail_value("lower_bounds", "at least one curve", "none")
     curves = {name: _curve(name, values) for name, values in named.items()}
     figure = new_figure(4.6, 3.2)
     panel = figure.subplots()
@@ -184,7 +184,7 @@ def _opacities(weights: Any, components: int) -> np.ndarray:
         return np.full(components, 0.12)
     given = np.asarray(weights, dtype=float)
     if given.shape != (components,) or not ((given >= 0) & (given <= 1)).all():
-        _checks.fail_value("weights", f"{components} numbers in [0, 1]", given.tolist())
+        _errors.fail_value("weights", f"{components} numbers in [0, 1]", given.tolist())
     return np.asarray(0.25 * given / given.max(initial=1e-300))
 
 
@@ -196,7 +196,7 @@ def _add_clouds(panel: Axes, X: Any, labels: Any, colours: Sequence[str]) -> Non
         return
     present = np.unique(names)
     if present.dtype.kind not in "iu" or (len(present) and not 0 <= present[0] <= present[-1] < len(colours)):
-        _checks.fail_value("labels", f"components in [0, {len(colours)})", present.tolist())
+        _errors.fail_value("labels", f"components in [0, {len(colours)})", present.tolist())
     size = plane.add_samples(panel, x, names, [colours[k] for k in present])
     plane.add_legend(panel, "component", size)
 
@@ -205,10 +205,10 @@ def _curve(name: str, values: Any) -> np.ndarray:
     curve: np.ndarray = np.asarray(values, dtype=float)
     of_which = f" of {name!r}" if name else ""
     if curve.ndim != 1:
-        _checks.fail_value(f"lower_bounds{of_which}", "a sequence of numbers", f"shape {curve.shape}")
+        _errors.fail_value(f"lower_bounds{of_which}", "a sequence of numbers", f"shape {curve.shape}")
     curve = curve[~np.isnan(curve)]
     if len(curve) == 0 or np.isinf(curve).any():
-        _checks.fail_value(f"lower_bounds{of_which}", "at least one value, all finite", curve.tolist())
+        _errors.fail_value(f"lower_bounds{of_which}", "at least one value, all finite", curve.tolist())
     return curve
 
 
@@ -216,10 +216,10 @@ def _checked_table(values: Any, shape: tuple[int, int]) -> np.ndarray:
     """The values as an array, NaN where one is not finite."""
     table = np.array(values, dtype=float)
     if table.shape != shape:
-        _checks.fail_value("values", f"shape {shape}", table.shape)
+        _errors.fail_value("values", f"shape {shape}", table.shape)
     finite = np.isfinite(table)
     if not finite.any():
-        _checks.fail_value("values", "at least one finite number", table.tolist())
+        _errors.fail_value("values", "at least one finite number", table.tolist())
     table[~finite] = np.nan
     return table
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Ellipse
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots.style import PALETTE
 
 # shapes: N samples, K Gaussians
@@ -19,10 +19,10 @@ def samples(name: str, values: Any, labels: Any) -> tuple[np.ndarray, np.ndarray
     """The checked samples (N, 2), and their labels (N,): zeros where there are none."""
     z = np.asarray(values)
     if z.ndim != 2 or z.shape[1] != 2:
-        _checks.fail_value(name, "shape (N, 2)", z.shape)
+        _errors.fail_value(name, "shape (N, 2)", z.shape)
     names = np.zeros(len(z), dtype=int) if labels is None else np.asarray(labels)
     if names.shape != (len(z),):
-        _checks.fail_value("labels", f"shape ({len(z)},)", names.shape)
+        _errors.fail_value("labels", f"shape ({len(z)},)", names.shape)
     return z, names
 
 
@@ -30,20 +30,20 @@ def gaussians(means: Any, covariances: Any, covariance_type: str = "full") -> tu
     """The checked means (K, 2), and the covariances, of any type, as matrices (K, 2, 2)."""
     means, covariances = np.asarray(means), np.asarray(covariances)
     if means.ndim != 2 or means.shape[1] != 2:
-        _checks.fail_value("means", "shape (K, 2)", means.shape)
+        _errors.fail_value("means", "shape (K, 2)", means.shape)
     K = len(means)
     shapes = {"full": (K, 2, 2), "tied": (2, 2), "diag": (K, 2), "spherical": (K,)}
-    _checks.one_of("covariance_type", covariance_type, shapes)
+    _errors.one_of("covariance_type", covariance_type, shapes)
     if covariances.shape != shapes[covariance_type]:
-        _checks.fail_value("covariances", f"shape {shapes[covariance_type]}", covariances.shape)
+        _errors.fail_value("covariances", f"shape {shapes[covariance_type]}", covariances.shape)
     if not np.isfinite(means).all() or not np.isfinite(covariances).all():
-        _checks.fail_value("means, covariances", "finite numbers", "NaN or infinity")
+        _errors.fail_value("means, covariances", "finite numbers", "NaN or infinity")
     if covariance_type == "tied":
         covariances = np.broadcast_to(covariances, (K, 2, 2))
     elif covariance_type != "full":
         covariances = covariances.reshape(K, -1, 1) * np.eye(2)
     if K and np.linalg.eigvalsh(covariances).min() < 0:
-        _checks.fail_value(
+        _errors.fail_value(
             "covariances", "no negative variance in any direction", np.linalg.eigvalsh(covariances).min()
         )
     return means, covariances

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots import clouds
 from latentcore.plots.clouds import Floats, Labels
 from latentcore.plots.style import new_figure, tidy
@@ -49,7 +49,7 @@ def pca(z: Any, axes: int) -> tuple[Floats, Floats, Floats]:
         Jolliffe, "Principal component analysis", 2002, section 3.5.
     """
     samples, _ = clouds.samples("z", z, None)
-    _checks.integer("axes", axes, 1, min(samples.shape))
+    _errors.integer("axes", axes, 1, min(samples.shape))
     centred = samples - samples.mean(0)
     # the triangle has the singular values and right vectors of the samples, and their left ones are not needed
     _, singular, vectors = np.linalg.svd(np.linalg.qr(centred, mode="r"), full_matrices=False)
@@ -83,7 +83,7 @@ def latent_projection(z: Any, labels: Any = None, *, axes: int = 2) -> Figure:
         >>> latent_projection(z, [0, 1, 0, 1]).axes[0].get_xlabel()
         'principal axis 1 (80 % of the variance)'
     """
-    _checks.integer("axes", axes, 2, 3)
+    _errors.integer("axes", axes, 2, 3)
     samples, names = clouds.samples("z", z, labels)
     points, words = projected(samples, axes)
     colours = clouds.colours_of([names])

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots.style import DASHES, PALETTE, new_figure, tidy
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,7 @@ def roc_curves(
         Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27(8), 2006.
     """
     if not curves:
-        _checks.fail_value("curves", "at least one curve", "none")
+        _errors.fail_value("curves", "at least one curve", "none")
     rates = [_rates(f"curves[{name!r}]", *pair) for name, pair in curves.items()]
     figure = new_figure(4.8, 4.8)
     panel = figure.subplots()
@@ -102,8 +102,8 @@ def score_histograms(
         [[0.0, 1.0], [0.6666666666666666, 0.3333333333333333]]
     """
     if not probabilities:
-        _checks.fail_value("probabilities", "at least one class", "none")
-    _checks.integer("bins", bins, 1, 10**6)
+        _errors.fail_value("probabilities", "at least one class", "none")
+    _errors.integer("bins", bins, 1, 10**6)
     edges = np.linspace(0, 1, bins + 1)
     figure = new_figure(5.4, 3.6)
     panel = figure.subplots()
@@ -164,7 +164,7 @@ def reliability_diagram(
     """
     n = np.asarray(events, dtype=np.float64)
     if n.ndim != 1 or not (n > 0).any():
-        _checks.fail_value("events", "bins, at least one of them with events", n.tolist())
+        _errors.fail_value("events", "bins, at least one of them with events", n.tolist())
     x, y = (_sized(name, values, len(n)) for name, values in (("probability", probability), ("share", share)))
     filled = n > 0
     x, y = _unit("probability", x[filled]), _unit("share", y[filled])
@@ -222,10 +222,10 @@ def auc_by_quantile(
         Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
     """
     if not curves:
-        _checks.fail_value("curves", "at least one curve", "none")
+        _errors.fail_value("curves", "at least one curve", "none")
     limits = np.asarray(edges, dtype=np.float64)
     if limits.ndim != 1 or len(limits) < 2 or not (np.diff(limits) > 0).all():
-        _checks.fail_value("edges", "at least two numbers, each above the one before", limits.tolist())
+        _errors.fail_value("edges", "at least two numbers, each above the one before", limits.tolist())
     widths = np.diff(limits)
     figure = new_figure(5.8, 3.8)
     panel = figure.subplots()
@@ -277,14 +277,14 @@ def _unit(name: str, values: Any) -> Floats:
     """At least one number, all in [0, 1]."""
     numbers: Floats = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or len(numbers) == 0:
-        _checks.fail_value(name, "shape (N,), N >= 1", numbers.shape)
+        _errors.fail_value(name, "shape (N,), N >= 1", numbers.shape)
     if not ((numbers >= 0) & (numbers <= 1)).all():
-        _checks.fail_value(name, "numbers in [0, 1]", (float(numbers.min()), float(numbers.max())))
+        _errors.fail_value(name, "numbers in [0, 1]", (float(numbers.min()), float(numbers.max())))
     return numbers
 
 
 def _sized(name: str, values: Any, size: int) -> Floats:
     numbers: Floats = np.asarray(values, dtype=np.float64)
     if numbers.shape != (size,):
-        _checks.fail_value(name, f"shape ({size},)", numbers.shape)
+        _errors.fail_value(name, f"shape ({size},)", numbers.shape)
     return numbers

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.plots import clouds
 from latentcore.plots.clouds import Floats, Labels
 from latentcore.plots.projections import projected
@@ -42,7 +42,7 @@ def losses_by_run(histories: Mapping[str, Mapping[str, Sequence[float]]], *, yla
         [('loss', 2), ('kl', 1)]
     """
     if not histories:
-        _checks.fail_value("histories", "at least one run", "none")
+        _errors.fail_value("histories", "at least one run", "none")
     curves = {run: _curves(run, terms) for run, terms in histories.items()}
     titles = list(dict.fromkeys(title for terms in curves.values() for title in terms))
     figure, panels = _panels(len(titles), 3.0, 2.5)
@@ -85,7 +85,7 @@ def latent_panels(models: Mapping[str, tuple[Any, Any]]) -> Figure:
         ['L = 2', 'L = 16']
     """
     if not models:
-        _checks.fail_value("models", "at least one model", "none")
+        _errors.fail_value("models", "at least one model", "none")
     latents = {name: _latents(f"models[{name!r}]", *pair) for name, pair in models.items()}
     colours = clouds.colours_of([names for _, _, names in latents.values()])
     figure, panels = _panels(len(latents), 3.2, 3.0)
@@ -115,12 +115,12 @@ def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]
 def _curves(run: str, terms: Mapping[str, Sequence[float]]) -> dict[str, Floats]:
     """A run's checked terms, NaN where a value is not finite."""
     if not terms:
-        _checks.fail_value(f"histories[{run!r}]", "at least one term", "none")
+        _errors.fail_value(f"histories[{run!r}]", "at least one term", "none")
     curves = {}
     for title, values in terms.items():
         curve = np.array(values, dtype=np.float64)
         if curve.ndim != 1 or not np.isfinite(curve).any():
-            _checks.fail_value(f"histories[{run!r}][{title!r}]", "at least one finite number", values)
+            _errors.fail_value(f"histories[{run!r}][{title!r}]", "at least one finite number", values)
         curve[~np.isfinite(curve)] = np.nan
         curves[title] = curve
     return curves
@@ -137,7 +137,7 @@ def _latents(name: str, z: Any, labels: Any) -> tuple[Floats, list[str], Labels]
     """A model's points in the plane (N, 2), the names of their axes, and the labels (N,)."""
     points, names = clouds.samples(name, z, labels)
     if min(points.shape) < 2:
-        _checks.fail_value(name, "shape (N, L), N >= 2, L >= 2", points.shape)
+        _errors.fail_value(name, "shape (N, L), N >= 2, L >= 2", points.shape)
     axes = ["$z_1$", "$z_2$"]
     if points.shape[1] > 2:
         points, axes = projected(points, 2)

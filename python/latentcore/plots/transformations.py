@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, StrMethodFormatter
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.plots.films import check_films
 from latentcore.plots.images import add_angles, labelled_rows
 from latentcore.plots.style import PALETTE, new_figure, tidy
@@ -46,7 +46,7 @@ def angle_grid(rows: Mapping[str, Tensor], angles: Sequence[float]) -> Figure:
         ['input', 'decoded']
     """
     if not rows:
-        _checks.fail_value("rows", "at least one method", "none")
+        _errors.fail_value("rows", "at least one method", "none")
     methods = [_digits(name, images, len(angles)) for name, images in rows.items()]
     for name, images in zip(rows, methods, strict=True):
         _checks.shape(f"rows[{name!r}]", images, tuple(methods[0].shape))
@@ -77,7 +77,7 @@ def psnr_curve(curves: Mapping[str, Sequence[float]], angles: Sequence[float], *
         ['bicubic', 'bilinear']
     """
     if not curves:
-        _checks.fail_value("curves", "at least one curve", "none")
+        _errors.fail_value("curves", "at least one curve", "none")
     values = {name: _curve(name, curve, len(angles)) for name, curve in curves.items()}
     figure = new_figure(6.4, 3.4)
     panel = figure.subplots()
@@ -141,7 +141,7 @@ def orbit(points: Tensor, angles: Sequence[float], *, labels: Any = None) -> Fig
     plane, axes = _in_plane(_checked_points(points, len(angles)))
     names = np.arange(len(plane)) if labels is None else np.asarray(labels)
     if names.shape != (len(plane),):
-        _checks.fail_value("labels", f"shape ({len(plane)},)", names.shape)
+        _errors.fail_value("labels", f"shape ({len(plane)},)", names.shape)
     degrees = np.asarray(angles, dtype=float)
     shades = ScalarMappable(Normalize(0, 360), "twilight")
     figure = new_figure(6, 5)
@@ -170,10 +170,10 @@ def _curve(name: str, values: Sequence[float], angles: int) -> np.ndarray:
     """A method's checked values, NaN where one is not finite."""
     curve = np.array(values, dtype=float)
     if curve.shape != (angles,):
-        _checks.fail_value(f"curves[{name!r}]", f"shape ({angles},)", curve.shape)
+        _errors.fail_value(f"curves[{name!r}]", f"shape ({angles},)", curve.shape)
     curve[~np.isfinite(curve)] = np.nan
     if np.isnan(curve).all():
-        _checks.fail_value(f"curves[{name!r}]", "at least one finite number", list(values))
+        _errors.fail_value(f"curves[{name!r}]", "at least one finite number", list(values))
     return curve
 
 
@@ -188,9 +188,9 @@ def _checked_points(points: Tensor, angles: int) -> np.ndarray:
     _checks.tensor("points", points)
     _checks.shape("points", points, ("R", angles, "L"))
     if len(points) < 1 or angles < 2 or points.shape[2] < 2:
-        _checks.fail_value("points", "shape (R, A, L), R >= 1, A >= 2, L >= 2", tuple(points.shape))
+        _errors.fail_value("points", "shape (R, A, L), R >= 1, A >= 2, L >= 2", tuple(points.shape))
     if not points.isfinite().all():
-        _checks.fail_value("points", "finite numbers", "NaN or infinity")
+        _errors.fail_value("points", "finite numbers", "NaN or infinity")
     return np.asarray(points.detach().double().cpu())
 
 

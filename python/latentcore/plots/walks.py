@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.plots.films import check_films
 from latentcore.plots.images import add_columns, labelled_rows, with_channels
 from latentcore.plots.style import PALETTE
@@ -66,9 +66,9 @@ def interpolate(a: Tensor, b: Tensor, steps: int, how: str = "linear") -> Tensor
     _checks.like("b", b, "a", a)
     _checks.shape("b", b, tuple(a.shape))
     if not bool((a.isfinite() & b.isfinite()).all()):
-        _checks.fail_value("a, b", "finite numbers", "NaN or infinity")
-    _checks.integer("steps", steps, 2, 10**6)
-    _checks.one_of("how", how, _WAYS)
+        _errors.fail_value("a, b", "finite numbers", "NaN or infinity")
+    _errors.integer("steps", steps, 2, 10**6)
+    _errors.one_of("how", how, _WAYS)
     t = torch.linspace(0, 1, int(steps), dtype=torch.float64, device=a.device).unsqueeze(1)
     first, last = a.double(), b.double()
     angle = _angle(first, last) if how == "spherical" else torch.zeros_like(t[0])
@@ -100,10 +100,10 @@ def traversal(z: Tensor, axis: int, values: Any) -> Tensor:
     """
     _checks.floating("z", z)
     _checks.shape("z", z, ("L",))
-    _checks.integer("axis", axis, 0, len(z) - 1)
+    _errors.integer("axis", axis, 0, len(z) - 1)
     steps = torch.as_tensor(values, dtype=z.dtype, device=z.device)
     if steps.dim() != 1 or not len(steps):
-        _checks.fail_value("values", "shape (T,), T >= 1", tuple(steps.shape))
+        _errors.fail_value("values", "shape (T,), T >= 1", tuple(steps.shape))
     latents = z.repeat(len(steps), 1)
     latents[:, axis] = steps
     return latents
@@ -132,7 +132,7 @@ def interpolation(rows: Mapping[str, Tensor], *, ends: tuple[str, str] = ("A", "
         ['linear', 'spherical']
     """
     if not rows:
-        _checks.fail_value("rows", "at least one walk", "none")
+        _errors.fail_value("rows", "at least one walk", "none")
     walks = [_walk(f"rows[{name!r}]", images) for name, images in rows.items()]
     for name, walk in zip(rows, walks, strict=True):
         _checks.shape(f"rows[{name!r}]", walk, tuple(walks[0].shape))
@@ -175,9 +175,9 @@ def traversals(images: Tensor, *, values: Sequence[float] = (), labels: Sequence
     axes, steps = images.shape[:2]
     names = list(labels) or [f"$z_{{{axis + 1}}}$" for axis in range(axes)]
     if len(names) != axes:
-        _checks.fail_value("labels", f"{axes} words", len(names))
+        _errors.fail_value("labels", f"{axes} words", len(names))
     if len(values) not in (0, steps):
-        _checks.fail_value("values", f"{steps} numbers", len(values))
+        _errors.fail_value("values", f"{steps} numbers", len(values))
     figure = labelled_rows(with_channels("images", images.detach().flatten(0, 1)), steps, names)
     add_columns(figure, images.shape[-1], {i: f"{value:g}".replace("-", "−") for i, value in enumerate(values)})
     return figure
@@ -187,11 +187,11 @@ def _angle(a: Tensor, b: Tensor) -> Tensor:
     """The angle between two vectors, exact for small ones too; 0 only where they point in the same direction."""
     lengths = a.norm(), b.norm()
     if not min(float(length) for length in lengths) > 0:
-        _checks.fail_value("a, b", "no zero vector on a spherical way", "one")
+        _errors.fail_value("a, b", "no zero vector on a spherical way", "one")
     first, last = a / lengths[0], b / lengths[1]
     angle = 2 * torch.atan2((first - last).norm(), (first + last).norm())
     if not float(angle) < torch.pi - _OPPOSITE:
-        _checks.fail_value("a, b", "vectors that do not point in opposite directions", f"an angle of {float(angle):g}")
+        _errors.fail_value("a, b", "vectors that do not point in opposite directions", f"an angle of {float(angle):g}")
     return angle
 
 
@@ -199,7 +199,7 @@ def _walk(name: str, images: Tensor) -> Tensor:
     """A checked walk as (T, C, H, W)."""
     images = with_channels(name, images)
     if len(images) < 2:
-        _checks.fail_value(name, "at least two images", len(images))
+        _errors.fail_value(name, "at least two images", len(images))
     return images.detach().float().cpu()
 
 

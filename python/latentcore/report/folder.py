@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import inside, open_regular, read_bounded
 from latentcore.evaluate.latents import Latents, latents_path, read_latents
 from latentcore.report.tables import Row, history, short, some, table
@@ -89,12 +89,12 @@ def read_folders(paths: Sequence[Path]) -> list[RunFolder]:
         ValueError: A folder holds nothing of a run, none is given, or one twice.
     """
     if not paths:
-        _checks.fail_value("RUN", "at least one run folder", "none")
+        _errors.fail_value("RUN", "at least one run folder", "none")
     # `resolve` raises where links go round in a circle
     resolved = [Path(os.path.realpath(path)) for path in paths]
     for place, folder in enumerate(resolved):
         if folder in resolved[:place]:
-            _checks.fail_value("RUN", "run folders that differ", f"{paths[place]} twice")
+            _errors.fail_value("RUN", "run folders that differ", f"{paths[place]} twice")
     names = [folder.name for folder in resolved]
     # the same name twice is told by what leads to it
     return [
@@ -108,7 +108,7 @@ def read_folder(path: Path, name: str) -> RunFolder:
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: expected a run folder, found none")
     if not any((path / file).exists() for file in _TOLD):
-        _checks.fail_value(str(path), f"a run folder, with {' or '.join(_TOLD)}", "a folder without them")
+        _errors.fail_value(str(path), f"a run folder, with {' or '.join(_TOLD)}", "a folder without them")
     found = RunFolder(path, name)
     found.config = _try(found, "config.json", lambda: _config(path)) or {}
     found.figures = _try(found, "metrics.json", lambda: _figures(found)) or {}
@@ -138,7 +138,7 @@ def _try(found: RunFolder, what: str, read: Callable[[], T]) -> T | None:
 def _opened(folder: Path) -> Any:
     size = model_path(folder).stat().st_size
     if size > _MOST_MODEL:
-        _checks.fail_value(str(model_path(folder)), f"at most {_MOST_MODEL:,} bytes in a report", f"{size:,}")
+        _errors.fail_value(str(model_path(folder)), f"at most {_MOST_MODEL:,} bytes in a report", f"{size:,}")
     return load_run(folder)
 
 
@@ -166,7 +166,7 @@ def _config(folder: Path) -> dict[str, Any]:
         level = [inner for value in level for inner in _inside(value)]
     if level:
         expected = f"values nested at most {_DEEPEST} deep"
-        _checks.fail_value(str(folder / "config.json"), expected, "deeper ones")
+        _errors.fail_value(str(folder / "config.json"), expected, "deeper ones")
     return content
 
 
@@ -192,7 +192,7 @@ def _commands(found: RunFolder) -> list[dict[str, Any]]:
     read_bounded(inside(found.path, path))
     entries = commands_of(path)
     if not entries:
-        _checks.fail_value(str(path), "the commands that worked on the run", "none that can be read")
+        _errors.fail_value(str(path), "the commands that worked on the run", "none that can be read")
     return some(found.missing, path.name, "commands", entries, _MOST_ENTRIES)
 
 
@@ -203,9 +203,9 @@ def _latents(folder: Path) -> Latents:
     (count, axes), sides = latents.z.shape, latents.images.shape[2:]
     if count > _MOST_IMAGES or max(sides) > _MOST_SIDE or axes > _MOST_AXES:
         expected = f"at most {_MOST_IMAGES} images of {_MOST_SIDE} x {_MOST_SIDE} and {_MOST_AXES} latent axes"
-        _checks.fail_value(str(path), expected, f"{count} of {sides[0]} x {sides[1]} and {axes}")
+        _errors.fail_value(str(path), expected, f"{count} of {sides[0]} x {sides[1]} and {axes}")
     if latents.labels is not None and len(kinds := np.unique(latents.labels)) > _MOST_CLASSES:
-        _checks.fail_value(str(path), f"images of at most {_MOST_CLASSES} classes", len(kinds))
+        _errors.fail_value(str(path), f"images of at most {_MOST_CLASSES} classes", len(kinds))
     return latents
 
 

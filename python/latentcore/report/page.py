@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import replacing
 from latentcore.report.curves import curves, legend, scatter
 from latentcore.report.explorer import explorer
@@ -65,7 +65,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
     """
     target = Path(path)
     if target.suffix.lower() not in (".html", ".htm"):  # nothing of a run is ever replaced by mistake
-        _checks.fail_value(str(target), "a file to write that is named .html", repr(target.name))
+        _errors.fail_value(str(target), "a file to write that is named .html", repr(target.name))
     found = read_folders([Path(run) for run in runs])
     with replacing(target) as temporary:
         # names of files can hold bytes that are no text

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import read_bounded
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def history(path: Path, missing: list[str]) -> list[Row]:
     columns = _columns(missing, path.name, rows)
     known = [{column: _number(row[column]) for column in columns} for row in islice(rows, _MOST_EPOCHS)]
     if not known:
-        _checks.fail_value(str(path), "a row for each epoch", "none")
+        _errors.fail_value(str(path), "a row for each epoch", "none")
     if next(rows, None) is not None:
         missing.append(f"metrics.csv: more than {_MOST_EPOCHS:,} rows are there, of which the page has the first.")
     return known

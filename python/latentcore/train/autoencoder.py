@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._memory import bounded
 from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
@@ -53,7 +53,7 @@ class AutoencodingConfig(_config.Configuration):
         _config.check_types(self)
         if (self.vae is None) == (self.autoencoder is None):
             got = "none" if self.vae is None else "both"
-            _checks.fail_value("AutoencodingConfig", "a vae or an autoencoder", got)
+            _errors.fail_value("AutoencodingConfig", "a vae or an autoencoder", got)
 
     @property
     def network(self) -> VAEConfig | AutoencoderConfig:
@@ -121,7 +121,7 @@ class AutoencoderRun(Run):
     @torch_as_usual(gradients=False)
     def sample(self, n: int, labels: Any = None, *, seed: int = 0) -> Tensor:
         """`n` images (n, C, H, W), decoded from the standard normal prior."""
-        _checks.integer("n", n, 1, 2**31)
+        _errors.integer("n", n, 1, 2**31)
         generator = torch.Generator().manual_seed(seed)
         return self.decode(torch.randn(n, self.model.config.latent, generator=generator), labels)
 
@@ -210,7 +210,7 @@ def load_autoencoder_checkpoint(folder: Path, config: dict[str, Any]) -> VAE | A
     """The model that `config` describes, with the weights of the folder's `checkpoints/model.pth`."""
     kind = next((kind for kind in _KINDS if config.get(kind) is not None), None)
     if kind is None:
-        _checks.fail_value(str(folder / "config.json"), " or ".join(map(repr, _KINDS)), f"the fields {list(config)}")
+        _errors.fail_value(str(folder / "config.json"), " or ".join(map(repr, _KINDS)), f"the fields {list(config)}")
     model_kind, config_kind = _KINDS[kind]
     plan = _config.from_plain(config_kind, config[kind], kind)
     return load_checkpoint(folder, lambda: model_kind(plan))
@@ -242,7 +242,7 @@ def _held_out(config: AutoencodingConfig, images: Any, labels: Any) -> Images | 
     """Images as they are, so that the losses of all epochs compare."""
     if images is None:
         if labels is not None:
-            _checks.fail_value("validation_labels", "none: there is no validation", type(labels).__name__)
+            _errors.fail_value("validation_labels", "none: there is no validation", type(labels).__name__)
         return None
     pictures = as_images(images, config.network.image_shape, "validation")
     known = as_classes(labels, len(pictures), config.network.classes, "validation_labels")

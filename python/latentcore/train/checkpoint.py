@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore._files import inside
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.models.files import load_state
@@ -93,21 +93,21 @@ class State:
         content = _read(folder)
         _check_same(path, content["config"], plan.config.to_dict())
         if content["count"] != plan.count:
-            _checks.fail_value("images", f"the {content['count']} images that {path} was trained on", plan.count)
+            _errors.fail_value("images", f"the {content['count']} images that {path} was trained on", plan.count)
         load_state(self.model, content["model"], str(path))
         if content["scheduler"].keys() != self.scheduler.state_dict().keys():  # all of which torch would take over
-            _checks.fail_value(f"{path}: scheduler", "the state of this schedule", "another one")
+            _errors.fail_value(f"{path}: scheduler", "the state of this schedule", "another one")
         try:
             self.optimizer.load_state_dict(content["optimizer"])
             self.scheduler.load_state_dict(content["scheduler"])
             if self.averages is not None:
                 self.averages.load_state_dict(content["averages"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            _checks.fail_value(str(path), "the optimiser's state of this model", str(error))
+            _errors.fail_value(str(path), "the optimiser's state of this model", str(error))
         totals = content["totals"]
         fits = totals.shape == self.totals.shape and totals.dtype in _checks.FLOATING
         if not fits or not 0 <= content["step"] < plan.steps:
-            _checks.fail_value(str(path), "the sums over some steps of an epoch", f"those of {content['step']} steps")
+            _errors.fail_value(str(path), "the sums over some steps of an epoch", f"those of {content['step']} steps")
         self.totals.copy_(totals)
         self.history, self.step, self.seconds = content["history"], content["step"], content["seconds"]
 
@@ -135,20 +135,20 @@ def _read(folder: Path) -> dict[str, Any]:
     content = load_tensors(inside(folder, path))
     for name in _FIELDS:
         if name not in content:
-            _checks.fail_value(str(path), f"a checkpoint with {', '.join(_FIELDS)}", f"none of {name!r}")
+            _errors.fail_value(str(path), f"a checkpoint with {', '.join(_FIELDS)}", f"none of {name!r}")
     for name, kind in _KINDS.items():
         if not isinstance(content[name], kind):
-            _checks.fail_value(f"{path}: {name}", f"a {kind.__name__}", type(content[name]).__name__)
+            _errors.fail_value(f"{path}: {name}", f"a {kind.__name__}", type(content[name]).__name__)
     for row in content["history"]:
         if not (isinstance(row, dict) and all(isinstance(row.get(key), int | float) for key in _ROW)):
-            _checks.fail_value(f"{path}: history", f"rows with numbers for {', '.join(_ROW)}", row)
+            _errors.fail_value(f"{path}: history", f"rows with numbers for {', '.join(_ROW)}", row)
     return content
 
 
 def _check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name, value in wanted.items():
         if name != "device" and not _same(saved.get(name), value):
-            _checks.fail_value(f"TrainConfig.{name}", f"{saved.get(name)!r}, as in {path}", repr(value))
+            _errors.fail_value(f"TrainConfig.{name}", f"{saved.get(name)!r}, as in {path}", repr(value))
 
 
 def _same(saved: object, wanted: object) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._memory import bounded
 from latentcore.models import ResNet15, ResNetConfig
@@ -161,5 +161,5 @@ def _checked(images: Any, labels: Any, config: ClassifierConfig) -> tuple[Tensor
     known = as_labels(labels, len(pictures))
     if not (int(known.min()) >= 0 and int(known.max()) < config.resnet.classes):
         got = f"{int(known.min())} to {int(known.max())}"
-        _checks.fail_value("labels", f"whole numbers in [0, {config.resnet.classes})", got)
+        _errors.fail_value("labels", f"whole numbers in [0, {config.resnet.classes})", got)
     return pictures, known

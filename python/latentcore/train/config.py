@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Augmentation:
             _config.in_range(self, name, 0, high)
         _config.in_range(self, "full_until", 0, 1)
         if not self.full_until <= self.zero_from <= 1:
-            _checks.fail_value("Augmentation.zero_from", f"a number in [{self.full_until}, 1]", self.zero_from)
+            _errors.fail_value("Augmentation.zero_from", f"a number in [{self.full_until}, 1]", self.zero_from)
 
     @property
     def numbers(self) -> int:
@@ -127,7 +127,7 @@ class TrainConfig(_config.Configuration):
         for name in ("epochs", "batch_size", "accumulate"):
             _config.in_range(self, name, 1)
         if self.batch_size % self.accumulate:
-            _checks.fail_value("TrainConfig.accumulate", f"a divisor of batch_size, {self.batch_size}", self.accumulate)
+            _errors.fail_value("TrainConfig.accumulate", f"a divisor of batch_size, {self.batch_size}", self.accumulate)
         for name in ("learning_rate", "weight_decay", "gradient_clip", "beta", "early_stop", "checkpoint_every"):
             _config.in_range(self, name, 0)
         for name in ("pct_start", "beta_warmup", "freeze_normalisation_at"):

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._memory import bounded
 from latentcore.data.egamma import EgammaFiles, Events
@@ -58,10 +58,10 @@ class EgammaConfig(_config.Configuration):
     def __post_init__(self) -> None:
         _config.check_types(self)
         if self.resnet.classes != 2:
-            _checks.fail_value("ResNetConfig.classes", "2, photon and electron", self.resnet.classes)
+            _errors.fail_value("ResNetConfig.classes", "2, photon and electron", self.resnet.classes)
         center, (_, height, width) = self.train.augmentation.center, self.resnet.image_shape
         if center is not None and not (0 <= center[0] < width and 0 <= center[1] < height):
-            _checks.fail_value("Augmentation.center", f"a point inside of {width} x {height} cells", center)
+            _errors.fail_value("Augmentation.center", f"a point inside of {width} x {height} cells", center)
 
     def for_events(self, shape: tuple[int, int, int]) -> Self:
         """The same for events of another size, (C, H, W); the centre of a smaller or larger crop is its own."""
@@ -135,7 +135,7 @@ class EgammaRun(Run):
     def stream_scores(self, files: EgammaFiles, rows: np.ndarray | None = None) -> Iterator[tuple[Events, Tensor]]:
         """Batches of events in the order of the files, and their `scores`; memory does not grow with the files."""
         if files.shape != self.model.config.image_shape:
-            _checks.fail_value("files", f"events of shape {self.model.config.image_shape}", files.shape)
+            _errors.fail_value("files", f"events of shape {self.model.config.image_shape}", files.shape)
         for events in files.stream(rows, batch_size=_BATCH, shuffle=False).epoch(0):
             yield events, self.scores(events.images)
 
@@ -183,7 +183,7 @@ def train_egamma(
     fabric, parts = together(wanted.train), divided(paths, test, wanted.events)
     shape = parts.files.shape
     if shape != wanted.resnet.image_shape:
-        _checks.fail_value("ResNetConfig.image_shape", f"{shape}, as in the files", wanted.resnet.image_shape)
+        _errors.fail_value("ResNetConfig.image_shape", f"{shape}, as in the files", wanted.resnet.image_shape)
     remedy = "a share for EventsConfig.validation, of the command for --validation"
     check_early_stop(wanted.train, parts.validation is not None, remedy)
     _check_batch(wanted, parts, fabric)
@@ -264,7 +264,7 @@ def _check_batch(config: EgammaConfig, parts: Parts, fabric: Fabric) -> None:
     plan = Plan(config.train, StreamedEvents(parts.files, parts.train), processes=fabric.world_size)
     part = plan.batch_size // (fabric.world_size * config.train.accumulate)
     if part < 2:
-        _checks.fail_value("TrainConfig.batch_size", "at least 2 events in each part and process", part)
+        _errors.fail_value("TrainConfig.batch_size", "at least 2 events in each part and process", part)
 
 
 def _fingerprint(parts: Parts) -> str:
@@ -276,9 +276,9 @@ def _fingerprint(parts: Parts) -> str:
 def _parts_of(folder: Path, config: EgammaConfig, paths: Paths | None, test: Paths | None) -> Parts:
     source = read_config(folder).get("source")
     if not isinstance(source, dict) or not isinstance(source.get("files"), list):
-        _checks.fail_value(str(folder / "config.json"), "the names of files under 'source'", source)
+        _errors.fail_value(str(folder / "config.json"), "the names of files under 'source'", source)
     if test and not source.get("test"):
-        _checks.fail_value("test", f"none: {folder} is judged by events of its own files", test)
+        _errors.fail_value("test", f"none: {folder} is judged by events of its own files", test)
     parts = divided(paths or source["files"], test or source.get("test"), config.events)
     check_same_data(folder, "paths or test", _fingerprint(parts))
     parts.check_same(folder)

@@ -12,7 +12,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._files import inside
 from latentcore.mixture import GaussianMixture
@@ -87,7 +87,7 @@ class FewLabelRun(AutoencoderRun):
         super().__init__(folder, config, model)
         if mixture.n_features_in_ != model.config.latent:
             expected = f"a mixture in the {model.config.latent} latent axes of the model"
-            _checks.fail_value(str(mixture_path(folder)), expected, f"{mixture.n_features_in_} axes")
+            _errors.fail_value(str(mixture_path(folder)), expected, f"{mixture.n_features_in_} axes")
         self.mixture = mixture
 
     @classmethod
@@ -227,7 +227,7 @@ def _checked(
     labelled = as_images(labelled_images, shape, "labelled_images")
     known = as_labels(labels, len(labelled))
     if bool((known < 0).any()):
-        _checks.fail_value("labels", "whole numbers >= 0", int(known.min()))
+        _errors.fail_value("labels", "whole numbers >= 0", int(known.min()))
     if config.mixture.start == "restarts" and len(images) < config.mixture.components:
-        _checks.fail_value("train_images", f"at least {config.mixture.components}, one per component", len(images))
+        _errors.fail_value("train_images", f"at least {config.mixture.components}, one per component", len(images))
     return images, labelled, known

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._memory import bounded
 from latentcore.models import GAN, GANConfig
@@ -85,7 +85,7 @@ class GANRun(Run):
     @torch_as_usual(gradients=False)
     def sample(self, n: int, *, seed: int = 0) -> Tensor:
         """`n` images (n, C, H, W), decoded from the standard normal prior."""
-        _checks.integer("n", n, 1, 2**31)
+        _errors.integer("n", n, 1, 2**31)
         return self.decode(_prior(n, self.model.config.latent, seed))
 
 

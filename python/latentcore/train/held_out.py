@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._files import inside
 from latentcore.data import ImageSet
 from latentcore.train.runs import read_json, write_json
@@ -67,9 +67,9 @@ def check_unchanged(
     end = f"; {remedy}" if remedy else ""
     wanted = f"the {_words(expected)} with which {folder} began"
     if _words(expected) != _words(found):
-        _checks.fail_value(name, wanted, f"{_words(found)}{end}")
+        _errors.fail_value(name, wanted, f"{_words(found)}{end}")
     if expected.get("sha256") != found["sha256"]:
-        _checks.fail_value(name, wanted, f"as many that are others, or in another order{end}")
+        _errors.fail_value(name, wanted, f"as many that are others, or in another order{end}")
 
 
 def _words(described: Mapping[str, Any]) -> str:

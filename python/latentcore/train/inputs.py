@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.data._pixels import as_float32, check_plain, rounded
 
 # shapes: (N, C, H, W) images, (N, L) latents
@@ -31,13 +31,13 @@ def as_images(images: Any, image_shape: tuple[int, int, int], name: str = "image
         batch = batch.unsqueeze(1)
     if batch.dim() != 4 or tuple(batch.shape[1:]) != image_shape:
         wanted = f"(N, {height}, {width}) or (N, 1, {height}, {width})" if channels == 1 else f"(N, {image_shape})"
-        _checks.fail_value(name, f"shape {wanted}", tuple(images.shape))
+        _errors.fail_value(name, f"shape {wanted}", tuple(images.shape))
     if not len(batch):
-        _checks.fail_value(name, "at least one image", tuple(images.shape))
+        _errors.fail_value(name, "at least one image", tuple(images.shape))
     if batch.dtype == torch.uint8:
         return batch
     if not batch.is_floating_point():
-        _checks.fail_type(name, "uint8, or a floating dtype with values in [0, 1]", str(batch.dtype))
+        _errors.fail_type(name, "uint8, or a floating dtype with values in [0, 1]", str(batch.dtype))
     _in_unit_range(batch, name)
     if batch.dtype == torch.float64:
         return torch.from_numpy(as_float32(name, batch.numpy(force=True))).to(batch.device)
@@ -49,7 +49,7 @@ def as_bytes(images: Any, image_shape: tuple[int, int, int] | None, name: str = 
     if image_shape is None:
         sizes = tuple(_tensor(images, name).shape)
         if len(sizes) not in (3, 4):
-            _checks.fail_value(name, "shape (N, H, W) or (N, C, H, W)", sizes)
+            _errors.fail_value(name, "shape (N, H, W) or (N, C, H, W)", sizes)
         image_shape = (sizes[1] if len(sizes) == 4 else 1, sizes[-2], sizes[-1])
     return rounded(name, as_images(images, image_shape, name))
 
@@ -59,7 +59,7 @@ def as_latents(z: Any, latent: int, name: str = "z") -> Tensor:
     vectors = _tensor(z, name)
     _checks.shape(name, vectors, ("N", latent))
     if not vectors.is_floating_point():
-        _checks.fail_type(name, "a floating dtype", str(vectors.dtype))
+        _errors.fail_type(name, "a floating dtype", str(vectors.dtype))
     _check_finite(vectors, name)
     return vectors.float()
 
@@ -68,11 +68,11 @@ def as_labels(labels: Any, count: int, name: str = "labels") -> Tensor:
     """Labels as an int64 tensor (N,) with one label per image; errors as `as_images`."""
     values = _tensor(labels, name)
     if values.is_floating_point() or values.dtype == torch.bool:
-        _checks.fail_type(name, "whole numbers", str(values.dtype))
+        _errors.fail_type(name, "whole numbers", str(values.dtype))
     _checks.shape(name, values, (count,))
     found = values.long()
     if values.dtype == torch.uint64 and bool((found < 0).any()):  # beyond int64, numbers wrap
-        _checks.fail_value(name, "numbers below 2^63", int(found.min()) % 2**64)
+        _errors.fail_value(name, "numbers below 2^63", int(found.min()) % 2**64)
     return found
 
 
@@ -80,26 +80,26 @@ def as_classes(labels: Any, count: int, classes: int, name: str = "labels") -> T
     """Labels (N,) for a model of so many classes, int64, on the CPU; None for a model of none, which wants none."""
     if classes == 0:
         if labels is not None:
-            _checks.fail_value(name, "none: the model knows no classes", type(labels).__name__)
+            _errors.fail_value(name, "none: the model knows no classes", type(labels).__name__)
         return None
     if labels is None:
-        _checks.fail_value(name, f"one of {classes} classes for each image", "none")
+        _errors.fail_value(name, f"one of {classes} classes for each image", "none")
     known = as_labels(labels, count, name).cpu()
     if count and not (int(known.min()) >= 0 and int(known.max()) < classes):
-        _checks.fail_value(name, f"whole numbers in [0, {classes})", f"{int(known.min())} to {int(known.max())}")
+        _errors.fail_value(name, f"whole numbers in [0, {classes})", f"{int(known.min())} to {int(known.max())}")
     return known
 
 
 def as_events(images: Any, shape: tuple[int, int, int]) -> Tensor:
     """Events (N, C, H, W) on the CPU, whichever side their channels are on; finite real numbers."""
     if not isinstance(images, Tensor | np.ndarray):
-        _checks.fail_type("images", "a NumPy array or a torch.Tensor", type(images).__name__)
+        _errors.fail_type("images", "a NumPy array or a torch.Tensor", type(images).__name__)
     if isinstance(images, np.ndarray):
         images = np.ascontiguousarray(images, images.dtype.newbyteorder("="))  # as torch takes them; seldom a copy
     batch = torch.as_tensor(images).detach()
     check_plain("images", batch)
     if batch.dtype == torch.bool:
-        _checks.fail_type("images", "real numbers", str(batch.dtype))
+        _errors.fail_type("images", "real numbers", str(batch.dtype))
     batch = batch.cpu()
     channels, height, width = shape
     if tuple(batch.shape[1:]) == (height, width, channels) and shape != (height, width, channels):
@@ -116,11 +116,11 @@ def as_column(name: str, value: Any, count: int) -> Tensor:
     try:
         column = torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        _checks.fail_type(name, "a number, or one for each latent", type(value).__name__)
+        _errors.fail_type(name, "a number, or one for each latent", type(value).__name__)
     if column.dim() > 1 or (column.dim() == 1 and len(column) != count):
-        _checks.fail_value(name, f"a number or shape ({count},)", tuple(column.shape))
+        _errors.fail_value(name, f"a number or shape ({count},)", tuple(column.shape))
     if not bool(column.float().isfinite().all()):
-        _checks.fail_value(name, "finite numbers", "NaN, infinity, or one beyond float32")
+        _errors.fail_value(name, "finite numbers", "NaN, infinity, or one beyond float32")
     return column.cpu().expand(count)
 
 
@@ -138,12 +138,12 @@ def _tensor(value: Any, name: str) -> Tensor:
 
 def _from_numpy(value: Any, name: str) -> Tensor:
     if not isinstance(value, np.ndarray):
-        _checks.fail_type(name, "a NumPy array or a torch.Tensor", type(value).__name__)
+        _errors.fail_type(name, "a NumPy array or a torch.Tensor", type(value).__name__)
     try:
         # a copy: torch takes neither negative strides nor other processors' bytes, and warns of read-only arrays
         return torch.from_numpy(np.array(value, value.dtype.newbyteorder("="), order="C"))
     except TypeError:
-        _checks.fail_type(name, "an array of numbers of a dtype that torch has", f"dtype {value.dtype}")
+        _errors.fail_type(name, "an array of numbers of a dtype that torch has", f"dtype {value.dtype}")
 
 
 def _check_finite(numbers: Tensor, name: str) -> None:
@@ -153,10 +153,10 @@ def _check_finite(numbers: Tensor, name: str) -> None:
     low, high = (float(extreme) for extreme in numbers.aminmax())
     most = torch.finfo(torch.float32).max
     if not (low >= -most and high <= most):  # NaN fails both
-        _checks.fail_value(name, "finite numbers that float32 holds", f"numbers from {low:g} to {high:g}")
+        _errors.fail_value(name, "finite numbers that float32 holds", f"numbers from {low:g} to {high:g}")
 
 
 def _in_unit_range(batch: Tensor, name: str) -> None:
     low, high = float(batch.min()), float(batch.max())
     if not (low >= 0 and high <= 1):  # NaN fails both
-        _checks.fail_value(name, "values in [0, 1]", f"values from {low:g} to {high:g}")
+        _errors.fail_value(name, "values in [0, 1]", f"values from {low:g} to {high:g}")

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from latentcore import _checks, _native
+from latentcore import _errors, _native
 from latentcore._ambient import torch_as_usual
 from latentcore._files import inside
 from latentcore._memory import FreedMemory
@@ -126,9 +126,9 @@ def minimise(
             without validation, or the model was made in torch's inference mode.
     """
     if config.early_stop and validation is None:
-        _checks.fail_value("TrainConfig.early_stop", "0 without validation data, or such data", config.early_stop)
+        _errors.fail_value("TrainConfig.early_stop", "0 without validation data, or such data", config.early_stop)
     if any(parameter.is_inference() for parameter in model.parameters()):
-        _checks.fail_value("model", "parameters that were made outside torch.inference_mode()", "some made inside")
+        _errors.fail_value("model", "parameters that were made outside torch.inference_mode()", "some made inside")
     fabric = fabric or alone(config)
     held_out = None if validation is None else validation.to(fabric.device)
     plan = Plan(config, source.to(fabric.device), fabric.global_rank, fabric.world_size)

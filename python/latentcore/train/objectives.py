@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcore import _checks, _config, ops
+from latentcore import _config, _errors, ops
 from latentcore.models import VAE, Autoencoder
 from latentcore.train.pairs import PairBatch
 
@@ -172,7 +172,7 @@ class TransformationLoss(Terms):
         for field in ("image", "latent", "cosine"):
             _config.in_range(self, field, 0)
         if not self.image + self.latent + self.cosine:
-            _checks.fail_value("TransformationLoss", "a weight above 0", "none")
+            _errors.fail_value("TransformationLoss", "a weight above 0", "none")
 
     def __call__(self, model: Any, batch: PairBatch, *, beta: float | Tensor, seed: int | Tensor) -> tuple[Tensor, ...]:
         """The terms apart are without their weights; those of weight 0 are not measured and 0."""
@@ -196,5 +196,5 @@ def objective_of(model: nn.Module) -> Objective:
     """The objective for this kind of autoencoder."""
     kinds: dict[type[nn.Module], Objective] = {VAE: NegativeELBO(), Autoencoder: ReconstructionError()}
     if type(model) not in kinds:
-        _checks.fail_type("model", "a VAE or an Autoencoder", type(model).__name__)
+        _errors.fail_type("model", "a VAE or an Autoencoder", type(model).__name__)
     return kinds[type(model)]

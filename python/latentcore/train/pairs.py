@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore.data import ImageSet, TransformedImages, transformed
 from latentcore.train.sources import Resident
 
@@ -44,7 +44,7 @@ class PairsConfig:
         for field in ("translate", "canvas"):
             _config.in_range(self, field, 0, 2**15)
         if not 0 < self.scale[0] <= self.scale[1]:
-            _checks.fail_value("PairsConfig.scale", "0 < low <= high", self.scale)
+            _errors.fail_value("PairsConfig.scale", "0 < low <= high", self.scale)
 
     @property
     def rotations_only(self) -> bool:
@@ -130,7 +130,7 @@ class Pairs(Resident):
         if not self.config.upright_labels:
             return None
         if self.data.labels is None:
-            _checks.fail_value("labels", "a label for every image, for the sake of upright_labels", "none")
+            _errors.fail_value("labels", "a label for every image, for the sake of upright_labels", "none")
         return torch.isin(self.data.labels, torch.tensor(self.config.upright_labels, device=self.device))
 
 

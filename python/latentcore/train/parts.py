@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._memory import available
 from latentcore.data.egamma import EgammaFiles
 from latentcore.train.held_out import read_record, record_path
@@ -52,7 +52,7 @@ class EventsConfig:
         for name in ("validation", "test"):
             _config.in_range(self, name, 0, 0.99)
         if self.validation + self.test > 0.99:
-            _checks.fail_value("EventsConfig.test", f"less than {0.99 - self.validation:g}", self.test)
+            _errors.fail_value("EventsConfig.test", f"less than {0.99 - self.validation:g}", self.test)
         _config.in_range(self, "split_seed", 0, 2**63 - 1)
         _config.in_range(self, "window", 1)
         _config.in_range(self, "memory_mb", 1)
@@ -92,7 +92,7 @@ class Parts:
         known = read_record(folder)
         if known is not None and known != (found := self.describe()):
             changed = [name for name in found if known.get(name) != found[name]]
-            _checks.fail_value(str(record_path(folder)), f"the events that are there, {found}", f"others for {changed}")
+            _errors.fail_value(str(record_path(folder)), f"the events that are there, {found}", f"others for {changed}")
 
 
 def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
@@ -106,10 +106,10 @@ def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
     files = EgammaFiles(paths)
     others = None if test is None else EgammaFiles(test)
     if others is not None and others.shape != files.shape:
-        _checks.fail_value("test", f"events of shape {files.shape}, as for training", others.shape)
+        _errors.fail_value("test", f"events of shape {files.shape}, as for training", others.shape)
     _check_different(files, others)
     if others is None and config.test == 0:
-        _checks.fail_value("EventsConfig.test", "more than 0 where there is no test file", config.test)
+        _errors.fail_value("EventsConfig.test", "more than 0 where there is no test file", config.test)
     held_out = {"validation": config.validation, "test": config.test if others is None else 0.0}
     shares = {"train": 1 - sum(held_out.values()), **{name: share for name, share in held_out.items() if share}}
     whole = len(shares) == 1
@@ -130,7 +130,7 @@ def _check_different(files: EgammaFiles, others: EgammaFiles | None) -> None:
     seen: dict[str, Path] = {}
     for file in (*files.files, *(() if others is None else others.files)):
         if (same := seen.setdefault(file.fingerprint, file.path)) is not file.path:
-            _checks.fail_value(str(file.path), "events that no other file has", f"those of {same}")
+            _errors.fail_value(str(file.path), "events that no other file has", f"those of {same}")
 
 
 def _check_classes(parts: Parts) -> None:
@@ -143,7 +143,7 @@ def _check_classes(parts: Parts) -> None:
         if not 0 < electrons < len(rows):
             paths = ", ".join(str(file.path) for file in files.files)
             got = f"{len(rows) - electrons} photons and {electrons} electrons"
-            _checks.fail_value(f"events for {name} in {paths}", "both electrons and photons", got)
+            _errors.fail_value(f"events for {name} in {paths}", "both electrons and photons", got)
 
 
 def storage_of(config: EventsConfig, parts: Parts, fabric: Fabric) -> Literal["resident", "streamed"]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcore import _checks, _config, metrics, ops
+from latentcore import _config, _errors, metrics, ops
 from latentcore._tensors import load_tensors
 from latentcore.models.files import load_state
 from latentcore.train.inputs import to_unit
@@ -131,12 +131,12 @@ def difference_of(kind: Kind, channels: int, device: torch.device) -> Callable[[
     if kind == "ms-ssim":
         return dissimilarity
     if channels != 3:
-        _checks.fail_value("PerceptualConfig.kind", "'ms-ssim' for images of other than 3 channels", repr(kind))
+        _errors.fail_value("PerceptualConfig.kind", "'ms-ssim' for images of other than 3 channels", repr(kind))
     try:
         return VGGFeatures(weights_path()).to(device)
     except (ImportError, FileNotFoundError, RuntimeError) as error:  # of one that is built for another torch
         expected = f"torchvision, and its weights in {weights_path()}, for 'vgg16'"
-        _checks.fail_value("PerceptualConfig.kind", expected, str(error))
+        _errors.fail_value("PerceptualConfig.kind", expected, str(error))
 
 
 def weights_path() -> Path:

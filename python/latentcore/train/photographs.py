@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._memory import bounded
 from latentcore.data import ImageFolder
@@ -132,7 +132,7 @@ def train_photographs(
     """
     images = _images(photographs, config, "photographs")
     if len(images) < 2:
-        _checks.fail_value("photographs", "at least 2", len(images))
+        _errors.fail_value("photographs", "at least 2", len(images))
     check_early_stop(config.train, validation is not None, "the argument `validation`; commands have no option for it")
     kept_back, pictured = _others(config, validation, shown)
     kind = chosen_kind(config.perceptual, config.vae.image_shape[0])

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore.train.config import TrainConfig
 from latentcore.train.sources import Source
 
@@ -71,7 +71,7 @@ class Plan:
         parts = self.processes * self.config.accumulate
         if self.batch_size % parts:
             words = f"a multiple of {self.processes} processes times {self.config.accumulate} parts"
-            _checks.fail_value("TrainConfig.batch_size", words, self.batch_size)
+            _errors.fail_value("TrainConfig.batch_size", words, self.batch_size)
 
     @property
     def count(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._memory import bounded
 from latentcore.models import PrincipalAxes
 from latentcore.train.inputs import to_unit
@@ -46,9 +46,9 @@ def principal_axes(images: Tensor, axes: int, *, seed: int = 0) -> PrincipalAxes
     Reference:
         Halko, Martinsson and Tropp, "Finding structure with randomness", SIAM Review 53(2), 2011, algorithm 4.4.
     """
-    _checks.integer("axes", axes, 1, 2**31)
+    _errors.integer("axes", axes, 1, 2**31)
     if len(images) < 2:
-        _checks.fail_value("images", "at least 2", len(images))
+        _errors.fail_value("images", "at least 2", len(images))
     rows = torch.linspace(0, len(images) - 1, min(_MOST, len(images)), dtype=torch.float64).long()
     pixels = images[0].numel()
     count = min(axes, len(rows) - 1, pixels)

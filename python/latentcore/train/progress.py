@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentcore import _checks, plots
+from latentcore import _errors, plots
 
 # shapes: (N, C, H, W) images
 
@@ -14,7 +14,7 @@ from latentcore import _checks, plots
 def check_channels(name: str, image_shape: tuple[int, int, int]) -> None:
     """Images of a shape (C, H, W) can be drawn."""
     if image_shape[0] not in (1, 3):
-        _checks.fail_value(name, "images of 1 channel or 3, which can be drawn", image_shape)
+        _errors.fail_value(name, "images of 1 channel or 3, which can be drawn", image_shape)
 
 
 def pictures_of_epochs(folder: Path, draw: Callable[[], Tensor], columns: int) -> Callable[[int], None]:

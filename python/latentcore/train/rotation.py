@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore.data import ImageSet
 from latentcore.models import VAE, LatentConfig, TransformingVAE, VAEConfig, build_operator
@@ -64,16 +64,16 @@ class RotationConfig(_config.Configuration):
         _config.check_types(self)
         if self.operator.rotations_only and not self.pairs.rotations_only:
             expected = f"scale (1, 1) and translate 0: {self.operator.model!r} only rotates"
-            _checks.fail_value("RotationConfig.pairs", expected, self.pairs)
+            _errors.fail_value("RotationConfig.pairs", expected, self.pairs)
         self._check_steps()
         if self.vae_train is not None and self.vae_train.augmentation.degrees and self.pairs.upright_labels:
             expected = "none where the VAE is trained on turned images of all classes"
-            _checks.fail_value("RotationConfig.pairs.upright_labels", expected, self.pairs.upright_labels)
+            _errors.fail_value("RotationConfig.pairs.upright_labels", expected, self.pairs.upright_labels)
         if self.vae_train is None and not self.loss.image:
-            _checks.fail_value("RotationConfig.loss", "a weight of the image, where the VAE is trained too", self.loss)
+            _errors.fail_value("RotationConfig.loss", "a weight of the image, where the VAE is trained too", self.loss)
         shape, canvas = self.vae.image_shape, self.pairs.canvas
         if canvas and shape[1:] != (canvas, canvas):
-            _checks.fail_value("RotationConfig.vae.image_shape", f"the canvas, {canvas} x {canvas}", shape)
+            _errors.fail_value("RotationConfig.vae.image_shape", f"the canvas, {canvas} x {canvas}", shape)
 
     def _check_steps(self) -> None:
         """A "step" model is trained on whole steps, and can be asked for the twelve angles of an evaluation."""
@@ -81,9 +81,9 @@ class RotationConfig(_config.Configuration):
         if self.operator.model != "step":
             return
         if not _whole(30 / step):
-            _checks.fail_value("RotationConfig.operator.step", "a divisor of 30 degrees", step)
+            _errors.fail_value("RotationConfig.operator.step", "a divisor of 30 degrees", step)
         if not angles or not all(_whole(angle / step) for angle in angles):
-            _checks.fail_value("RotationConfig.pairs.angles", f"multiples of the step, {step:g} degrees", angles)
+            _errors.fail_value("RotationConfig.pairs.angles", f"multiples of the step, {step:g} degrees", angles)
 
 
 class RotationRun(AutoencoderRun):
@@ -143,7 +143,7 @@ class RotationRun(AutoencoderRun):
         """
         latents = as_latents(z, self.model.config.latent).cpu()
         if not (isinstance(translate, tuple | list) and len(translate) == 2):
-            _checks.fail_value("translate", "a pair (right, down)", translate)
+            _errors.fail_value("translate", "a pair (right, down)", translate)
         values = {"angle": angle, "scale": scale, "translate[0]": translate[0], "translate[1]": translate[1]}
         parameters = torch.stack([as_column(name, value, len(latents)) for name, value in values.items()], dim=1)
         self._check_known(parameters)
@@ -154,16 +154,16 @@ class RotationRun(AutoencoderRun):
     def _check_known(self, parameters: Tensor) -> None:
         angle, scale, shift = parameters[:, 0], parameters[:, 1], parameters[:, 2:]
         if bool((scale.float() <= 0).any()):  # one that float32 takes for 0 is none
-            _checks.fail_value("scale", "numbers above 0", float(scale.min()))
+            _errors.fail_value("scale", "numbers above 0", float(scale.min()))
         operator, pairs = self.settings.operator, self.settings.pairs
         if pairs.scale == (1.0, 1.0) and bool((scale != 1).any()):
-            _checks.fail_value("scale", "1: this run has learned no scales", "others")
+            _errors.fail_value("scale", "1: this run has learned no scales", "others")
         if not pairs.translate and bool((shift != 0).any()):
-            _checks.fail_value("translate", "(0, 0): this run has learned no translations", "others")
+            _errors.fail_value("translate", "(0, 0): this run has learned no translations", "others")
         if not self.rotates and bool((angle != 0).any()):
-            _checks.fail_value("angle", "0: this run has learned no rotations", "others")
+            _errors.fail_value("angle", "0: this run has learned no rotations", "others")
         if operator.model == "step" and not _whole(angle / operator.step):
-            _checks.fail_value("angle", f"multiples of {operator.step:g} degrees, the step of this run", "others")
+            _errors.fail_value("angle", f"multiples of {operator.step:g} degrees, the step of this run", "others")
 
 
 @torch_as_usual()
@@ -256,10 +256,10 @@ def _train_vae(folder: Path, vae: VAE, images: Tensor, config: TrainConfig) -> N
 def _check_taken_over(vae: Path, config: RotationConfig) -> None:
     """The folder holds a VAE as this configuration would train it."""
     if config.vae_train is None:
-        _checks.fail_value("vae", "none: this configuration trains its VAE together with the transformation", str(vae))
+        _errors.fail_value("vae", "none: this configuration trains its VAE together with the transformation", str(vae))
     found = read_config(vae)
     if (found.get("vae"), found.get("train")) != (_config.to_plain(config.vae), config.vae_train.to_dict()):
-        _checks.fail_value("vae", "a VAE of this configuration", str(vae))
+        _errors.fail_value("vae", "a VAE of this configuration", str(vae))
 
 
 def _build(config: RotationConfig) -> TransformingVAE:
@@ -271,9 +271,9 @@ def _checked(images: Any, labels: Any, config: RotationConfig) -> ImageSet:
     pixels = as_bytes(images, None if config.pairs.canvas else config.vae.image_shape)
     channels, *sides = config.vae.image_shape
     if pixels.shape[1] != channels or max(pixels.shape[2:]) > max(sides):
-        _checks.fail_value("images", f"{channels} channels and at most {max(sides)} pixels a side", tuple(pixels.shape))
+        _errors.fail_value("images", f"{channels} channels and at most {max(sides)} pixels a side", tuple(pixels.shape))
     if config.pairs.upright_labels and labels is None:
-        _checks.fail_value("labels", "a label for every image, for the sake of upright_labels", "none")
+        _errors.fail_value("labels", "a label for every image, for the sake of upright_labels", "none")
     return ImageSet(pixels, None if labels is None else as_labels(labels, len(pixels)))
 
 

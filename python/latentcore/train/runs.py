@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Self, TypeVar
 
 from torch import Tensor, nn
 
-from latentcore import _checks
+from latentcore import _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._files import creating, inside, read_bounded, replacing
 from latentcore._tensors import load_tensors
@@ -66,9 +66,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
-        _checks.fail_value(str(path), "a JSON file", str(error))
+        _errors.fail_value(str(path), "a JSON file", str(error))
     if not isinstance(content, dict):
-        _checks.fail_value(str(path), "a JSON object", type(content).__name__)
+        _errors.fail_value(str(path), "a JSON object", type(content).__name__)
     return content
 
 
@@ -132,7 +132,7 @@ def load_run(folder: str | os.PathLike[str]) -> Any:
     config = read_config(folder)
     system = config.get("system")
     if not isinstance(system, str):
-        _checks.fail_value(str(folder / "config.json"), "the name of a system under 'system'", type(system).__name__)
+        _errors.fail_value(str(folder / "config.json"), "the name of a system under 'system'", type(system).__name__)
     for path in (folder / "checkpoints").glob("*"):  # whichever of them the system reads
         inside(folder, path)
     try:
@@ -155,7 +155,7 @@ def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
     try:
         model = build_for(state, build)
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        _checks.fail_value(str(folder / "config.json"), "the sizes of a model", str(error))
+        _errors.fail_value(str(folder / "config.json"), "the sizes of a model", str(error))
     load_state(model, state, str(path), assign=True)
     return model
 
@@ -196,7 +196,7 @@ def _json(content: Mapping[str, Any]) -> str:
 
 
 def _fail_taken(folder: Path) -> NoReturn:
-    _checks.fail_value("run_dir", "a folder without a run in it", str(folder))
+    _errors.fail_value("run_dir", "a folder without a run in it", str(folder))
 
 
 def _new_folder(system: str) -> Path:

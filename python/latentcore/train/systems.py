@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from latentcore import _checks, _config
+from latentcore import _config, _errors
 from latentcore._files import inside
 from latentcore.train.checkpoint import last_path
 from latentcore.train.config import TrainConfig
@@ -41,7 +41,7 @@ def begin(
 def check_early_stop(config: TrainConfig, validated: bool, remedy: str) -> None:
     """Training ends early only where there is something to validate by; `remedy` says how to give that."""
     if config.early_stop and not validated:
-        _checks.fail_value("TrainConfig.early_stop", f"0 without validation data ({remedy})", config.early_stop)
+        _errors.fail_value("TrainConfig.early_stop", f"0 without validation data ({remedy})", config.early_stop)
 
 
 def configured(folder: Path, system: str, kind: type[T]) -> T:
@@ -53,7 +53,7 @@ def configured(folder: Path, system: str, kind: type[T]) -> T:
     """
     found = read_config(folder).get("system")
     if found != system:
-        _checks.fail_value(str(folder), f"a run of the system {system!r}", f"one of {found!r}")
+        _errors.fail_value(str(folder), f"a run of the system {system!r}", f"one of {found!r}")
     return configuration_of(inside(folder, folder / "config.json"), kind)
 
 
@@ -66,7 +66,7 @@ def configuration_of(path: Path, kind: type[T]) -> T:
 def check_same_data(folder: Path, name: str, data: str) -> None:
     """The run in `folder` began with the data of this word."""
     if read_config(folder).get("data") != data:
-        _checks.fail_value(name, f"the data with which {folder} began", "others")
+        _errors.fail_value(name, f"the data with which {folder} began", "others")
 
 
 def fingerprint(*tensors: Tensor) -> str:
