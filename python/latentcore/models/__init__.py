@@ -1,16 +1,24 @@
 """Models: nn.Modules and their files, without training code."""
 
-from latentcore.models.autoencoder import Autoencoder, AutoencoderConfig, AutoencoderOutput
+from latentcore.models.autoencoder import Autoencoder, AutoencoderOutput
+from latentcore.models.config import (
+    AutoencoderConfig,
+    GANConfig,
+    LatentConfig,
+    NetworkConfig,
+    ResNetConfig,
+    SharpConfig,
+    VAEConfig,
+)
 from latentcore.models.equivariant import BlockRotation
 from latentcore.models.events import EventClassifier
 from latentcore.models.files import load_autoencoder, load_vae, save_vae
-from latentcore.models.gan import GAN, GANConfig, GANOutput
-from latentcore.models.latent import LatentConfig, build_operator
-from latentcore.models.networks import NetworkConfig
-from latentcore.models.resnet import ResNet15, ResNetConfig
-from latentcore.models.sharp import PrincipalAxes, SharpConfig, SharpVAE
+from latentcore.models.gan import GAN, GANOutput
+from latentcore.models.latent import build_operator
+from latentcore.models.resnet import ResNet15
+from latentcore.models.sharp import PrincipalAxes, SharpVAE
 from latentcore.models.transforming import TransformedOutput, TransformingVAE
-from latentcore.models.vae import VAE, VAEConfig, VAEOutput
+from latentcore.models.vae import VAE, VAEOutput
 
 __all__ = [
     "GAN",

@@ -1,19 +1,12 @@
 """Autoencoder without a prior."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
 
 from latentcore.models.base import EncoderDecoder
-from latentcore.models.networks import NetworkConfig
 
 # shapes: (N, C, H, W) images, (N, L) latents
-
-
-@dataclass(frozen=True)
-class AutoencoderConfig(NetworkConfig):
-    """Configuration of an `Autoencoder`."""
 
 
 class AutoencoderOutput(NamedTuple):

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from latentcore import _checks, _config, _errors
-from latentcore.models.networks import NetworkConfig, build_decoder, build_encoder
+from latentcore.models.config import NetworkConfig
+from latentcore.models.networks import build_decoder, build_encoder
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N,) labels
 

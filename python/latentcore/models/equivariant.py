@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from latentcore.models.networks import Activation, mlp
+from latentcore.models.config import Activation
+from latentcore.models.networks import mlp
 
 # shapes: (N, L) latents, (N, 4) parameters of which the first is the angle in degrees, P = L // 2 planes
 

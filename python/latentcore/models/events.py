@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from latentcore import _checks
-from latentcore.models.resnet import ResNet15, ResNetConfig
+from latentcore.models.config import ResNetConfig
+from latentcore.models.resnet import ResNet15
 
 # shapes: (N, C, H, W) events, K classes, F features
 

@@ -11,10 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 from latentcore import _checks, _config, _errors
 from latentcore._tensors import load_tensors, save_tensors
-from latentcore.models.autoencoder import Autoencoder, AutoencoderConfig
+from latentcore.models.autoencoder import Autoencoder
 from latentcore.models.base import EncoderDecoder
-from latentcore.models.networks import NetworkConfig
-from latentcore.models.vae import VAE, VAEConfig
+from latentcore.models.config import AutoencoderConfig, NetworkConfig, VAEConfig
+from latentcore.models.vae import VAE
 
 T = TypeVar("T")
 C = TypeVar("C", bound=NetworkConfig)

@@ -1,6 +1,5 @@
 """A small convolutional GAN: a generator of images, and a discriminator that it is to deceive."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -8,45 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from latentcore import _checks, _config, _errors, ops
+from latentcore import _checks, ops
+from latentcore.models.config import GANConfig
 
 # shapes: (N, C, H, W) images, (N, L) latents, P images of N
 
 _SLOPE = 0.2  # of the leaky rectifiers below 0
-
-
-@dataclass(frozen=True)
-class GANConfig:
-    """What a `GAN` looks like.
-
-    Attributes:
-        image_shape: (C, H, W) of one image; H and W are multiples of 2 ** len(channels).
-        latent: Number of latent axes, L.
-        channels: Channels of the discriminator's convolutions, first to last; the generator mirrors them.
-        hidden: Size of the fully connected layer between the discriminator's convolutions and its answer.
-    """
-
-    image_shape: tuple[int, int, int] = (1, 28, 28)
-    latent: int = 64
-    channels: tuple[int, ...] = (64, 128)
-    hidden: int = 256
-
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-        for field in ("image_shape", "latent", "channels", "hidden"):
-            _config.in_range(self, field, 1)
-        if not self.channels:
-            _errors.fail_value("GANConfig.channels", "at least one", self.channels)
-        step = 2 ** len(self.channels)
-        if self.image_shape[1] % step or self.image_shape[2] % step:
-            expected = f"height and width that are multiples of {step}, one halving for each of {self.channels}"
-            _errors.fail_value("GANConfig.image_shape", expected, self.image_shape)
-
-    @property
-    def feature_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the smallest maps, between convolutions and fully connected layers."""
-        step = 2 ** len(self.channels)
-        return self.channels[-1], self.image_shape[1] // step, self.image_shape[2] // step
 
 
 class GANOutput(NamedTuple):

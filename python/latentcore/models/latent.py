@@ -1,70 +1,19 @@
 """Transformations of latent vectors: what a rotation of an image does to its latents."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from latentcore import _config, _errors
+from latentcore import _errors
+from latentcore.models.config import HEADS, LatentConfig
 from latentcore.models.equivariant import BlockRotation
-from latentcore.models.networks import ACTIVATIONS, Activation, mlp
+from latentcore.models.networks import ACTIVATIONS, mlp
 
 # shapes: (N, L) latents, (N, 4) parameters of the transformations: degrees, scale, pixels right, pixels down
 
 _CONDITIONS = 5
-_ROUNDING = 1e-6  # of a number of steps
 _SCALE_UNIT, _PIXEL_UNIT = math.log(1.3), 4.0  # so that usual transformations are conditions of about 1
-
-
-@dataclass(frozen=True)
-class LatentConfig:
-    """What a latent transformation looks like.
-
-    Attributes:
-        model: "equivariant": rotations of latent planes, a group (`BlockRotation`). "mlp": fully connected layers that
-            are told the transformation. "step": fully connected layers that know one step of rotation, applied once
-            for each step. "recurrent": a gated recurrent unit, applied step by step. "transformer": attention between
-            pieces of the latent vector.
-        hidden: Sizes of the hidden layers of "mlp" and "step", and of the couplings of "equivariant".
-        activation: What follows them, and in the layers of "transformer".
-        step: Degrees of one step of "step", a divisor of 360, and the longest one of "recurrent".
-        width: State of "recurrent", size of a token of "transformer".
-        layers: Layers of "transformer".
-        tokens: Into how many pieces "transformer" cuts the latents at most: it takes the largest number that divides
-            both this one and that of the latents.
-        max_frequency: The planes of "equivariant" turn 1, 0, 2, 3, ... up to so many times as fast as the image.
-        couplings: Invertible layers of "equivariant" around the rotation, in pairs; 0 for latents that were trained
-            together with it.
-    """
-
-    model: Literal["equivariant", "mlp", "step", "recurrent", "transformer"] = "equivariant"
-    hidden: tuple[int, ...] = (256, 256, 256)
-    activation: Activation = "relu"
-    step: float = 30.0
-    width: int = 64
-    layers: int = 2
-    tokens: int = 8
-    max_frequency: int = 5
-    couplings: int = 0
-
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-        for field in ("hidden", "width", "layers", "tokens", "max_frequency"):
-            _config.in_range(self, field, 1)
-        _config.in_range(self, "step", 0.1, 180)
-        turn = 360 / self.step
-        if self.model == "step" and abs(turn - round(turn)) > _ROUNDING:
-            _errors.fail_value("LatentConfig.step", "a divisor of 360 degrees", self.step)
-        _config.in_range(self, "couplings", 0)
-        if self.width % _HEADS:
-            _errors.fail_value("LatentConfig.width", f"a multiple of {_HEADS}", self.width)
-
-    @property
-    def rotations_only(self) -> bool:
-        """Whether scale and translation are beyond this model."""
-        return self.model in ("equivariant", "step", "recurrent")
 
 
 def build_operator(config: LatentConfig, latent: int) -> nn.Module:
@@ -72,7 +21,8 @@ def build_operator(config: LatentConfig, latent: int) -> nn.Module:
 
     Example:
         >>> import torch
-        >>> from latentcore.models.latent import LatentConfig, build_operator
+        >>> from latentcore.models.config import LatentConfig
+        >>> from latentcore.models.latent import build_operator
         >>> operator = build_operator(LatentConfig(model="mlp"), latent=32)
         >>> quarter_turn = torch.tensor([[90.0, 1.0, 0.0, 0.0]])
         >>> operator(torch.randn(1, 32), quarter_turn).shape
@@ -163,7 +113,7 @@ class LatentAttention(nn.Module):
         self.place = nn.Parameter(0.02 * torch.randn(self.tokens + 1, config.width))
         layer = nn.TransformerEncoderLayer(
             config.width,
-            _HEADS,
+            HEADS,
             4 * config.width,
             dropout=0.0,
             activation=ACTIVATIONS[config.activation](),
@@ -181,9 +131,6 @@ class LatentAttention(nn.Module):
         seen = self.encoder(torch.cat([first, pieces], dim=1) + self.place)
         moved: Tensor = z + _size(told) * self.end(seen[:, 1:]).flatten(1)
         return moved
-
-
-_HEADS = 4  # of attention
 
 
 def _size(told: Tensor) -> Tensor:

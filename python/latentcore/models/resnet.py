@@ -1,45 +1,14 @@
 """ResNet-15: a small residual network for small images."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcore import _checks, _config
+from latentcore import _checks
+from latentcore.models.config import ResNetConfig
 
 # shapes: (N, C, H, W) images, K classes, F features
-
-_CHANNELS = (64, 128, 256, 512)
-
-
-@dataclass(frozen=True)
-class ResNetConfig:
-    """What a `ResNet15` looks like.
-
-    Attributes:
-        image_shape: (C, H, W) of one image.
-        classes: Number of classes, K.
-        width: Multiplier of the channels 64, 128, 256 and 512 of the four blocks.
-        dropout: Probability with which a feature is dropped before the last layer.
-    """
-
-    image_shape: tuple[int, int, int] = (1, 28, 28)
-    classes: int = 10
-    width: float = 1.0
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-        for field in ("image_shape", "classes"):
-            _config.in_range(self, field, 1)
-        _config.in_range(self, "width", 1 / 64, 16)
-        _config.in_range(self, "dropout", 0, 0.99)
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Of the four blocks."""
-        return tuple(max(1, round(self.width * channels)) for channels in _CHANNELS)
 
 
 class ResNet15(nn.Module):

@@ -1,61 +1,23 @@
 """A VAE of photographs: residual convolutions around the principal axes of its training images."""
 
 import math
-from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcore import _config, _errors
-from latentcore.models.networks import ACTIVATIONS, Activation
+from latentcore import _errors
+from latentcore.models.config import SharpConfig
+from latentcore.models.networks import ACTIVATIONS
 from latentcore.models.residual import Refine, doubling, halving
-from latentcore.models.vae import VAE, VAEConfig
+from latentcore.models.vae import VAE
 
 # shapes: (N, C, H, W) images, (N, L) latents, P = C * H * W
 
 _DARKEST = 0.002  # of what the axes draw, and as far from white: beyond, logits are nearly infinite
-# what a plain VAE may have, and this one has not
-_NOT_USED = ("classes", "encoder", "hidden", "decoder_hidden", "patch", "heads", "normalisation", "decoder_bias_std")
 _FIRST_LOGVAR = -6.0
 _FLAT = 1e-4  # deviations below are none: neither axis nor channel is scaled by them
-
-
-@dataclass(frozen=True)
-class SharpConfig(VAEConfig):
-    """Configuration of a `SharpVAE`: that of a residual VAE with other defaults.
-
-    Attributes:
-        channels: Of the encoder at a quarter of the image's size, an eighth, and so on, two at least; the decoder
-            mirrors them up to a quarter. H and W are multiples of 2 ** (len(channels) + 1).
-        refinements: Residual blocks at a quarter of the image's size that work on what is drawn.
-    """
-
-    image_shape: tuple[int, int, int] = (3, 64, 64)
-    latent: int = 64
-    encoder: Literal["mlp", "conv", "residual", "attention"] = "residual"
-    hidden: tuple[int, ...] = ()
-    decoder_hidden: tuple[int, ...] = ()
-    channels: tuple[int, ...] = (64, 128, 128)
-    activation: Activation = "leaky_relu"
-    likelihood: Literal["bernoulli", "gaussian"] = "gaussian"
-    refinements: int = 2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _config.in_range(self, "refinements", 0)
-        for part in fields(self):
-            if part.name in _NOT_USED and getattr(self, part.name) != part.default:
-                _errors.fail_value(
-                    f"SharpConfig.{part.name}", f"{part.default!r}, the only choice", getattr(self, part.name)
-                )
-        if len(self.channels) < 2:
-            _errors.fail_value("SharpConfig.channels", "at least two", self.channels)
-        step = 2 * 2 ** len(self.channels)
-        if self.image_shape[1] % step or self.image_shape[2] % step:
-            words = f"height and width that are multiples of {step}"
-            _errors.fail_value("SharpConfig.image_shape", words, self.image_shape)
 
 
 class PrincipalAxes(NamedTuple):

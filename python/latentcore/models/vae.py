@@ -1,6 +1,5 @@
 """Variational autoencoder."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
@@ -8,17 +7,11 @@ from torch.nn import functional as F
 
 from latentcore import ops
 from latentcore.models.base import EncoderDecoder
-from latentcore.models.networks import NetworkConfig
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
 # Beyond these a posterior is a point or covers the prior many times; the bound keeps exp(logvar) far from overflow.
 LOGVAR_RANGE = (-12.0, 8.0)
-
-
-@dataclass(frozen=True)
-class VAEConfig(NetworkConfig):
-    """Configuration of a `VAE`."""
 
 
 class VAEOutput(NamedTuple):
