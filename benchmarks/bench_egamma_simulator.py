@@ -1,7 +1,7 @@
 import numpy as np
 
-from latentcore.data.egamma_simulator import SimulatorConfig, simulate
-from latentcore.data.egamma_templates import templates
+from latentcore.data.egamma.simulator import SimulatorConfig, simulate
+from latentcore.data.egamma.templates import templates
 
 EVENTS = 1200
 CONFIG = SimulatorConfig()

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentcore.commands.tables import show
-from latentcore.data.egamma_simulator import simulate
+from latentcore.data.egamma.simulator import simulate
 from latentcore.models import ResNet15
 from latentcore.train import TrainConfig, create_run
 from latentcore.train.config import Augmentation

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import egamma_reader, egamma_throughput
 from benchmarks.quality.figures import Figure
-from latentcore.data.egamma_simulator import write
+from latentcore.data.egamma.simulator import write
 from latentcore.evaluate import egamma as evaluation
 from latentcore.train.egamma import EgammaConfig, train_egamma
 from latentcore.train.presets import EGAMMAS

@@ -8,7 +8,7 @@ from latentcore import _hdf5
 from latentcore._hdf5 import trial
 from latentcore.data import load_images
 from latentcore.data.egamma import EgammaFiles, inspect
-from latentcore.data.egamma_simulator import simulated_by
+from latentcore.data.egamma.simulator import simulated_by
 from latentcore.mixture._stream import open_stream
 
 LAYOUTS = (

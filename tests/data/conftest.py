@@ -3,14 +3,13 @@ import pytest
 import torch
 from tests.data.egamma_events import LAYOUTS, OF_EVENT, events, write
 
-from latentcore.data import egamma_blocks
-from latentcore.data.egamma import EgammaFiles
+from latentcore.data.egamma import EgammaFiles, blocks
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of 20 events or of a chunk, so that a small file has many of them."""
-    monkeypatch.setattr(egamma_blocks, "_BLOCK", 20 * OF_EVENT)
+    monkeypatch.setattr(blocks, "_BLOCK", 20 * OF_EVENT)
 
 
 @pytest.fixture

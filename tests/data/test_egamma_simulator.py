@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from latentcore.data import egamma_simulator, egamma_templates
-from latentcore.data.egamma_oracle import Oracle, oracle_auc
-from latentcore.data.egamma_simulator import SimulatorConfig, simulate, write
-from latentcore.data.egamma_templates import SEED, templates
+from latentcore.data.egamma import simulator
+from latentcore.data.egamma.oracle import Oracle, oracle_auc
+from latentcore.data.egamma.simulator import SimulatorConfig, simulate, write
+from latentcore.data.egamma.templates import MOST_TEMPLATES, SEED, templates
 
 TINY = SimulatorConfig(positions=2, shares=1, separations=2, noise=0.3, threshold=2.0)
 SMALL = SimulatorConfig(positions=3, shares=4, separations=5)
@@ -194,7 +194,7 @@ def test_whole_photons_have_the_known_lateral_profile():
 
 def test_templates_are_centred_probable_and_nothing_else():
     known = templates(DEFAULT)
-    assert len(known.energies) == DEFAULT.templates == 4025 <= egamma_templates.MOST_TEMPLATES
+    assert len(known.energies) == DEFAULT.templates == 4025 <= MOST_TEMPLATES
     assert (known.energies.reshape(4025, -1).argmax(1) == 32 * SEED + SEED).all()
     np.testing.assert_allclose(known.priors.sum(1), 1)
     assert (known.priors >= 0).all()
@@ -285,9 +285,9 @@ def test_wrong_arguments(tmp_path):
 
 def test_a_full_disk_is_noticed_at_once(tmp_path, monkeypatch):
     drawn, limits = [], resource.getrlimit(resource.RLIMIT_FSIZE)
-    fill = egamma_simulator.EventGenerator.fill
-    monkeypatch.setattr(egamma_simulator.EventGenerator, "fill", lambda *args: (drawn.append(1), fill(*args)))
-    monkeypatch.setattr(egamma_simulator, "CHUNK", 120)
+    fill = simulator.EventGenerator.fill
+    monkeypatch.setattr(simulator.EventGenerator, "fill", lambda *args: (drawn.append(1), fill(*args)))
+    monkeypatch.setattr(simulator, "CHUNK", 120)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(OSError, match=r"File too large: .*/x\.h5'"):
@@ -302,7 +302,7 @@ def test_nothing_stands_after_a_failure(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(egamma_simulator.EventGenerator, "_group", fail)
+    monkeypatch.setattr(simulator.EventGenerator, "_group", fail)
     with pytest.raises(RuntimeError, match="broken"):
         write(tmp_path / "x.h5", 200, SMALL)
     assert not list(tmp_path.iterdir())

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tests.data.egamma_events import events, joined, write
 
-from latentcore.data import egamma_blocks
 from latentcore.data.egamma import EgammaFiles
+from latentcore.data.egamma.blocks import Reader
 
 
 def test_an_epoch_has_every_row_of_a_part_once(three):
@@ -38,21 +38,21 @@ def test_an_epoch_goes_on_where_it_was_left(three, monkeypatch, options):
     files = three[0]
     stream = files.stream(files.split().train, batch_size=32, seed=5, **options)
     whole = list(stream.epoch(2))
-    blocks = []
-    read = egamma_blocks.Reader.read
-    monkeypatch.setattr(egamma_blocks.Reader, "read", lambda *args: (blocks.append(args[1]), read(*args))[1])
+    seen = []
+    read = Reader.read
+    monkeypatch.setattr(Reader, "read", lambda *args: (seen.append(args[1]), read(*args))[1])
     for start in (0, 1, 7, len(whole) - 1, len(whole)):
-        blocks.clear()
+        seen.clear()
         rest = list(stream.epoch(2, start=start))
         assert len(rest) == len(whole) - start
         for ours, theirs in zip(rest, whole[start:], strict=True):
             assert all(map(torch.equal, ours, theirs))
-        assert len(blocks) == len(set(blocks))
+        assert len(seen) == len(set(seen))
         windows = stream._windows(2)
         last = [] if start == len(whole) else windows[-1]
-        assert set(last) <= set(blocks)
+        assert set(last) <= set(seen)
         if start >= len(whole) - 1:
-            assert len(blocks) <= 2 * max(map(len, windows))
+            assert len(seen) <= 2 * max(map(len, windows))
     with pytest.raises(ValueError, match=r"start: expected an int in \[0, "):
         stream.epoch(0, start=len(whole) + 1)
 

@@ -12,7 +12,7 @@ import pytest
 from latentcore import _hdf5, _memory
 from latentcore._hdf5 import trial
 from latentcore.data import load_images
-from latentcore.data.egamma_simulator import SimulatorConfig, simulated_by
+from latentcore.data.egamma.simulator import SimulatorConfig, simulated_by
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4), dtype=np.uint8)
 LARGE = 2**24  # bytes; what is read beyond so large an array's end is not the process's

@@ -11,8 +11,7 @@ import pytest
 import torch
 from killed import endings
 
-from latentcore.data import egamma_blocks
-from latentcore.data.egamma import EgammaFiles
+from latentcore.data.egamma import EgammaFiles, blocks
 from latentcore.models import EventClassifier, ResNetConfig
 from latentcore.train import Augmentation, TrainConfig, gradients, load_run
 from latentcore.train.config import TrainConfig as Config
@@ -56,7 +55,7 @@ def write_events(path, count=600, seed=0, side=8, channels=2):
 @pytest.fixture
 def events(tmp_path, monkeypatch):
     """A file of 600 events; blocks are single chunks."""
-    monkeypatch.setattr("latentcore.data.egamma_blocks._BLOCK", 1)
+    monkeypatch.setattr("latentcore.data.egamma.blocks._BLOCK", 1)
     return write_events(tmp_path / "events.h5")
 
 
@@ -214,7 +213,7 @@ def train_until_killed(events, folder, name):
             os.kill(os.getpid(), signal.SIGKILL)
         return call(self, *arguments, **words)
 
-    egamma_blocks._BLOCK = 1
+    blocks._BLOCK = 1
     Discrimination.__call__ = counted
     train_egamma(events, KILLED[name], folder)
 

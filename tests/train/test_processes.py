@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from children import run_child
-from latentcore.data.egamma_simulator import write
+from latentcore.data.egamma.simulator import write
 from latentcore.models import ResNetConfig
 from latentcore.train import Augmentation, TrainConfig, load_run
 from latentcore.train.checkpoint import State

@@ -12,7 +12,7 @@ from latentcore.commands.inputs import check_alone
 from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish, number, show
 from latentcore.data import egamma
-from latentcore.data.egamma_simulator import SimulatorConfig, write
+from latentcore.data.egamma.simulator import SimulatorConfig, write
 from latentcore.evaluate import egamma as evaluation
 from latentcore.evaluate.pictures import loss_figure, save_pictures
 from latentcore.evaluate.predictions import write_predictions

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from latentcore import _errors, metrics, plots
 from latentcore.data.egamma import EgammaFiles
-from latentcore.data.egamma_oracle import Oracle
-from latentcore.data.egamma_simulator import simulated_by
+from latentcore.data.egamma.oracle import Oracle
+from latentcore.data.egamma.simulator import simulated_by
 from latentcore.evaluate.pictures import save_pictures, write_table
 from latentcore.train.egamma import EgammaRun
 
@@ -36,7 +36,7 @@ class Scored:
         scores: log p(electron) - log p(photon) by the network. (N,), float64.
         occupancy: Number of the event's cells whose energy is not zero. (N,), int64.
         oracle: The exact log p(X | electron) - log p(X | photon) where the events are simulated
-            (:class:`latentcore.data.egamma_oracle.Oracle`). (N,), float64, or None.
+            (:class:`latentcore.data.egamma.oracle.Oracle`). (N,), float64, or None.
 
     Raises:
         ValueError: The lengths differ, or a score is NaN.

@@ -168,7 +168,7 @@ def train_egamma(
         ValueError: A file is damaged or does not fit the configuration, or the folder holds a run already.
 
     Example:
-        >>> from latentcore.data.egamma_simulator import write
+        >>> from latentcore.data.egamma.simulator import write
         >>> from latentcore.models import ResNetConfig
         >>> from latentcore.train import TrainConfig
         >>> from latentcore.train.egamma import EgammaConfig, train_egamma

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentcore import _errors, _hdf5
-from latentcore.data.egamma_crystals import ENERGY_UNIT, FLOOR, SLOPE, TIME_UNIT, known_config, threshold, variance
-from latentcore.data.egamma_templates import SIDE, SimulatorConfig, Templates, templates
+from latentcore.data.egamma.crystals import ENERGY_UNIT, FLOOR, SLOPE, TIME_UNIT, known_config, threshold, variance
+from latentcore.data.egamma.templates import SIDE, SimulatorConfig, Templates, templates
 
 __all__ = ["EventGenerator", "SimulatorConfig", "simulate", "simulated_by", "write"]
 
@@ -27,7 +27,7 @@ def simulate(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Draw crops of photons and electrons.
 
-    A template m is drawn by the probabilities of its class (:func:`latentcore.data.egamma_templates.templates`). Every
+    A template m is drawn by the probabilities of its class (:func:`latentcore.data.egamma.templates.templates`). Every
     crystal's energy is then normal around m, with the variance that `SimulatorConfig` gives; below the threshold it
     and its time become 0. The time of what remains is normal around the template's delay with
 
@@ -51,7 +51,7 @@ def simulate(
         ValueError: An argument is out of range.
 
     Example:
-        >>> from latentcore.data.egamma_simulator import simulate
+        >>> from latentcore.data.egamma.simulator import simulate
         >>> X, y = simulate(4, seed=1)
         >>> X.shape, sorted(y.tolist())
         ((4, 32, 32, 2), [0.0, 0.0, 1.0, 1.0])
@@ -96,7 +96,7 @@ def write(
 
     Example:
         >>> import h5py, json
-        >>> from latentcore.data.egamma_simulator import SimulatorConfig, write
+        >>> from latentcore.data.egamma.simulator import SimulatorConfig, write
         >>> write("events.h5", 100, seed=1)
         >>> with h5py.File("events.h5") as file:
         ...     file["X"].shape, SimulatorConfig.from_dict(json.loads(file.attrs["simulator"])) == SimulatorConfig()

@@ -59,7 +59,7 @@ class SimulatorConfig(_config.Configuration):
         separations: Cells of their distance. There are positions² (1 + 2 shares separations) templates, at most 4,096.
 
     Example:
-        >>> from latentcore.data.egamma_simulator import SimulatorConfig
+        >>> from latentcore.data.egamma.simulator import SimulatorConfig
         >>> SimulatorConfig.from_dict({"fluctuation": 0.5}).templates
         4025
     """
@@ -157,7 +157,7 @@ def templates(config: SimulatorConfig) -> Templates:
         Read-only arrays, made once for all callers.
 
     Example:
-        >>> from latentcore.data.egamma_templates import SimulatorConfig, templates
+        >>> from latentcore.data.egamma.templates import SimulatorConfig, templates
         >>> whole = templates(SimulatorConfig(positions=1))
         >>> whole.energies.shape, whole.priors.sum(1)
         ((161, 32, 32), array([1., 1.]))

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from latentcore import _checks, _errors
 from latentcore.data._sizes import bytes_of, check_size
-from latentcore.data.egamma_blocks import in_order
-from latentcore.data.egamma_files import ELECTRON, PHOTON, read_file
-from latentcore.data.egamma_stream import Events, EventStream
-from latentcore.data.egamma_sums import Normalisation, Sums
+from latentcore.data.egamma.blocks import in_order
+from latentcore.data.egamma.format import ELECTRON, PHOTON, read_file
+from latentcore.data.egamma.stream import Events, EventStream
+from latentcore.data.egamma.sums import Normalisation, Sums
 
 __all__ = ["EgammaFiles", "EventStream", "Events", "Normalisation", "Split", "inspect"]
 

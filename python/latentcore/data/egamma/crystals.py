@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentcore import _errors
-from latentcore.data.egamma_templates import SimulatorConfig
+from latentcore.data.egamma.templates import SimulatorConfig
 
 A = TypeVar("A", NDArray[np.float32], Tensor)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _errors
-from latentcore.data.egamma_blocks import (
+from latentcore.data.egamma.blocks import (
     Block,
     Reader,
     blocks_of,
@@ -21,7 +21,7 @@ from latentcore.data.egamma_blocks import (
     windows_in_memory,
     within,
 )
-from latentcore.data.egamma_files import ELECTRON, EventFile, check_finite
+from latentcore.data.egamma.format import ELECTRON, EventFile, check_finite
 
 # shapes: B events of a batch, C channels, H rows and W columns of cells
 

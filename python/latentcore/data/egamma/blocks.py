@@ -17,7 +17,7 @@ from torch import Tensor
 from latentcore import _errors, _hdf5
 from latentcore._hdf5 import unpacking
 from latentcore._memory import bounded
-from latentcore.data.egamma_files import EventFile, check_finite, images_of, name_of
+from latentcore.data.egamma.format import EventFile, check_finite, images_of, name_of
 
 # shapes: K slots of R rows of H×W cells in C channels, n events of a piece
 

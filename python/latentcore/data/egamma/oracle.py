@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 
 from latentcore import _errors
-from latentcore.data.egamma_crystals import ENERGY_UNIT, FLOOR, SLOPE, TIME_UNIT, known_config, threshold, variance
-from latentcore.data.egamma_simulator import EventGenerator
-from latentcore.data.egamma_templates import SIDE, SimulatorConfig, templates
+from latentcore.data.egamma.crystals import ENERGY_UNIT, FLOOR, SLOPE, TIME_UNIT, known_config, threshold, variance
+from latentcore.data.egamma.simulator import EventGenerator
+from latentcore.data.egamma.templates import SIDE, SimulatorConfig, templates
 
 # shapes: N events, T templates, B events of a batch, P crystals that expect anything under some template
 
@@ -34,8 +34,8 @@ class Oracle:
         TypeError: ``config`` is no `SimulatorConfig`.
 
     Example:
-        >>> from latentcore.data.egamma_oracle import Oracle
-        >>> from latentcore.data.egamma_simulator import simulate
+        >>> from latentcore.data.egamma.oracle import Oracle
+        >>> from latentcore.data.egamma.simulator import simulate
         >>> X, y = simulate(200)
         >>> ratio = Oracle().log_likelihood_ratio(X)
         >>> 0.6 < float(((ratio > 0) == y).mean()) < 0.9
@@ -117,7 +117,7 @@ def oracle_auc(config: SimulatorConfig | None = None, events: int = 20_000, seed
         ValueError: An argument is out of range.
 
     Example:
-        >>> from latentcore.data.egamma_oracle import oracle_auc
+        >>> from latentcore.data.egamma.oracle import oracle_auc
         >>> 0.75 < oracle_auc(events=1000) < 0.87
         True
     """
