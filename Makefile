@@ -98,6 +98,9 @@ clean:  ## remove the environment and everything built
 # kept in a file that changes with them, so that another torch or another choice is installed where they change.
 CHOICE := $(TORCH) LATENTCORE_CUDA=$(LATENTCORE_CUDA)
 $(shell mkdir -p build && echo "$(CHOICE)" | cmp -s - build/choice || echo "$(CHOICE)" > build/choice)
+# An editable install knows every module by its file, so that it is made anew where one has come, gone or moved.
+MODULES := $(sort $(shell find python -name '*.py'))
+$(shell echo "$(MODULES)" | cmp -s - build/modules || echo "$(MODULES)" > build/modules)
 
 $(VENV)/tools: pyproject.toml build/choice
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -105,7 +108,7 @@ $(VENV)/tools: pyproject.toml build/choice
 	$(PIP) install cmake ninja "pybind11>=3.0" "scikit-build-core>=0.11"
 	touch $@
 
-$(VENV)/installed: $(VENV)/tools $(NATIVE)
+$(VENV)/installed: $(VENV)/tools $(NATIVE) build/modules
 	$(PIP) install --no-build-isolation $(WERROR) --editable .
 	touch $@
 
