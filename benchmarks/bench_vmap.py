@@ -81,3 +81,17 @@ def test_rotate(timed, way):
 def test_mixtures(timed, name, way):
     N, D, K = 1024, 8, 10
     way(timed, name, mixture_functions(D, K)[name], (torch.randn(64, N, D),))
+
+
+@pytest.mark.parametrize("way", [forward, derivative])
+def test_vae_loss(timed, way):
+    N, B, P, L = 64, 32, 784, 20
+    tensors = (torch.randn(N, B, P), torch.rand(N, B, P), *(torch.randn(N, B, L) for _ in range(2)))
+    way(timed, "vae_loss", lambda *t: ops.vae_loss(*t, reduction="none").loss, tensors)
+
+
+@pytest.mark.parametrize("way", [forward, derivative])
+def test_reparameterize_kl(timed, way):
+    """The divergences: the noise of a mapped call is that of a loop, not that of a larger batch."""
+    tensors = (torch.randn(64, 128, 64), torch.randn(64, 128, 64))
+    way(timed, "reparameterize_kl", lambda *t: ops.reparameterize_kl(*t, seed=3)[1], tensors)
