@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 pip install "$2[test]"
 # an environment that is kept may hold an older build of the same version
 pip install --force-reinstall --no-deps "$2"
-cp -r tests/ops tests/conftest.py tests/children.py "$work"
+cp -r tests/ops tests/conftest.py tests/children.py tests/depth.py "$work"
 cp tests/cuda_host/harness.py "$work/ops"
 cd "$work"
 export LATENTCORE_CUDA_HOST=off

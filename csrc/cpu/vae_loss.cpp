@@ -152,6 +152,9 @@ std::vector<Tensor> vae_loss_backward(const OptionalTensor& grad_loss, const Opt
     add_factor(grad_kl, share, mean, sum_type, kl_factors);
     const C* weight = data_or_null<C>(weights);
     weigh(folds_shares(dtype) ? nullptr : weight, 0, B, factors.data());
+    for (int64_t b = 0; weight != nullptr && b < B; ++b) {
+      if (weight[b] == 0) factors[static_cast<size_t>(b)] = 0;  // whatever it is multiplied by
+    }
     weigh(weight, 0, B, kl_factors.data());
     const auto loop = loops<VaeLossLoops<T>>();
     const Latents<T> q = latents.from<T>();

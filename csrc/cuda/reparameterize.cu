@@ -48,11 +48,14 @@ struct RowOfQuads {
     end = begin + L;
     seed = call == Call::plain ? 0 : row / noise.part;
     shift = seed * noise.part * L - static_cast<int64_t>(noise.offset);
-    first_quad = static_cast<uint64_t>(begin - shift) / 4;
-    last_quad = (static_cast<uint64_t>(end - shift) + 3) / 4;
+    // unsigned, for an offset may be near the end of the signed numbers
+    first_quad = (static_cast<uint64_t>(begin) - static_cast<uint64_t>(shift)) / 4;
+    last_quad = (static_cast<uint64_t>(end) - static_cast<uint64_t>(shift) + 3) / 4;
   }
   __device__ bool holds(int64_t i) const { return i >= begin && i < end; }
-  __device__ int64_t first_element(uint64_t quad) const { return static_cast<int64_t>(4 * quad) + shift; }
+  __device__ int64_t first_element(uint64_t quad) const {
+    return static_cast<int64_t>(4 * quad + static_cast<uint64_t>(shift));
+  }
 };
 
 // The elements of a quad, in one access where they lie in memory as a pack: 16 bytes of float.

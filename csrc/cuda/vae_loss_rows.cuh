@@ -195,7 +195,7 @@ struct Factors {
   }
   __device__ C logits(int64_t row) const {
     const C factor = rest * (value(loss, row) + value(reconstruction, row));
-    return weighted ? factor : weigh(factor, row);
+    return weighted && counts(row) ? factor : weigh(factor, row);
   }
   __device__ C latents(int64_t row) const { return weigh(per_row * (beta * value(loss, row) + value(kl, row)), row); }
 };

@@ -19,17 +19,18 @@ LATENTCORE_FUNCTION T sigmoid_numerator(T logit, T e) {
   return right + (T(1) - right) * e;
 }
 
-// log(1 + exp(-|logit|)) and the sigmoid. With e = exp(-|logit|), the logarithm log(1 + e) = 2 artanh(e / (2 + e)) and
-// the sigmoid share one division.
+// log(1 + exp(-|logit|)), the sigmoid, and 1 minus it, which keeps its digits near 0. With e = exp(-|logit|), the
+// logarithm log(1 + e) = 2 artanh(e / (2 + e)) and the sigmoid share one division.
 template <class T>
 struct Softplus {
-  T log1p_e, sigmoid;
+  T log1p_e, sigmoid, complement;
 
   LATENTCORE_MEMBER static Softplus of(T logit) {
     const T e = exp_nonpositive(-abs(logit));
     const T one_e = T(1) + e, two_e = T(2) + e;
     const T inverse = T(1) / (one_e * two_e);
-    return {twice_artanh(e * one_e * inverse), sigmoid_numerator(logit, e) * two_e * inverse};
+    return {twice_artanh(e * one_e * inverse), sigmoid_numerator(logit, e) * two_e * inverse,
+            sigmoid_numerator(-logit, e) * two_e * inverse};
   }
 };
 
@@ -42,13 +43,14 @@ LATENTCORE_FUNCTION Term<T> bernoulli_term(T logit, T target) {
   return {positive - logit * target + s.log1p_e, s.sigmoid - target};
 }
 
-// The same with the weight p of positive targets: c log(1 + exp(-logit)) + (1 - target) logit, c = 1 + (p - 1) target.
+// The same with the weight p of positive targets, in two parts of one sign, so that nothing cancels:
+// (1 - target) log(1 + exp(logit)) + p target log(1 + exp(-logit)).
 template <class T>
 LATENTCORE_FUNCTION Term<T> weighted_bernoulli_term(T logit, T target, T positive_weight) {
   const Softplus<T> s = Softplus<T>::of(logit);
-  const T negative = logit < T(0) ? -logit : T(0);
-  const T weight = T(1) + (positive_weight - T(1)) * target;
-  return {weight * (negative + s.log1p_e) + (T(1) - target) * logit, weight * s.sigmoid - positive_weight * target};
+  const T positive = logit > T(0) ? logit : T(0), negative = logit < T(0) ? -logit : T(0);
+  const T on = positive_weight * target, off = T(1) - target;
+  return {off * (positive + s.log1p_e) + on * (negative + s.log1p_e), off * s.sigmoid - on * s.complement};
 }
 
 // (target - sigmoid(logit))^2 / (2 scale^2), the constant dropped

@@ -72,7 +72,10 @@ def like(name: str, value: Tensor, model_name: str, model: Tensor) -> None:
 
 def expanded(name: str, value: Tensor, sizes: tuple[int, ...], model_name: str) -> Tensor:
     """`value`, repeated without a copy to the shape of what is called `model_name`."""
-    try:
-        return value.expand(sizes)
-    except RuntimeError:
+    missing = len(sizes) - value.dim()
+    fits = missing >= 0 and all(
+        have in (1, want) for have, want in zip(value.shape, sizes[max(missing, 0) :], strict=True)
+    )
+    if not fits:
         _errors.fail_value(name, f"a shape that broadcasts to that of {model_name}, {sizes}", tuple(value.shape))
+    return value.expand(sizes)

@@ -73,6 +73,9 @@ def latent_cases():
         options = {"mask": mask, "sample_weight": weight, "pos_weight": pos_weight}
         return ops.vae_loss(logits, target.clamp(0, 1), mu, logvar, prior_mu=prior_mu, **options)
 
+    def weighed(target, logits, mu, logvar, pos_weight):
+        return ops.vae_loss(logits, target.clamp(0, 1), mu, logvar, pos_weight=pos_weight)
+
     def rows(target, logits, mu, logvar):
         return ops.vae_loss(logits, target, mu, logvar, likelihood="gaussian", reduction="none", beta=0.5)
 
@@ -81,6 +84,7 @@ def latent_cases():
         "reparameterize_kl with a prior": (with_prior, (mu, logvar, prior_mu, prior_logvar)),
         "vae_loss": (lambda t, x, *rest: ops.vae_loss(x, t.clamp(0, 1), *rest), (target, logits, mu, logvar)),
         "vae_loss of rows": (rows, (target, logits, mu, logvar)),
+        "vae_loss with mapped weights": (weighed, (target, logits, mu, logvar, pos_weight)),
         "vae_loss with options": (every_option, (target, logits, mu, logvar, prior_mu, mask, weight)),
     }
 
@@ -126,7 +130,7 @@ SMOOTH, CONSTANT = make_cases()
 # of each operator one, for what is the same in all of them
 FEW = ["gmm_log_prob-full-0", "gmm_e_step-diag-0", "gmm_responsibilities-tied-0", "gmm_statistics-spherical-1",
        "weighted-full-0", "rotate", "rotate by several", "bytes", "affine", "reparameterize_kl with a prior",
-       "vae_loss with options"]  # fmt: skip
+       "vae_loss with options", "vae_loss with mapped weights"]  # fmt: skip
 
 
 def cases_for(kernels):
@@ -156,7 +160,8 @@ def differentiable(name, tensors):
     places = range(4) if name.startswith("weighted") else range(len(tensors))
     places = [place for place in places if tensors[place].is_floating_point()]
     # neither the target nor the weights have derivatives by the kernel
-    return [place for place in places if 1 <= place <= 4] if name.startswith("vae_loss") else places
+    latents = 4 if name == "vae_loss with options" else 3
+    return [place for place in places if 1 <= place <= latents] if name.startswith("vae_loss") else places
 
 
 def stacked(tensors, dims, size=V):

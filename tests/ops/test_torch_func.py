@@ -48,8 +48,12 @@ def no_twins(monkeypatch):
         monkeypatch.setattr(reference, name, refused)
 
 
+# weights of pixels are the same for a batch
+IN_ONE_CALL = [name for name in SMOOTH if name != "vae_loss with mapped weights"]
+
+
 @pytest.mark.usefixtures("no_twins")
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("name", IN_ONE_CALL)
 def test_one_call_of_a_kernel_does_it(name):
     function, tensors = SMOOTH[name]
     operator, places = operator_of(name), tuple(differentiable(name, tensors))
@@ -257,3 +261,19 @@ def test_which_code_serves():
     assert seen.pop("vmap") == seen.pop("grad") == ("gmm_log_prob" in _native.FOLDED, "vae_loss" in _native.FOLDED)
     assert set(seen.values()) == {(False, False)}
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_torchs_older_map(name):
+    """is_grads_batched=True, and what stands on it."""
+    function, tensors = SMOOTH[name]
+    places = differentiable(name, tensors)
+
+    def first_result(*chosen):
+        by_place = dict(zip(places, chosen, strict=True))
+        return results_of(function(*(by_place.get(i, t) for i, t in enumerate(tensors))))[0]
+
+    chosen = tuple(tensors[place] for place in places)
+    found = torch.autograd.functional.jacobian(first_result, chosen, vectorize=True)
+    assert not found[0].requires_grad
+    assert_all_close(found, torch.autograd.functional.jacobian(first_result, chosen))

@@ -107,7 +107,7 @@ def test_whole_weights_are_repetitions(backend):
         assert_near(term, wanted)
 
 
-@pytest.mark.parametrize("unit", [1e-60, 1e-300, 1e39, 1e300])
+@pytest.mark.parametrize("unit", [1e-60, 1e-300, 1e39, 1.7e308])
 def test_a_weighted_mean_is_the_same_in_any_unit(unit):
     tensors, weight = inputs((30,)), torch.rand(B, dtype=torch.float64)
     expected = ops.vae_loss(*tensors, sample_weight=weight)
@@ -195,6 +195,50 @@ def test_weights_with_gradients_have_them_by_plain_torch():
     assert_near(loss(*weights).detach(), loss(*(w.detach() for w in weights)))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_weight_of_0_has_a_gradient_where_it_is_asked_for(reduction):
+    tensors, weight = as_double(inputs((6,))), torch.tensor([0.0, 1.0, 2.0, 0.0, 1.0], dtype=torch.float64)
+    rows = ops.vae_loss(*tensors, reduction="none").loss
+    leaf = weight.clone().requires_grad_()
+    (found,) = torch.autograd.grad(ops.vae_loss(*tensors, sample_weight=leaf, reduction=reduction).loss.sum(), leaf)
+    mean = (weight * rows).sum() / weight.sum()
+    assert_near(found, rows if reduction == "none" else (rows - mean) / weight.sum())
+
+
+def test_confident_pixels_lose_no_digits_to_weights(simd):
+    """Terms of 1e-4 to 1e-9 are not what is left of greater ones with two signs."""
+    logits = torch.tensor([[-9.0, -12.0, -16.0, -20.0, 9.0, 12.0, 16.0, 20.0]])
+    target, latents = (logits > 0).float(), torch.zeros(1, 0)
+    for weight in (1.0, 3.0, 1e4):
+        options = {"pos_weight": weight, "mask": torch.ones(1, 8, dtype=torch.bool)}
+        found = results(ops.vae_loss, (logits, target, latents, latents), options)
+        wide = as_double((logits, target, latents, latents))
+        expected = results(reference.vae_loss, wide, options | {"pos_weight": torch.full((8,), weight)})
+        torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-5, atol=0)
+        torch.testing.assert_close(found[3].double(), expected[3], rtol=1e-5, atol=0)
+
+
+def test_a_weight_of_0_stops_any_gradient_from_above(simd):
+    logits, target, mu, logvar = inputs((6,))
+    leaves = [t.requires_grad_() for t in (logits, mu, logvar)]
+    weight = torch.tensor([0.0, 1.0, 2.0, 1.0, 1.0])
+    rows = ops.vae_loss(logits, target, mu, logvar, sample_weight=weight, reduction="none").loss
+    for gradient in torch.autograd.grad(rows.log().sum(), leaves):
+        assert gradient.isfinite().all()
+        assert (gradient[0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.uint8, torch.uint16, torch.bool, torch.int64, torch.float16, torch.float8_e4m3fn]
+)
+def test_weights_of_any_dtype(dtype):
+    tensors, weight = inputs((6,)), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
+    for reduction in ("mean", "none"):
+        options = {"reduction": reduction}
+        found = ops.vae_loss(*tensors, sample_weight=weight.to(dtype), **options).loss
+        assert torch.equal(found, ops.vae_loss(*tensors, sample_weight=weight, **options).loss)
+
+
 def test_wrong_targets_that_count_are_errors():
     logits, target, mu, logvar = inputs((300,))
     target[3, 270] = 255.0
@@ -241,6 +285,11 @@ BOOL = torch.ones(2, 3, dtype=torch.bool)
         (ValueError, "sample_weight", {"sample_weight": torch.tensor([1.0, NAN])}),
         (ValueError, "sample_weight", {"sample_weight": torch.tensor([1.0, float("inf")])}),
         (ValueError, "sample_weight", {"sample_weight": torch.zeros(2)}),
+        (ValueError, "sample_weight", {"sample_weight": torch.nn.Parameter(torch.tensor([1.0, -1.0]))}),
+        (ValueError, "sample_weight", {"sample_weight": torch.tensor([1.0, 1e39]).double(), "reduction": "none"}),
+        (ValueError, "pos_weight", {"pos_weight": -1.0}),
+        (ValueError, "pos_weight", {"pos_weight": NAN}),
+        (ValueError, "pos_weight", {"pos_weight": 10**400}),
         (TypeError, "pos_weight", {"pos_weight": "two"}),
         (ValueError, "pos_weight", {"pos_weight": torch.ones(2)}),
         (ValueError, "pos_weight", {"pos_weight": 2.0, "likelihood": "gaussian"}),

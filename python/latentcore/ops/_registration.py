@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 from torch._C import _AutoDispatchBelowAutograd
-from torch._C._functorch import peek_interpreter_stack
+from torch._C._functorch import is_legacy_batchedtensor, peek_interpreter_stack
 
 from latentcore import _checks, _forks, _native
 from latentcore.ops import _transformed
@@ -54,12 +54,15 @@ def register(
             return uncast_derivative(ctx, *grads)
 
     def uncast_derivative(ctx: Any, *grads: Any) -> Any:
+        # torch's older map, by which is_grads_batched=True works, cannot call operators that return lists
+        if any(grad is not None and is_legacy_batchedtensor(grad) for grad in grads):
+            return _derivative_of(twin, ctx, grads, torch.is_grad_enabled())
         if not torch.is_grad_enabled():
             with _AutoDispatchBelowAutograd():
                 return backward(ctx, *grads)
         with torch.no_grad(), _AutoDispatchBelowAutograd():
             values = backward(ctx, *grads)
-        return _with_graph(values, _derivative_of(twin, ctx, grads))
+        return _with_graph(values, _derivative_of(twin, ctx, grads, True))
 
     torch.library.register_autograd(f"latentcore::{operator}", derivative, setup_context=setup_context)
     overload = getattr(torch.ops.latentcore, operator).default
@@ -116,11 +119,14 @@ def register_fake(operator: str, fake: Callable[..., Any]) -> None:
         torch.library.register_fake(f"latentcore::{operator}", counted)
 
 
-def _derivative_of(twin: Callable[..., Any], ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+def _derivative_of(
+    twin: Callable[..., Any], ctx: Any, grads: Sequence[Tensor | None], create_graph: bool
+) -> tuple[Tensor | None, ...]:
     """The derivative of a twin at what `ctx` has saved, made of torch's operators and so differentiable itself."""
-    # views, so that each has its own part alone of two inputs that are one tensor, or one of which is made of the other
-    saved: list[Any] = [None if tensor is None else tensor.view_as(tensor) for tensor in ctx.saved_tensors]
-    results = twin(ctx, *saved)
+    with torch.enable_grad():
+        # views, so that each has its own part of two inputs that are one tensor, or one of which is made of the other
+        saved: list[Any] = [None if tensor is None else tensor.view_as(tensor) for tensor in ctx.saved_tensors]
+        results = twin(ctx, *saved)
     # results without a gradient come last, and a twin may leave them out
     pairs = zip((results,) if isinstance(results, Tensor) else results, grads, strict=False)
     reached = [(result, grad) for result, grad in pairs if grad is not None and result.requires_grad]
@@ -129,7 +135,7 @@ def _derivative_of(twin: Callable[..., Any], ctx: Any, grads: Sequence[Tensor | 
         [result for result, _ in reached],
         [saved[place] for place in wanted],
         [grad for _, grad in reached],
-        create_graph=True,
+        create_graph=create_graph,
         materialize_grads=True,
     )
     by_place = dict(zip(wanted, found, strict=True))

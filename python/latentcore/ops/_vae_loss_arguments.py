@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch._C import _len_torch_dispatch_stack
 from torch._C._functorch import peek_interpreter_stack
+from torch.nn import Parameter
 
 from latentcore import _checks, _errors
 from latentcore.reference import sum_dtype
@@ -15,7 +16,7 @@ def is_known(value: Tensor) -> bool:
     A tensor of a subclass stands for one whose value is not known (under a compiler), as do all while calls are written
     down or transformed, and looking at a value on another device would wait for it.
     """
-    known = type(value) is Tensor and value.is_cpu and not torch.compiler.is_compiling()
+    known = type(value) in (Tensor, Parameter) and value.is_cpu and not torch.compiler.is_compiling()
     return known and not _len_torch_dispatch_stack() and peek_interpreter_stack() is None
 
 
@@ -64,15 +65,20 @@ def checked_sample_weight(weight: Tensor | None, logits: Tensor, reduction: str)
     _real("sample_weight", weight)
     _checks.shape("sample_weight", weight, (logits.shape[0],))
     _on_device("sample_weight", weight, logits)
+    dtype = sum_dtype(logits.dtype)
+    if weight.dtype not in _checks.FLOATING:
+        weight = weight.double()
+    if reduction == "none":
+        weight = weight.to(dtype)
     if is_known(weight):
         wrong = weight[~((weight >= 0) & (weight < float("inf")))]
         if wrong.numel() > 0:
             _errors.fail_value("sample_weight", "finite numbers >= 0", wrong[0].item())
         if reduction == "mean" and not bool(weight.any()):
             _errors.fail_value("sample_weight", "a weight above 0, to find a mean", "none")
-    dtype = sum_dtype(logits.dtype)
     if reduction == "mean":  # before they are narrowed, since weights are right in any unit
         weight = weight.to(torch.promote_types(weight.dtype, dtype))
+        weight = weight / weight.amax(0, keepdim=True)  # whose sum is no more than their number
         weight = weight / weight.sum(0, keepdim=True)
     return weight.to(dtype)
 
@@ -82,10 +88,12 @@ def checked_pos_weight(weight: float | Tensor | None, logits: Tensor, likelihood
     if weight is None:
         return None
     if likelihood != "bernoulli":
-        _errors.fail_value("pos_weight", f"None for the likelihood {likelihood!r}", weight)
+        _errors.fail_value("pos_weight", f"None for the likelihood {likelihood!r}", type(weight).__name__)
     dtype = sum_dtype(logits.dtype)
     if not isinstance(weight, Tensor):
         _errors.number("pos_weight", weight, "a number or a tensor")
+        if not 0 <= weight <= torch.finfo(dtype).max:
+            _errors.fail_value("pos_weight", f"a number in [0, {torch.finfo(dtype).max:g}]", weight)
         # a sum, in which a compiler sees a variable
         weight = torch.zeros((), dtype=dtype, device=logits.device) + weight
     _real("pos_weight", weight)

@@ -114,9 +114,7 @@ def _twin(ctx: Any, *saved: Any) -> VAELoss:
 def _fold(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
     """More samples, whose weights of positive pixels are the same. The terms must be those of every sample."""
     of_samples = [place for place in range(len(mapped.inputs)) if place != _POS_WEIGHT]
-    if mapped.needed is not None:
-        return merge(call, mapped, of_samples, dim=0, first=0)
-    below = functools.partial(_below, call)
+    below = call if mapped.needed is not None else functools.partial(_below, call)
     if mapped.dims[_POS_WEIGHT] is not None:
         return one_by_one(below, mapped)
     return merge(below, mapped, of_samples, dim=0, first=0)

@@ -59,7 +59,8 @@ def vae_loss(
     - ``"gaussian"``: ``(target - sigmoid(logits))² / (2 scale²)``, the constant dropped.
 
     A pixel that is masked and a sample of weight 0 count as if they were not there: what they hold, NaN included, shows
-    neither in the terms nor in a gradient, which is 0 for them.
+    neither in the terms nor in a gradient, which is 0 for them. Only where ``sample_weight`` itself requires a gradient
+    are samples of weight 0 looked at.
 
     The gradient with respect to ``logits`` is found in the forward pass, so that the backward pass only scales it.
 
@@ -79,7 +80,8 @@ def vae_loss(
         sample_weight: Weights of the samples, >= 0, finite. (B,), any real dtype. They multiply all three terms; the
             mean is the weighted one, divided by the sum of the weights. ``None``: 1 each.
         pos_weight: Weight of the positive part of the Bernoulli likelihood, as in
-            ``torch.nn.BCEWithLogitsLoss``: a number, or a tensor that broadcasts to the shape of one sample.
+            ``torch.nn.BCEWithLogitsLoss``: a number >= 0, or a tensor that broadcasts to the shape of one sample, whose
+            values are not checked.
         reduction: ``"mean"`` over the batch, or ``"none"``: one value per sample.
 
     Returns:

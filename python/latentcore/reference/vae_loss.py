@@ -37,7 +37,8 @@ def vae_loss(
     """See `latentcore.ops.vae_loss`; `mask` has the shape of `logits`, `pos_weight` that of a sample."""
     dtype = sum_dtype(logits.dtype)
     weight = None if sample_weight is None else sample_weight.to(dtype)
-    counted = _counted(mask, weight)
+    weighted = None if weight is None or weight.requires_grad else weight.unsqueeze(1) != 0
+    counted = _counted(mask, weighted)
     # a column for logits of one dimension, a pixel per sample
     x = _kept((target / 255 if target.dtype == torch.uint8 else target).to(dtype).unsqueeze(-1).flatten(1), counted)
     wide_logits = _kept(logits.to(dtype).unsqueeze(-1).flatten(1), counted)
@@ -47,7 +48,6 @@ def vae_loss(
     else:
         terms = 0.5 * ((x - torch.sigmoid(wide_logits)) / scale).square()
     reconstruction = _kept(terms, counted).sum(1)
-    weighted = None if weight is None else weight.unsqueeze(1) != 0
     mu, logvar = (_kept(t.to(dtype), weighted) for t in (mu, logvar))
     prior = (None if t is None else _kept(t.to(dtype), weighted) for t in (prior_mu, prior_logvar))
     kl = gaussian_kl(mu, logvar, *prior).sum(1)
@@ -63,9 +63,9 @@ def vae_loss(
 def _cross_entropy(logits: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
     if pos_weight is None:
         return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    # not torch's own, which has no derivative in the weight
-    weight = 1 + (pos_weight.to(logits.dtype).flatten() - 1) * target
-    return (1 - target) * logits - weight * F.logsigmoid(logits)
+    # not torch's own, which has no derivative in the weight, and in which parts of two signs cancel
+    on = pos_weight.to(logits.dtype).flatten() * target
+    return -(1 - target) * F.logsigmoid(-logits) - on * F.logsigmoid(logits)
 
 
 def _mean(rows: Tensor, weight: Tensor | None) -> Tensor:
@@ -73,10 +73,10 @@ def _mean(rows: Tensor, weight: Tensor | None) -> Tensor:
     return rows.mean() if weight is None else rows.sum() / weight.sum()
 
 
-def _counted(mask: Tensor | None, weight: Tensor | None) -> Tensor | None:
-    """Pixels that are not masked, of samples with a weight, (B, P) or (B, 1); None where that is all of them."""
+def _counted(mask: Tensor | None, weighted: Tensor | None) -> Tensor | None:
+    """Pixels that are not masked, of samples that have a weight, (B, P) or (B, 1); None where that is all of them."""
     parts = [] if mask is None else [mask.unsqueeze(-1).flatten(1)]
-    parts += [] if weight is None else [weight.unsqueeze(1) != 0]
+    parts += [] if weighted is None else [weighted]
     return None if not parts else parts[0] & parts[-1]
 
 
