@@ -145,10 +145,7 @@ def test_opcheck(names, with_gradient):
     if "prior_mu" in options or "prior_logvar" in options:
         options = {"prior_mu": torch.zeros(B, L), "prior_logvar": torch.zeros(B, L), **options}
     optional = [options.get(key) for key in keys]
-    differentiable = [t.requires_grad_() for t in (mu, logvar)]
-    for t in optional[:2]:
-        if t is not None:
-            t.requires_grad_()
+    differentiable = [t.requires_grad_() for t in (mu, logvar, *optional[:2]) if t is not None][:2]
     logits = logits.requires_grad_(with_gradient)
     for mean, likelihood in itertools.product((False, True), ("bernoulli", "gaussian")):
         if likelihood == "gaussian" and "pos_weight" in names:
