@@ -96,7 +96,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits, const 
       weigh(weight, begin, end, kl_rows);
     });
     if (!pixels.gaussian && !pixels.bytes) made_nan = made_nan || has_nan(reconstruction_rows, B);
-    reduce(reconstruction_rows, kl_rows, beta, mean, 1 / share, B, loss, reconstruction, kl);
+    reduce(reconstruction_rows, kl_rows, beta, mean, sample_weight ? 1 : static_cast<double>(B), B, loss,
+           reconstruction, kl);
   });
   return {loss, reconstruction, kl, gradient};
 }

@@ -109,7 +109,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> vae_loss(const Tensor& logits, const 
     }
     if (!mean) return;
     launch({1, kThreads, 0, current_stream(logits)}, vae_loss_mean_kernel<C>, reconstruction_rows, kl_rows, B,
-           1 / share, beta, mutable_data<C>(loss), mutable_data<C>(reconstruction), mutable_data<C>(kl));
+           sample_weight ? 1.0 : static_cast<double>(B), beta, mutable_data<C>(loss), mutable_data<C>(reconstruction),
+           mutable_data<C>(kl));
     check_launch("vae_loss");
   });
   return {loss, reconstruction, kl, gradient};

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore import _errors, reference
+from latentcore import reference
 from latentcore.ops._folds import Fold, Mapped, in_front, merge
 from latentcore.ops._registration import register, register_backward
 
@@ -231,13 +231,6 @@ def _over_samples(parameters: Collection[int]) -> Fold:
     return fold
 
 
-def _fold_statistics(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
-    sample_weight = mapped.inputs[5]
-    if mapped.needed is None and sample_weight is not None and sample_weight.requires_grad:
-        _errors.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
-    return in_front(call, mapped)
-
-
 log_prob = register(
     "gmm_log_prob",
     fake=_fake_log_prob,
@@ -268,7 +261,7 @@ statistics = register(
     setup_context=_setup_statistics,
     backward=_statistics_backward,
     twin=_statistics_twin,
-    fold=_fold_statistics,
+    fold=in_front,
 )
 register_backward("gmm_score", fake=_fake_score)
 register_backward("gmm_moments", fake=_fake_moments)

@@ -24,6 +24,8 @@ from torch._C._functorch import (
     _unwrap_batched,
     _unwrap_for_grad,
     _wrap_for_grad,
+    get_unwrapped,
+    is_functorch_wrapped_tensor,
     peek_interpreter_stack,
     unwrap_if_dead,
 )
@@ -37,6 +39,18 @@ from latentcore.ops._folds import Fold, Mapped
 
 Call = Callable[..., Any]
 Places = tuple[int, ...]
+
+
+def is_tracked(tensor: Tensor) -> bool:
+    """Whether a gradient in a tensor may be asked for, at any level: a level hides what those below it track.
+
+    Under torch.func even where gradients are off, which is so for plain autograd alone.
+    """
+    if torch.compiler.is_compiling() or not _native.is_transformed():
+        return tensor.requires_grad and torch.is_grad_enabled()
+    while not tensor.requires_grad and is_functorch_wrapped_tensor(tensor):
+        tensor = get_unwrapped(tensor)
+    return tensor.requires_grad
 
 
 def constant(below: Call, fold: Fold) -> Call:

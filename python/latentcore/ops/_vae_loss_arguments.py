@@ -7,6 +7,7 @@ from torch._C._functorch import peek_interpreter_stack
 from torch.nn import Parameter
 
 from latentcore import _checks, _errors
+from latentcore.ops._transformed import is_tracked
 from latentcore.reference import sum_dtype
 
 
@@ -25,12 +26,9 @@ def is_plain(value: float | Tensor) -> bool:
     return not isinstance(value, Tensor) or (is_known(value) and not value.requires_grad)
 
 
-def requires_grad(target: Tensor, sample_weight: Tensor | None, pos_weight: Tensor | None) -> bool:
-    """Whether one of the tensors requires a gradient of which the kernel has none."""
-    found = target.requires_grad
-    found = found or (sample_weight is not None and sample_weight.requires_grad)
-    found = found or (pos_weight is not None and pos_weight.requires_grad)
-    return found and torch.is_grad_enabled()
+def requires_grad(*tensors: Tensor | None) -> bool:
+    """Whether a gradient may be asked for in one of the tensors, of which the kernel has none."""
+    return any(tensor is not None and is_tracked(tensor) for tensor in tensors)
 
 
 def check_targets(target: Tensor, mask: Tensor | None, sample_weight: Tensor | None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from latentcore import reference
 from latentcore.ops._folds import Mapped, merge, one_by_one
 from latentcore.ops._registration import register, register_backward
-from latentcore.ops._vae_loss_arguments import is_plain, requires_grad
+from latentcore.ops._vae_loss_arguments import is_plain
 from latentcore.reference import VAELoss
 
 _POS_WEIGHT = 8  # its place among the arguments
@@ -73,7 +73,9 @@ def _backward(
     if getattr(ctx, "handed_on", False):  # the graph was retained, and a hook may have written to what it got
         options = (ctx.beta, ctx.likelihood, ctx.scale, ctx.mean, True)
         gradient = torch.ops.latentcore.vae_loss(*inputs, *options)[3]
-    ready = ctx.with_gradient and ctx.mean and grad_reconstruction is None and _is_one(grad_loss, gradient)
+    remembers = hasattr(ctx, "save_for_backward")  # a copy of the context does not
+    ready = remembers and ctx.with_gradient and ctx.mean and grad_reconstruction is None
+    ready = ready and _is_one(grad_loss, gradient)
     found = torch.ops.latentcore.vae_loss_backward.default(
         grad_loss,
         grad_reconstruction,
@@ -113,26 +115,25 @@ def _twin(ctx: Any, *saved: Any) -> VAELoss:
 
 def _fold(call: Callable[..., Any], mapped: Mapped) -> tuple[Any, int]:
     """More samples, whose weights of positive pixels are the same. The terms must be those of every sample."""
+    if mapped.dims[_POS_WEIGHT] is not None or _has_means(mapped):
+        return one_by_one(call, mapped)
     of_samples = [place for place in range(len(mapped.inputs)) if place != _POS_WEIGHT]
-    below = call if mapped.needed is not None else functools.partial(_below, call)
-    if mapped.dims[_POS_WEIGHT] is not None:
-        return one_by_one(below, mapped)
+    below = call if mapped.needed is not None else functools.partial(_with_rows, call)
     return merge(below, mapped, of_samples, dim=0, first=0)
 
 
-def _below(call: Callable[..., Any], *inputs: Any) -> tuple[Tensor, ...]:
-    """A call below a level of vmap, above which no tensor has said whether it requires a gradient."""
-    *others, with_gradient = inputs
-    logits, target, *_, sample_weight, pos_weight = others[:9]
-    with_gradient = with_gradient or (torch.is_grad_enabled() and logits.requires_grad)
-    *terms, gradient = call(*others, with_gradient)
-    if requires_grad(target, sample_weight, pos_weight):  # of which the kernel has no derivative
-        beta, likelihood, scale = others[9:12]
-        options = dict(zip(OPTIONAL, others[4:9], strict=True))
-        terms = reference.vae_loss(
-            *others[:4], **options, beta=beta, likelihood=likelihood, scale=scale, reduction="none"
-        )
-    return *terms, gradient if with_gradient else gradient.new_empty((logits.shape[0], 0))
+def _with_rows(call: Callable[..., Any], *inputs: Any) -> tuple[Tensor, ...]:
+    """All results with a row for each sample, the gradient that was not asked for too."""
+    *terms, gradient = call(*inputs)
+    return *terms, gradient if inputs[-1] else gradient.new_empty((inputs[0].shape[0], 0))
+
+
+def _has_means(mapped: Mapped) -> bool:
+    """Whether these are gradients in means over the batch, of a call that vmap has not seen."""
+    results = zip(mapped.inputs[10:], mapped.dims[10:], strict=True)
+    return mapped.needed is not None and any(
+        grad is not None and grad.dim() == (0 if dim is None else 1) for grad, dim in results
+    )
 
 
 operator = register("vae_loss", fake=_fake, setup_context=_setup_context, backward=_backward, twin=_twin, fold=_fold)

@@ -9,6 +9,7 @@ from torch import Tensor
 from latentcore import _checks, _errors, _native, reference
 from latentcore.ops._folds import Mapped, merge, one_by_one
 from latentcore.ops._registration import register_constant, register_fake
+from latentcore.ops._transformed import is_tracked
 from latentcore.reference import KMeansStep
 
 # shapes: (N, D) samples, (..., K, D) centres
@@ -134,7 +135,7 @@ def kmeans_update(closest: Tensor, x: Tensor, point: Tensor, *, sample_weight: T
     _check_closest(closest, x)
     if not closest.is_contiguous():
         _errors.fail_value("closest", "a contiguous tensor", f"strides {closest.stride()}")
-    if closest.requires_grad and torch.is_grad_enabled():
+    if is_tracked(closest):
         _errors.fail_value("closest", "a tensor that requires no gradient, as it is changed", "one that does")
     with torch.no_grad():
         if not _native.has_kernel("kmeans_update", x):

@@ -5,6 +5,7 @@ from torch import Tensor
 from latentcore import _checks, _errors, _native, reference
 from latentcore.ops import _mixture_gradients as _gradients
 from latentcore.ops._autocast import under_autocast
+from latentcore.ops._transformed import is_tracked
 from latentcore.reference import MixtureStatistics
 
 # shapes: (..., N, D) samples, (..., K, D) means, K components; precisions_cholesky as scikit-learn has it, i.e.
@@ -230,7 +231,7 @@ def check_sample_weight(sample_weight: Tensor | None, x: Tensor) -> None:
         return
     _checks.like("sample_weight", sample_weight, "x", x)
     _checks.shape("sample_weight", sample_weight, tuple(x.shape[:-1]))
-    if sample_weight.requires_grad:
+    if sample_weight.requires_grad or is_tracked(sample_weight):
         _errors.fail_value("sample_weight", "a tensor that requires no gradient", "one that does")
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from latentcore import _checks, _errors, _native, reference
 from latentcore.ops._autocast import under_autocast
 from latentcore.ops._prior import prior_of
+from latentcore.ops._transformed import is_tracked
 from latentcore.ops._vae_loss_arguments import (
     check_targets,
     checked_mask,
@@ -130,7 +131,7 @@ def vae_loss(
         return terms
     if target.dtype != torch.uint8:
         target = target.to(logits.dtype)
-    with_gradient = torch.is_grad_enabled() and logits.requires_grad
+    with_gradient = is_tracked(logits)
     # beside the operator numbers are variables for a compiler, which need not compile anew for other values
     compiled = torch.compiler.is_compiling()
     beside = compiled or not is_plain(beta)
