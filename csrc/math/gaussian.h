@@ -39,7 +39,7 @@ struct KlSlopes {
 };
 
 template <class T>
-LATENTCORE_FUNCTION KlSlopes<T> kl_slopes(const InPriorUnits<T>& q) {
+LATENTCORE_FUNCTION KlSlopes<T> kl_slopes(InPriorUnits<T> q) {
   const T slope = gaussian_kl_grad_logvar(exp(T(0.5) * q.logvar));
   return {q.mu * q.inverse_std, slope, T(-0.5) * q.mu * q.mu - slope};
 }

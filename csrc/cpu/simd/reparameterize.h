@@ -64,11 +64,23 @@ void reparameterize_rows(const Latents<T>& q, uint64_t seed, uint64_t offset, in
     const C* noise = normal_block(seed, offset + static_cast<uint64_t>(begin), size, noise_buffer);
     load_block(q.mu + begin, size, m);
     load_block(q.logvar + begin, size, v);
+    if constexpr (prior) {
+      C prior_mu[kBlock], prior_logvar[kBlock];
+      load_block(q.prior_mu + begin, size, prior_mu);
+      load_block(q.prior_logvar + begin, size, prior_logvar);
 #pragma omp simd
-    for (int64_t i = 0; i < size; ++i) {
-      const C std = exp(C(0.5) * v[i]);
-      sample[i] = m[i] + std * noise[i];
-      term[i] = kl_of<prior>(q, begin + i, m[i], v[i], std);
+      for (int64_t i = 0; i < size; ++i) {
+        sample[i] = m[i] + exp(C(0.5) * v[i]) * noise[i];
+        const auto r = in_prior_units(m[i], v[i], prior_mu[i], prior_logvar[i]);
+        term[i] = gaussian_kl(r.mu, r.logvar, exp(C(0.5) * r.logvar));
+      }
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < size; ++i) {
+        const C std = exp(C(0.5) * v[i]);
+        sample[i] = m[i] + std * noise[i];
+        term[i] = gaussian_kl(m[i], v[i], std);
+      }
     }
     store_block(sample, size, z + begin);
     if (per_latent) {
@@ -111,15 +123,19 @@ void reparameterize_backward_rows(const T* grad_z, const compute_t<T>* grad_kl, 
       });
     }
     if constexpr (prior) {
+      C prior_mu[kBlock], prior_logvar[kBlock];  // their gradients in the end
+      load_block(q.prior_mu + begin, size, prior_mu);
+      load_block(q.prior_logvar + begin, size, prior_logvar);
 #pragma omp simd
       for (int64_t i = 0; i < size; ++i) {
-        const int64_t at = begin + i;
-        const auto k = kl_slopes(in_prior_units<C>(m[i], v[i], load(q.prior_mu[at]), load(q.prior_logvar[at])));
+        const auto k = kl_slopes(in_prior_units(m[i], v[i], prior_mu[i], prior_logvar[i]));
         gm[i] = gz[i] + gkl[i] * k.mu;
         gv[i] = C(0.5) * gz[i] * exp(C(0.5) * v[i]) * noise[i] + gkl[i] * k.logvar;
-        grad.prior_mu[at] = store<T>(-gkl[i] * k.mu);
-        grad.prior_logvar[at] = store<T>(gkl[i] * k.prior_logvar);
+        prior_mu[i] = -gkl[i] * k.mu;
+        prior_logvar[i] = gkl[i] * k.prior_logvar;
       }
+      store_block(prior_mu, size, grad.prior_mu + begin);
+      store_block(prior_logvar, size, grad.prior_logvar + begin);
     } else {
 #pragma omp simd
       for (int64_t i = 0; i < size; ++i) {

@@ -118,23 +118,42 @@ LATENTCORE_FUNCTION compute_t<T> chosen_row_sum(const T* logits, const Target* t
                                                 const compute_t<T>* pos_weight, T* gradient, TermOf term) {
   using C = compute_t<T>;
   const C nan = static_cast<C>(__builtin_nan(""));
-  C counts[kBlock], weight[kBlock], value[kBlock], slope[kBlock];
-  for (C& one : counts) one = C(1);
+  using Bits = std::conditional_t<sizeof(C) == 8, uint64_t, uint32_t>;
+  Bits kept[kBlock];  // all bits where the mask is set, else none
+  C weight[kBlock], x[kBlock], value[kBlock], slope[kBlock];
   for (C& one : weight) one = C(1);
   BlockSum<C> sum;
   for (int64_t begin = 0; begin < P; begin += kBlock) {
     const int64_t size = min(kBlock, P - begin);
     if (mask != nullptr) {
-      for (int64_t i = 0; i < size; ++i) counts[i] = mask[begin + i] ? C(1) : C(0);
+      const auto* bytes = reinterpret_cast<const uint8_t*>(mask + begin);
+#pragma omp simd
+      for (int64_t i = 0; i < size; ++i) kept[i] = Bits{0} - static_cast<Bits>(bytes[i]);
     }
     if (pos_weight != nullptr) load_block(pos_weight + begin, size, weight);
+    // choices stand in loops of their own: beside the terms they are not made SIMD code
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) x[i] = unit * static_cast<C>(load(target[begin + i]));
+    if constexpr (checked) {
+#pragma omp simd
+      for (int64_t i = 0; i < size; ++i) {
+        // a sum with NaN or 0, chosen between constants
+        const C below = x[i] >= C(0) ? C(0) : nan, above = x[i] <= C(1) ? C(0) : nan;
+        x[i] += below + above;
+      }
+    }
 #pragma omp simd
     for (int64_t i = 0; i < size; ++i) {
-      const C x = unit * static_cast<C>(load(target[begin + i]));
-      const C allowed = !checked || (x >= C(0) && x <= C(1)) ? x : nan;
-      const Term<C> t = term(static_cast<C>(load(logits[begin + i])), allowed, weight[i]);
-      value[i] = counts[i] > C(0) ? t.value : C(0);
-      slope[i] = counts[i] > C(0) ? factor * t.gradient : C(0);
+      const Term<C> t = term(static_cast<C>(load(logits[begin + i])), x[i], weight[i]);
+      value[i] = t.value;
+      slope[i] = factor * t.gradient;
+    }
+    if (mask != nullptr) {
+#pragma omp simd
+      for (int64_t i = 0; i < size; ++i) {
+        value[i] = bit_copy<C>(bit_copy<Bits>(value[i]) & kept[i]);
+        slope[i] = bit_copy<C>(bit_copy<Bits>(slope[i]) & kept[i]);
+      }
     }
     sum.add(value, size);
     if (gradient != nullptr) store_block(slope, size, gradient + begin);
