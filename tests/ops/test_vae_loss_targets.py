@@ -138,3 +138,9 @@ def test_nor_are_they_in_plain_torch(monkeypatch):
     monkeypatch.setattr(_native, "has_kernel", lambda *_: False)
     logits, latents = torch.full((2, 3), float("nan")), torch.zeros(2, 1)
     assert ops.vae_loss(logits, torch.full((2, 3), 218, dtype=torch.uint8), latents, latents).loss.isnan()
+
+
+def test_any_byte_of_a_mask_but_0_counts(simd):
+    tensors, mask = inputs((5, 3)), torch.tensor([2, 0, 255], dtype=torch.uint8)
+    found, expected = (ops.vae_loss(*tensors, mask=m).loss for m in (mask.view(torch.bool), mask != 0))
+    assert torch.equal(found, expected)

@@ -110,8 +110,7 @@ LATENTCORE_FUNCTION compute_t<T> row_sum(const T* logits, const Target* target, 
                              : row_terms<true, checked>(logits, target, unit, factor, P, gradient, term);
 }
 
-// A row with a mask or with weights of positive pixels: pixels that do not count are 0 whatever they hold. Where it
-// takes longer than `row_terms` that is for the mask and the weights, which are read too.
+// A row with a mask or with weights of positive pixels: pixels that do not count are 0 whatever they hold.
 template <bool checked, class T, class Target, class TermOf>
 LATENTCORE_FUNCTION compute_t<T> chosen_row_sum(const T* logits, const Target* target, compute_t<T> unit,
                                                 compute_t<T> factor, int64_t P, const bool* mask,
@@ -128,7 +127,7 @@ LATENTCORE_FUNCTION compute_t<T> chosen_row_sum(const T* logits, const Target* t
     if (mask != nullptr) {
       const auto* bytes = reinterpret_cast<const uint8_t*>(mask + begin);
 #pragma omp simd
-      for (int64_t i = 0; i < size; ++i) kept[i] = Bits{0} - static_cast<Bits>(bytes[i]);
+      for (int64_t i = 0; i < size; ++i) kept[i] = Bits{0} - static_cast<Bits>(bytes[i] != 0);
     }
     if (pos_weight != nullptr) load_block(pos_weight + begin, size, weight);
     // choices stand in loops of their own: beside the terms they are not made SIMD code
