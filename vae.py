@@ -16,11 +16,11 @@ import torch
 from latentcore import metrics
 from latentcore._files import replacing
 from latentcore.data import ImageSet, load_images
+from latentcore.data.convert import as_images, to_unit
 from latentcore.mixture import load_mixture, save_mixture
 from latentcore.models import load_vae, save_vae
-from latentcore.train.few_label import train_few_label
-from latentcore.train.inputs import as_images, to_unit
-from latentcore.train.presets import DIGITS148
+from latentcore.training.few_label import train_few_label
+from latentcore.training.presets import DIGITS148
 
 
 def train(train_file: str, val_file: str, vae_file: str, gmm_file: str) -> None:

@@ -25,16 +25,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from benchmarks.quality.figures import machine
+from latentcore._files import write_json
 from latentcore.commands.tables import show
 from latentcore.data import ImageSet, TransformedImages, mnist
 from latentcore.models import VAE, TransformingVAE, build_operator
 from latentcore.ops import rotate
-from latentcore.train.gradients import Gradients
-from latentcore.train.pairs import Pairs
-from latentcore.train.plan import Plan
-from latentcore.train.precision import precision_of
-from latentcore.train.presets import ROTATION
-from latentcore.train.runs import write_json
+from latentcore.training.gradients import Gradients
+from latentcore.training.pairs import Pairs
+from latentcore.training.plan import Plan
+from latentcore.training.presets import ROTATION
+from latentcore.training.processes import precision_of
 
 _IMAGES, _BATCH, _WORKERS = 60_000, 512, 2
 _SKIPPED = 2 * _WORKERS + 1  # the batches that workers fetch ahead, and the one they start with

@@ -27,9 +27,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.quality.figures import machine
+from latentcore._files import write_json
 from latentcore.commands.tables import show
 from latentcore.data.egamma import EgammaFiles
-from latentcore.train.runs import write_json
 
 _CHUNK, _BATCH, _ROWS = 9_960, 64, 200
 

@@ -3,7 +3,7 @@
 usage: python -m benchmarks.egamma_throughput
 
 Simulated events, 32×32 cells in 2 channels, lie in memory; batches have 64. One side is
-`latentcore.train.loop.minimise` with precision and memory format of the preset "egamma"; the other a plain loop:
+`latentcore.training.loop.minimise` with precision and memory format of the preset "egamma"; the other a plain loop:
 float32, AdamW, nothing else. Both begin with the same weights, at the same constant rate, and see the same batches.
 Turns alternate; the ratio is that of the median seconds of their steps. The loss curves' difference is the mean over
 the steps of that of their means over the turns, in standard errors of the plain side's.
@@ -23,13 +23,13 @@ from torch.nn import functional as F
 from latentcore.commands.tables import show
 from latentcore.data.egamma.simulator import simulate
 from latentcore.models import ResNet15
-from latentcore.train import TrainConfig, create_run
-from latentcore.train.config import Augmentation
-from latentcore.train.events import StoredEvents
-from latentcore.train.loop import minimise
-from latentcore.train.objectives import CrossEntropy
-from latentcore.train.plan import Plan
-from latentcore.train.presets import EGAMMA
+from latentcore.training import TrainConfig, create_run
+from latentcore.training.config import Augmentation
+from latentcore.training.events import StoredEvents
+from latentcore.training.loop import minimise
+from latentcore.training.objectives import CrossEntropy
+from latentcore.training.plan import Plan
+from latentcore.training.presets import EGAMMA
 
 BATCH, STEPS, TURNS = 64, 16, 6
 NETWORK = replace(EGAMMA.resnet, dropout=0.0)  # whose draws would differ

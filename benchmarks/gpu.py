@@ -20,7 +20,7 @@ from benchmarks import memory, peers
 from latentcore import __version__, _native, ops, reference
 from latentcore.models import VAE, VAEConfig
 from latentcore.testing import relative_error
-from latentcore.train import TrainConfig, fit
+from latentcore.training import TrainConfig, fit
 
 OURS = "latentcore"
 _SECONDS = 0.5  # of each contestant

@@ -28,12 +28,12 @@ import torch
 from PIL import Image, ImageOps
 
 from benchmarks.quality.figures import machine
+from latentcore._files import write_json
 from latentcore.commands.tables import show
 from latentcore.data import ImageFolder
-from latentcore.train.photographs import train_photographs
-from latentcore.train.presets import PHOTOGRAPHS
-from latentcore.train.runs import write_json
-from latentcore.train.sources import Images
+from latentcore.training.photographs import train_photographs
+from latentcore.training.presets import PHOTOGRAPHS
+from latentcore.training.sources import Images
 
 _SIZE, _BATCH, _STEPS = (320, 240), 64, 10
 

@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.quality.figures import machine
 from latentcore import GaussianMixture
-from latentcore.train.runs import write_json
+from latentcore._files import write_json
 
 _FEATURES, _COMPONENTS, _SHORT, _LONG, _TURNS = 16, 8, 5, 35, 5
 _SAMPLES = (10_000, 100_000, 1_000_000, 2_000_000)

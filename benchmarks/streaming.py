@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.quality.figures import machine
 from latentcore import GaussianMixture
-from latentcore.train.runs import write_json
+from latentcore._files import write_json
 
 _FEATURES, _SHORT, _LONG, _TURNS = 16, 2, 8, 3
 _CASES = ((4, "diag"), (8, "full"), (16, "full"), (32, "full"))

@@ -18,7 +18,7 @@ from latentcore import GaussianMixture
 from latentcore._memory import FreedMemory
 from latentcore.data.egamma import EgammaFiles
 from latentcore.testing import peak_memory_mb
-from latentcore.train.optimizer import LeanAdamW
+from latentcore.training.optimizer import LeanAdamW
 
 WARM_UP = 50  # rounds, in which it takes what it needs
 EVERY = 23  # operators; a number that rounds do not repeat

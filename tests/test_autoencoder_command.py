@@ -11,7 +11,7 @@ from PIL import Image
 from latentcore.cli import main
 from latentcore.data import ImageSet, mnist, save_images
 from latentcore.evaluate.autoencoder import drawable, ways
-from latentcore.train import load_run
+from latentcore.training import load_run
 
 
 def call(*arguments):

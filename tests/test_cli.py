@@ -13,7 +13,7 @@ import latentcore
 from children import run_child
 from latentcore.cli import main
 from latentcore.commands.demo import CONFIG, demo
-from latentcore.train.presets import DIGITS148
+from latentcore.training.presets import DIGITS148
 
 PICTURES = {"losses.png", "reconstructions.png", "rotations.png", "manifold.png", "latents.png"}
 

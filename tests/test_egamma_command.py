@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from latentcore._files import read_json, write_json
 from latentcore.cli import main
 from latentcore.models import ResNet15, ResNetConfig
-from latentcore.train import load_run
-from latentcore.train.runs import read_json, write_json
+from latentcore.training import load_run
 
 
 def call(*arguments):

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from latentcore import _config
+from latentcore._files import write_json
 from latentcore.cli import main
 from latentcore.data import mnist
 from latentcore.evaluate import gan as evaluation
 from latentcore.models import GANConfig, ResNetConfig, VAEConfig
-from latentcore.train import TrainConfig
-from latentcore.train.autoencoder import AutoencodingConfig, train_autoencoder
-from latentcore.train.classifier import ClassifierConfig, train_classifier
-from latentcore.train.gan import GANTraining
-from latentcore.train.runs import write_json
+from latentcore.training import TrainConfig
+from latentcore.training.autoencoder import AutoencodingConfig, train_autoencoder
+from latentcore.training.classifier import ClassifierConfig, train_classifier
+from latentcore.training.gan import GANTraining
 
 
 def call(*arguments):

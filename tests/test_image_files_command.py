@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from latentcore.cli import main
-from latentcore.train import load_run
+from latentcore.training import load_run
 
 
 def call(*arguments):

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 import latentcore
+from latentcore._files import read_json, write_json
 from latentcore.cli import main
 from latentcore.data import mnist
 from latentcore.models import ResNetConfig
-from latentcore.train.presets import CLASSIFIERS, ROTATION, ROTATIONS
-from latentcore.train.runs import read_json, write_json
+from latentcore.training.presets import CLASSIFIERS, ROTATION, ROTATIONS
 
 PICTURES = {"losses.png", "angles.png", "psnr.png", "orbit.png", "turning.gif", "qualities.csv"}
 
@@ -162,7 +162,7 @@ def test_transform_refuses_what_is_no_image_or_no_such_run(tmp_path, run, capsys
     (tmp_path / "text.png").write_text("hello")
     assert call("transform", run, tmp_path / "text.png", "--out", tmp_path / "out.png") == 1
     assert "text.png" in capsys.readouterr().err
-    latentcore.train.create_run("vae", {}, tmp_path / "other")
+    latentcore.training.create_run("vae", {}, tmp_path / "other")
     assert call("transform", tmp_path / "other", tmp_path / "text.png", "--out", tmp_path / "out.png") == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
 

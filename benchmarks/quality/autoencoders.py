@@ -24,9 +24,9 @@ from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate.likelihood import elbo
 from latentcore.models import VAE
-from latentcore.train.autoencoder import AutoencoderRun, train_autoencoder
-from latentcore.train.classifier import train_classifier
-from latentcore.train.presets import AUTOENCODERS, UPRIGHT_DIGITS
+from latentcore.training.autoencoder import AutoencoderRun, train_autoencoder
+from latentcore.training.classifier import train_classifier
+from latentcore.training.presets import AUTOENCODERS, UPRIGHT_DIGITS
 
 SEEDS = range(3)
 STUDY_EPOCHS, TURNS, TURN_EPOCHS, SAMPLES = 10, 3, 3, 1000

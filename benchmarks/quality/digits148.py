@@ -14,9 +14,9 @@ from benchmarks.quality.figures import Figure
 from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import few_label as evaluate
-from latentcore.train import load_run
-from latentcore.train.few_label import FewLabelConfig, FewLabelRun, plain_mixture, train_few_label
-from latentcore.train.presets import DIGITS148
+from latentcore.training import load_run
+from latentcore.training.few_label import FewLabelConfig, FewLabelRun, plain_mixture, train_few_label
+from latentcore.training.presets import DIGITS148
 
 CLASSES = (1, 4, 8)
 LABELS_PER_CLASS = 5

@@ -18,8 +18,8 @@ from benchmarks import egamma_reader, egamma_throughput
 from benchmarks.quality.figures import Figure
 from latentcore.data.egamma.simulator import write
 from latentcore.evaluate import egamma as evaluation
-from latentcore.train.egamma import EgammaConfig, train_egamma
-from latentcore.train.presets import EGAMMAS
+from latentcore.training.egamma import EgammaConfig, train_egamma
+from latentcore.training.presets import EGAMMAS
 
 TRAIN_EVENTS, TEST_EVENTS, READER_EVENTS = 200_000, 20_000, 100_000
 SEEDS = range(3)

@@ -20,10 +20,10 @@ from benchmarks.quality.figures import Figure
 from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate.gan import figures
-from latentcore.train.autoencoder import train_autoencoder
-from latentcore.train.classifier import ClassifierRun, train_classifier
-from latentcore.train.gan import train_gan
-from latentcore.train.presets import AUTOENCODERS, GANS, UPRIGHT_DIGITS
+from latentcore.training.autoencoder import train_autoencoder
+from latentcore.training.classifier import ClassifierRun, train_classifier
+from latentcore.training.gan import train_gan
+from latentcore.training.presets import AUTOENCODERS, GANS, UPRIGHT_DIGITS
 
 SEEDS = range(3)
 

@@ -17,10 +17,10 @@ from benchmarks.quality.figures import Figure
 from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import rotation as evaluation
-from latentcore.train import load_run
-from latentcore.train.classifier import ClassifierRun, train_classifier
-from latentcore.train.presets import ROTATED_DIGITS, ROTATIONS
-from latentcore.train.rotation import train_rotation
+from latentcore.training import load_run
+from latentcore.training.classifier import ClassifierRun, train_classifier
+from latentcore.training.presets import ROTATED_DIGITS, ROTATIONS
+from latentcore.training.rotation import train_rotation
 
 SEEDS = range(3)
 _ROTATION = (

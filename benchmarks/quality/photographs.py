@@ -20,10 +20,10 @@ from sklearn.datasets import load_sample_images
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from latentcore.data.convert import to_unit
 from latentcore.evaluate.photographs import figures
-from latentcore.train.inputs import to_unit
-from latentcore.train.photographs import train_photographs
-from latentcore.train.presets import PHOTOGRAPHS
+from latentcore.training.photographs import train_photographs
+from latentcore.training.presets import PHOTOGRAPHS
 
 SIDE, HEIGHT, SCALES, HELD_OUT = 64, 500, (1, 2, 3, 4), 0.25
 TRAIN_STRIDE, TEST_STRIDE = 8, 16  # of pixels of the photograph, at every scale

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         rotate,
     )
     from latentcore.ops.vae_loss import vae_loss
-    from latentcore.train.runs import load_run
+    from latentcore.training.runs import load_run
 
     __version__: str
 
@@ -32,7 +32,7 @@ _OPERATORS = (
 # where each public name lives; torch is imported when the first of them is asked for
 _HOMES = dict.fromkeys(_OPERATORS, "latentcore.ops") | {
     "GaussianMixture": "latentcore.mixture",
-    "load_run": "latentcore.train.runs",
+    "load_run": "latentcore.training.runs",
 }
 _ROOMS = ("models", "ops", "reference")
 

@@ -2,13 +2,14 @@
 
 import errno
 import itertools
+import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from latentcore import _errors
 
@@ -147,6 +148,39 @@ def creating(path: str | os.PathLike[str]) -> Iterator[Path]:
             # the name is taken by an empty file, for a moment
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
             temporary.replace(path)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json_text(content))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no regular file, not JSON, not an object, or larger than 16 MB.
+    """
+    text = read_bounded(path)
+    try:
+        content = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        _errors.fail_value(str(path), "a JSON file", str(error))
+    if not isinstance(content, dict):
+        _errors.fail_value(str(path), "a JSON object", type(content).__name__)
+    return content
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """What a JSON file holds."""
+    return json.dumps(content, indent=2) + "\n"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The `config.json` of a run folder, to which no link from outside leads; errors as `read_json`."""
+    return read_json(inside(folder, folder / "config.json"))
 
 
 @contextmanager

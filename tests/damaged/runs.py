@@ -11,7 +11,7 @@ import torch
 from latentcore import _config, load_run
 from latentcore.cli import main
 from latentcore.models import VAE, VAEConfig, save_vae
-from latentcore.train import create_run
+from latentcore.training import create_run
 
 CONFIG = VAEConfig(image_shape=(1, 8, 8), hidden=(8,), decoder_hidden=(8,))
 FILES = ("config.json", "metrics.json", "metrics.csv", "checkpoints/model.pth")

@@ -8,9 +8,9 @@ from latentcore.data import ImageSet
 from latentcore.evaluate.gan import Judge, figures, write_pictures
 from latentcore.metrics import frechet_distance
 from latentcore.models import GANConfig, ResNetConfig
-from latentcore.train import TrainConfig
-from latentcore.train.classifier import ClassifierConfig, train_classifier
-from latentcore.train.gan import GANTraining, train_gan
+from latentcore.training import TrainConfig
+from latentcore.training.classifier import ClassifierConfig, train_classifier
+from latentcore.training.gan import GANTraining, train_gan
 
 NETWORKS = GANConfig(image_shape=(1, 12, 12), latent=4, channels=(8, 16), hidden=16)
 

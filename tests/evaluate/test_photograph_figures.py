@@ -9,8 +9,8 @@ import torch
 from latentcore import metrics
 from latentcore.evaluate.photographs import anomaly_scores, figures, write_pictures
 from latentcore.models import SharpConfig
-from latentcore.train import TrainConfig
-from latentcore.train.photographs import PhotographsConfig, train_photographs
+from latentcore.training import TrainConfig
+from latentcore.training.photographs import PhotographsConfig, train_photographs
 
 PICTURES = {
     "losses.png",

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from latentcore import metrics
 from latentcore.data import ImageSet, mnist, transformed
 from latentcore.evaluate import rotation as evaluation
-from latentcore.train.pairs import PairsConfig
+from latentcore.training.pairs import PairsConfig
 
 TEST = ImageSet(*(part[::25] for part in (mnist.embedded("test").images, mnist.embedded("test").labels)))
 BLUR = 0.1

@@ -5,6 +5,7 @@ import pytest
 import torch
 from report_pages import Page
 
+from latentcore._files import write_json
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import autoencoder as autoencoder_evaluation
 from latentcore.evaluate import few_label as few_label_evaluation
@@ -12,14 +13,13 @@ from latentcore.evaluate import photographs as photographs_evaluation
 from latentcore.evaluate.latents import write_latents
 from latentcore.models import AutoencoderConfig, GANConfig, LatentConfig, SharpConfig, VAEConfig
 from latentcore.report.page import write_report
-from latentcore.train import TrainConfig, load_run
-from latentcore.train.autoencoder import AutoencodingConfig, train_autoencoder
-from latentcore.train.few_label import FewLabelConfig, MixtureConfig, train_few_label
-from latentcore.train.gan import GANTraining, train_gan
-from latentcore.train.pairs import PairsConfig
-from latentcore.train.photographs import PhotographsConfig, train_photographs
-from latentcore.train.rotation import RotationConfig, train_rotation
-from latentcore.train.runs import write_json
+from latentcore.training import TrainConfig, load_run
+from latentcore.training.autoencoder import AutoencodingConfig, train_autoencoder
+from latentcore.training.few_label import FewLabelConfig, MixtureConfig, train_few_label
+from latentcore.training.gan import GANTraining, train_gan
+from latentcore.training.pairs import PairsConfig
+from latentcore.training.photographs import PhotographsConfig, train_photographs
+from latentcore.training.rotation import RotationConfig, train_rotation
 
 TRAIN = TrainConfig(epochs=2, batch_size=64, learning_rate=3e-3, device="cpu")
 PLAIN = {"hidden": (128,), "decoder_hidden": (128,)}

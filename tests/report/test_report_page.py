@@ -13,7 +13,7 @@ from latentcore.data import mnist
 from latentcore.evaluate.latents import latents_path, read_latents, write_latents
 from latentcore.report import folder as report_folder
 from latentcore.report.page import number, write_report
-from latentcore.train.provenance import commands_of, note_command
+from latentcore.training.provenance import commands_of, note_command
 
 
 def test_a_page_shows_all_that_runs_have_side_by_side(made, report):

@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from latentcore import _config
+from latentcore._files import write_json
 from latentcore.commands.held_out import Where, divided, held_out, resumed
 from latentcore.commands.inputs import check_alone
 from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish, show_rows
 from latentcore.data import ImageSet
+from latentcore.data.convert import as_classes
+from latentcore.data.held_out import check_unchanged, describe
 from latentcore.evaluate import autoencoder as evaluation
 from latentcore.evaluate import compare as comparison
-from latentcore.train.autoencoder import AutoencoderRun, AutoencodingConfig, resume_autoencoder, train_autoencoder
-from latentcore.train.held_out import check_unchanged, describe
-from latentcore.train.inputs import as_classes
-from latentcore.train.presets import AUTOENCODERS
-from latentcore.train.runs import load_run, write_json
-from latentcore.train.systems import configuration_of
+from latentcore.training.autoencoder import AutoencoderRun, AutoencodingConfig, resume_autoencoder, train_autoencoder
+from latentcore.training.presets import AUTOENCODERS
+from latentcore.training.runs import load_run
+from latentcore.training.systems import configuration_of
 
 
 def train(

@@ -9,10 +9,10 @@ from latentcore.commands.inputs import check_alone, data_folder
 from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish
 from latentcore.data import ImageSet, mnist
+from latentcore.data.held_out import describe
 from latentcore.evaluate.rotation import classifier_accuracy
-from latentcore.train.classifier import ClassifierRun, resume_classifier, train_classifier
-from latentcore.train.held_out import describe
-from latentcore.train.presets import CLASSIFIERS
+from latentcore.training.classifier import ClassifierRun, resume_classifier, train_classifier
+from latentcore.training.presets import CLASSIFIERS
 
 
 def train(

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 
+from latentcore._files import write_json
 from latentcore.commands.info import kernels
 from latentcore.commands.tables import number, show
 from latentcore.data import mnist
 from latentcore.evaluate import few_label as evaluate
 from latentcore.ops import rotate
 from latentcore.report.page import write_report
-from latentcore.train.few_label import FewLabelConfig, MixtureConfig, train_few_label
-from latentcore.train.presets import DIGITS148
-from latentcore.train.runs import write_json
+from latentcore.training.few_label import FewLabelConfig, MixtureConfig, train_few_label
+from latentcore.training.presets import DIGITS148
 
 _CLASSES = (1, 4, 8)
 _LABELS_PER_CLASS = 5

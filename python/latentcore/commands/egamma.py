@@ -17,11 +17,11 @@ from latentcore.evaluate import egamma as evaluation
 from latentcore.evaluate.pictures import loss_figure, save_pictures
 from latentcore.evaluate.predictions import write_predictions
 from latentcore.plots import class_images, save_figure
-from latentcore.train.egamma import EgammaConfig, EgammaRun, resume_egamma, train_egamma
-from latentcore.train.presets import EGAMMAS
-from latentcore.train.processes import is_first
-from latentcore.train.runs import load_run
-from latentcore.train.systems import configuration_of
+from latentcore.training.egamma import EgammaConfig, EgammaRun, resume_egamma, train_egamma
+from latentcore.training.presets import EGAMMAS
+from latentcore.training.processes import is_first
+from latentcore.training.runs import load_run
+from latentcore.training.systems import configuration_of
 
 T = TypeVar("T")
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from latentcore.train.classifier import ClassifierRun
-from latentcore.train.egamma import EgammaRun
-from latentcore.train.few_label import FewLabelRun
-from latentcore.train.gan import GANRun
-from latentcore.train.photographs import PhotographsRun
-from latentcore.train.rotation import RotationRun
-from latentcore.train.runs import load_run
+from latentcore.training.classifier import ClassifierRun
+from latentcore.training.egamma import EgammaRun
+from latentcore.training.few_label import FewLabelRun
+from latentcore.training.gan import GANRun
+from latentcore.training.photographs import PhotographsRun
+from latentcore.training.rotation import RotationRun
+from latentcore.training.runs import load_run
 
 
 def evaluate(

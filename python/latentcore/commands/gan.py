@@ -10,15 +10,16 @@ from latentcore.commands.inputs import check_alone
 from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish
 from latentcore.data import ImageSet
+from latentcore.data.hashes import fingerprint
+from latentcore.data.held_out import describe
 from latentcore.evaluate import gan as evaluation
 from latentcore.models import VAE
-from latentcore.train.autoencoder import AutoencoderRun
-from latentcore.train.classifier import ClassifierRun
-from latentcore.train.gan import GANRun, GANTraining, resume_gan, train_gan
-from latentcore.train.held_out import describe
-from latentcore.train.presets import GANS
-from latentcore.train.runs import load_run
-from latentcore.train.systems import check_same_data, configuration_of, fingerprint
+from latentcore.training.autoencoder import AutoencoderRun
+from latentcore.training.classifier import ClassifierRun
+from latentcore.training.gan import GANRun, GANTraining, resume_gan, train_gan
+from latentcore.training.presets import GANS
+from latentcore.training.runs import load_run
+from latentcore.training.systems import check_same_data, configuration_of
 
 
 def train(

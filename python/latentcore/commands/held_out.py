@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from latentcore import _errors
+from latentcore._files import read_config
 from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, load_images
 from latentcore.data.drawn import parted, rows_kept_back
+from latentcore.data.hashes import fingerprint
+from latentcore.data.held_out import check_unchanged, describe, read_record, record_path
 from latentcore.data.sets import load_split
-from latentcore.train.held_out import check_unchanged, describe, read_record, record_path
-from latentcore.train.runs import read_config
-from latentcore.train.systems import fingerprint
 
 _ELSE = "name other images with --test"
 

@@ -10,8 +10,8 @@ from latentcore._files import printable
 from latentcore.data import read_image
 from latentcore.evaluate.autoencoder import ways
 from latentcore.plots.style import literal
-from latentcore.train.autoencoder import AutoencoderRun
-from latentcore.train.runs import load_run
+from latentcore.training.autoencoder import AutoencoderRun
+from latentcore.training.runs import load_run
 
 _ENLARGE = 6  # pixels of a film along a pixel of the model
 

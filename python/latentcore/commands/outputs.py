@@ -3,8 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from latentcore._files import inside, printable
-from latentcore.train.runs import read_json, write_json
+from latentcore._files import inside, printable, read_json, write_json
 
 _DIGITS = 8  # of a hash in a folder's name
 _DATA = "data.json"  # in a folder of its own: of which data the figures and pictures in it are

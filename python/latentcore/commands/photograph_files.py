@@ -10,9 +10,10 @@ from latentcore._files import inside, printable, read_bounded
 from latentcore._tensors import load_tensors
 from latentcore.data._depth import WHITE
 from latentcore.data.folders import Found, find_images
+from latentcore.data.hashes import file_hash, joint_hash
+from latentcore.data.held_out import read_record, record_path
 from latentcore.data.sets import divide_files
-from latentcore.train.checkpoint import last_path
-from latentcore.train.held_out import file_hash, joint_hash, read_record, record_path
+from latentcore.training.checkpoint import last_path
 
 _ELSE = "name others with --test"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from latentcore._files import printable, replacing
+from latentcore._files import printable, read_json, replacing
 from latentcore.commands.inputs import check_alone
 from latentcore.commands.outputs import place_of
 from latentcore.commands.photograph_files import divided, judged_by, judged_by_before, record_of, resumed
@@ -14,10 +14,9 @@ from latentcore.commands.tables import finish
 from latentcore.data import ImageFolder
 from latentcore.data.folders import Found, check_room, common_white
 from latentcore.evaluate import photographs as evaluation
-from latentcore.train.photographs import PhotographsConfig, PhotographsRun, resume_photographs, train_photographs
-from latentcore.train.presets import PHOTOGRAPHS
-from latentcore.train.runs import read_json
-from latentcore.train.systems import configuration_of
+from latentcore.training.photographs import PhotographsConfig, PhotographsRun, resume_photographs, train_photographs
+from latentcore.training.presets import PHOTOGRAPHS
+from latentcore.training.systems import configuration_of
 
 _SHOWN = 5  # lines of what is left out
 _CACHE = 4096.0  # megabytes that all photographs may take in memory

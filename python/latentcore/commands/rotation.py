@@ -5,21 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from latentcore import _config
+from latentcore._files import read_config, read_json
 from latentcore.commands.held_out import check_own, is_own, record_of_test
 from latentcore.commands.inputs import check_alone, data_folder
 from latentcore.commands.outputs import place_of
 from latentcore.commands.tables import finish
 from latentcore.data import ImageSet, mnist, read_image
+from latentcore.data.held_out import describe
 from latentcore.evaluate import rotation as evaluation
 from latentcore.evaluate.rotation_pictures import write_pictures
 from latentcore.plots import save_image
-from latentcore.train.classifier import ClassifierRun
-from latentcore.train.held_out import describe
-from latentcore.train.objectives import TransformationLoss
-from latentcore.train.presets import ROTATIONS
-from latentcore.train.rotation import RotationConfig, RotationRun, resume_rotation, train_rotation
-from latentcore.train.runs import load_run, read_config, read_json
-from latentcore.train.systems import configuration_of
+from latentcore.training.classifier import ClassifierRun
+from latentcore.training.objectives import TransformationLoss
+from latentcore.training.presets import ROTATIONS
+from latentcore.training.rotation import RotationConfig, RotationRun, resume_rotation, train_rotation
+from latentcore.training.runs import load_run
+from latentcore.training.systems import configuration_of
 
 _STUDY_DIGITS = (1, 2)
 

@@ -5,18 +5,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from latentcore._files import inside
+from latentcore._files import inside, read_config, read_json, write_json
 from latentcore.commands.held_out import check_own, record_of_test
 from latentcore.commands.inputs import data_folder
 from latentcore.commands.rotation import begin, configured, digits_in, parts_of
 from latentcore.commands.tables import show_rows
 from latentcore.data import ImageSet
+from latentcore.data.hashes import fingerprint
 from latentcore.evaluate import rotation as evaluation
 from latentcore.evaluate.pictures import write_table
-from latentcore.train.rotation import RotationConfig, RotationRun, resume_rotation
-from latentcore.train.runs import read_config, read_json, write_json
-from latentcore.train.systems import configured as settings_of
-from latentcore.train.systems import fingerprint
+from latentcore.training.rotation import RotationConfig, RotationRun, resume_rotation
+from latentcore.training.systems import configured as settings_of
 
 _SHOWN = (
     "psnr_mean",

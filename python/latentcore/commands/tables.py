@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from latentcore.train.provenance import note_command
-from latentcore.train.runs import Run, write_json
+from latentcore._files import write_json
+from latentcore.training.provenance import note_command
+from latentcore.training.runs import Run
 
 
 def show(title: str, rows: Mapping[str, str]) -> None:

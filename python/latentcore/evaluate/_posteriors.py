@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from latentcore import _checks, _errors, ops
 from latentcore._memory import bounded
-from latentcore.train.inputs import to_unit
+from latentcore.data.convert import to_unit
 
 # shapes: (N, C, H, W) images, (N, L) latents, S samples of the latents of each image
 

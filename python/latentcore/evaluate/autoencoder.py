@@ -9,12 +9,12 @@ from torch import Tensor
 
 from latentcore import _errors, metrics, plots
 from latentcore.data import ImageSet
+from latentcore.data.convert import to_unit
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.likelihood import likelihood_figures
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread
 from latentcore.models import VAE
-from latentcore.train.autoencoder import AutoencoderRun
-from latentcore.train.inputs import to_unit
+from latentcore.training.autoencoder import AutoencoderRun
 
 # shapes: (N, C, H, W) images, (N, L) latents, T steps of a walk
 

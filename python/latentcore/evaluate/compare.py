@@ -8,12 +8,12 @@ from torch import Tensor
 
 from latentcore import _errors, plots
 from latentcore.data import ImageSet
+from latentcore.data.convert import as_classes, to_unit
 from latentcore.evaluate.autoencoder import SHOWN, drawable, figures, labels_for, prior_samples, walks
 from latentcore.evaluate.pictures import history, save_pictures, spread, write_table
 from latentcore.models import VAE
 from latentcore.plots.style import literal
-from latentcore.train.autoencoder import AutoencoderRun
-from latentcore.train.inputs import as_classes, to_unit
+from latentcore.training.autoencoder import AutoencoderRun
 
 # shapes: (N, C, H, W) images, (N, L) latents
 

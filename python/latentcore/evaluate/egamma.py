@@ -15,7 +15,7 @@ from latentcore.data.egamma import EgammaFiles
 from latentcore.data.egamma.oracle import Oracle
 from latentcore.data.egamma.simulator import simulated_by
 from latentcore.evaluate.pictures import save_pictures, write_table
-from latentcore.train.egamma import EgammaRun
+from latentcore.training.egamma import EgammaRun
 
 # shapes: N events, G groups of about the same number of events
 

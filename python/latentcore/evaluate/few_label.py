@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 
 from latentcore import metrics, plots
 from latentcore.data import ImageSet
+from latentcore.data.convert import to_unit
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread
 from latentcore.ops import rotate
-from latentcore.train.few_label import FewLabelRun
-from latentcore.train.inputs import to_unit
+from latentcore.training.few_label import FewLabelRun
 
 # shapes: (N, C, H, W) images
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from latentcore import metrics
 from latentcore._memory import bounded
 from latentcore.data import transformed
-from latentcore.train.classifier import ClassifierRun
-from latentcore.train.rotation import RotationRun
+from latentcore.training.classifier import ClassifierRun
+from latentcore.training.rotation import RotationRun
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from latentcore import metrics, plots
 from latentcore.data import ImageSet, read_image
+from latentcore.data.convert import to_unit
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread
-from latentcore.train.classifier import ClassifierRun
-from latentcore.train.gan import EPOCH_SIDE, GANRun
-from latentcore.train.inputs import to_unit
+from latentcore.training.classifier import ClassifierRun
+from latentcore.training.gan import EPOCH_SIDE, GANRun
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, F) features, K classes
 

@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate
 
 from latentcore import _errors
 from latentcore._files import open_regular, replacing
+from latentcore.data.convert import to_unit
 from latentcore.evaluate.pictures import spread
-from latentcore.train.inputs import to_unit
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N,) labels
 

@@ -11,12 +11,12 @@ from torch import Tensor
 from latentcore import metrics, plots
 from latentcore._files import printable
 from latentcore._memory import bounded
+from latentcore.data.convert import as_images, to_unit
 from latentcore.evaluate._posteriors import batches, evaluating, reconstruction
 from latentcore.evaluate.autoencoder import ways
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread, write_table
-from latentcore.train.inputs import as_images, to_unit
-from latentcore.train.photographs import PhotographsRun
+from latentcore.training.photographs import PhotographsRun
 
 # shapes: (N, C, H, W) images, (N, L) latents
 

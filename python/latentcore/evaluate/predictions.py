@@ -10,7 +10,7 @@ from latentcore import _errors
 from latentcore._files import replacing
 from latentcore._hdf5 import new_file
 from latentcore.data.egamma import EgammaFiles
-from latentcore.train.egamma import EgammaRun
+from latentcore.training.egamma import EgammaRun
 
 # shapes: N events of all files
 

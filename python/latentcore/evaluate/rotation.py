@@ -10,8 +10,8 @@ from torch import Tensor
 
 from latentcore.data import ImageSet, transformed
 from latentcore.evaluate.fidelity import Quality, Truth
-from latentcore.train.classifier import ClassifierRun
-from latentcore.train.rotation import RotationRun
+from latentcore.training.classifier import ClassifierRun
+from latentcore.training.rotation import RotationRun
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
 

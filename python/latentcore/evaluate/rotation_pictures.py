@@ -12,7 +12,7 @@ from latentcore.data import ImageSet, transformed
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread, write_table
 from latentcore.evaluate.rotation import ANGLES, Measured, moves, on_canvas
-from latentcore.train.rotation import RotationRun
+from latentcore.training.rotation import RotationRun
 
 # shapes: R images shown, A angles, (R, A, C, H, W) images
 

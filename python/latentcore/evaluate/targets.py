@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from latentcore import _errors
-from latentcore.train.inputs import as_images, to_unit
+from latentcore.data.convert import as_images, to_unit
 
 # shapes: (N, C, H, W) images
 

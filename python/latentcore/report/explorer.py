@@ -14,7 +14,7 @@ from latentcore.models.equivariant import Coupling
 from latentcore.models.latent import LatentMLP, StepwiseMLP
 from latentcore.plots.projections import pca
 from latentcore.report.network import UnsupportedError, floats, layers_of
-from latentcore.train.rotation import RotationRun
+from latentcore.training.rotation import RotationRun
 
 # shapes: (N, L) latents, K components, (P, L) axes of the plane
 

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from latentcore import _errors
-from latentcore._files import inside, open_regular, read_bounded
+from latentcore._files import inside, open_regular, read_bounded, read_config, read_json
 from latentcore.evaluate.latents import Latents, latents_path, read_latents
 from latentcore.report.tables import Row, history, short, some, table
-from latentcore.train.checkpoint import model_path
-from latentcore.train.provenance import commands_of
-from latentcore.train.runs import load_run, read_config, read_json
+from latentcore.training.checkpoint import model_path
+from latentcore.training.provenance import commands_of
+from latentcore.training.runs import load_run
 
 T = TypeVar("T")
 

@@ -13,10 +13,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from small_data import SIDE, write_data
-
-from latentcore.cli import main
-from latentcore.models import GANConfig, LatentConfig, ResNetConfig, SharpConfig, VAEConfig
 from latentcore.train import TrainConfig, presets
 from latentcore.train.autoencoder import AutoencodingConfig
 from latentcore.train.classifier import ClassifierConfig
@@ -27,6 +23,10 @@ from latentcore.train.gan import GANTraining
 from latentcore.train.pairs import PairsConfig
 from latentcore.train.photographs import PhotographsConfig
 from latentcore.train.rotation import RotationConfig
+from small_data import SIDE, write_data
+
+from latentcore.cli import main
+from latentcore.models import GANConfig, LatentConfig, ResNetConfig, SharpConfig, VAEConfig
 
 TRAIN = TrainConfig(epochs=4, batch_size=16, learning_rate=3e-3, schedule="one-cycle", device="cpu")
 PLAIN = VAEConfig(image_shape=(1, SIDE, SIDE), latent=2, hidden=(8,), decoder_hidden=(8,))

@@ -1,0 +1,47 @@
+"""Measured configurations, by name."""
+
+from latentcore.training.classifier import ClassifierConfig
+from latentcore.training.egamma import EgammaConfig
+from latentcore.training.few_label import FewLabelConfig
+from latentcore.training.presets.autoencoder import AUTOENCODERS
+from latentcore.training.presets.classifier import ROTATED_DIGITS, UPRIGHT_DIGITS
+from latentcore.training.presets.egamma import EGAMMA, SMALL
+from latentcore.training.presets.few_label import DIGITS148, PLAIN
+from latentcore.training.presets.gan import GANS
+from latentcore.training.presets.photographs import PHOTOGRAPHS
+from latentcore.training.presets.rotation import FROZEN, HELD_OUT, NEVER_TURNED, ROTATION, SCALE_TRANSLATE, STUDY
+from latentcore.training.rotation import RotationConfig
+
+FEW_LABEL: dict[str, FewLabelConfig] = {"digits148": DIGITS148, "plain": PLAIN}
+CLASSIFIERS: dict[str, ClassifierConfig] = {"rotated": ROTATED_DIGITS, "upright": UPRIGHT_DIGITS}
+EGAMMAS: dict[str, EgammaConfig] = {"egamma": EGAMMA, "small": SMALL}
+ROTATIONS: dict[str, RotationConfig] = {
+    "rotation": ROTATION,
+    "frozen": FROZEN,
+    "study": STUDY,
+    "held-out": HELD_OUT,
+    "never-turned": NEVER_TURNED,
+    "scale-translate": SCALE_TRANSLATE,
+}
+
+__all__ = [
+    "AUTOENCODERS",
+    "CLASSIFIERS",
+    "DIGITS148",
+    "EGAMMA",
+    "EGAMMAS",
+    "FEW_LABEL",
+    "FROZEN",
+    "GANS",
+    "HELD_OUT",
+    "NEVER_TURNED",
+    "PHOTOGRAPHS",
+    "PLAIN",
+    "ROTATED_DIGITS",
+    "ROTATION",
+    "ROTATIONS",
+    "SCALE_TRANSLATE",
+    "SMALL",
+    "STUDY",
+    "UPRIGHT_DIGITS",
+]

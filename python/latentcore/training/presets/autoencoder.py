@@ -1,0 +1,73 @@
+"""Configurations of autoencoders and VAEs: the studies' own, and their relatives."""
+
+from dataclasses import replace
+
+from latentcore.models import AutoencoderConfig, VAEConfig
+from latentcore.training.autoencoder import AutoencodingConfig
+from latentcore.training.config import Augmentation, TrainConfig
+
+# the studies train 784-128-2 and their like for ten epochs of Adam; a cycle of the rate gets further in as many
+_SHORT = TrainConfig(epochs=10, batch_size=128, learning_rate=5e-3, schedule="one-cycle")
+_LONG = replace(_SHORT, epochs=20, learning_rate=2e-3)
+_CONVOLUTIONS = replace(_SHORT, epochs=30, learning_rate=3e-3, precision="auto", channels_last=True)
+
+AUTOENCODERS: dict[str, AutoencodingConfig] = {
+    "ae-2d": AutoencodingConfig(
+        autoencoder=AutoencoderConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT
+    ),
+    "vae-2d": AutoencodingConfig(vae=VAEConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT),
+    "vae-2d-deep": AutoencodingConfig(
+        vae=VAEConfig(
+            latent=2,
+            hidden=(512, 256, 128),
+            decoder_hidden=(64, 128, 256, 512),
+            normalisation="batch",
+            decoder_bias_std=1.0,
+        ),
+        train=replace(
+            _SHORT,
+            epochs=40,
+            batch_size=256,
+            learning_rate=4e-3,
+            pct_start=0.1,
+            binarise=True,
+            freeze_normalisation_at=0.9,
+        ),
+    ),
+    "ae-20": AutoencodingConfig(
+        autoencoder=AutoencoderConfig(latent=20, hidden=(512, 256), decoder_hidden=(256, 512), likelihood="gaussian"),
+        train=_LONG,
+    ),
+    "vae-20": AutoencodingConfig(vae=VAEConfig(latent=20, hidden=(512, 256), decoder_hidden=(256, 512)), train=_LONG),
+    "vae-10": AutoencodingConfig(vae=VAEConfig(latent=10, hidden=(512, 256), decoder_hidden=(256, 512)), train=_LONG),
+    "beta-vae": AutoencodingConfig(
+        vae=VAEConfig(latent=10, hidden=(512, 256), decoder_hidden=(256, 512)),
+        train=replace(_LONG, beta=4.0, beta_warmup=0.2),
+    ),
+    "cvae": AutoencodingConfig(
+        vae=VAEConfig(latent=10, classes=10, hidden=(512, 256), decoder_hidden=(256, 512)),
+        # samples are of the class that is asked for where the latents keep to their prior
+        train=replace(_LONG, epochs=30, beta=3.0),
+    ),
+    "denoising": AutoencodingConfig(
+        autoencoder=AutoencoderConfig(latent=32, hidden=(512, 256), decoder_hidden=(256, 512), noise=0.5), train=_LONG
+    ),
+    "conv-vae-32": AutoencodingConfig(
+        vae=VAEConfig(latent=32, encoder="conv", channels=(32, 64), hidden=(256,), decoder_hidden=(256,)),
+        train=_CONVOLUTIONS,
+    ),
+    "residual-vae-32": AutoencodingConfig(
+        vae=VAEConfig(latent=32, encoder="residual", channels=(32, 64), hidden=(256,), decoder_hidden=(256,)),
+        # so many epochs would learn the training images by heart
+        train=replace(
+            _CONVOLUTIONS,
+            epochs=50,
+            augmentation=Augmentation(degrees=5.0, translate=1.0, scale=0.05, shear=5.0, full_until=0.4, zero_from=0.7),
+            reconstruct="augmented",
+        ),
+    ),
+    "attention": AutoencodingConfig(
+        vae=VAEConfig(latent=16, encoder="attention", channels=(64, 64), hidden=(), decoder_hidden=(256, 512)),
+        train=_LONG,
+    ),
+}

@@ -1,0 +1,179 @@
+"""Run folders: making them, and opening what was trained in them."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, Self, TypeVar
+
+from torch import Tensor, nn
+
+from latentcore import _errors
+from latentcore._ambient import torch_as_usual
+from latentcore._files import creating, inside, json_text, read_config, read_json
+from latentcore._tensors import load_tensors
+from latentcore.models.files import build_for, check_few_values, load_state
+from latentcore.training.checkpoint import model_path
+from latentcore.training.provenance import note_command
+
+M = TypeVar("M", bound=nn.Module)
+
+_MOST_WORDS = 1_000_000  # bytes of the names and sizes of a model's tensors
+
+
+def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Make a run's folder and write its `config.json`, and in `commands.json` what is making it.
+
+    Args:
+        system: The system's name; the first part of the folder's.
+        config: The configuration, as plain data.
+        run_dir: The folder; ``None`` makes ``runs/<system>-<UTC yyyymmddThhmmss>``, with a number behind it where
+            that is taken.
+
+    Raises:
+        ValueError: ``run_dir`` holds a run already; nothing is ever overwritten.
+    """
+    folder = _new_folder(system) if run_dir is None else Path(run_dir)
+    if os.path.lexists(folder / "config.json"):
+        _fail_taken(folder)
+    for name in ("checkpoints", "pictures", "tensorboard"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    try:
+        with creating(folder / "config.json") as temporary:
+            temporary.write_text(json_text({"system": system, **config}))
+    except FileExistsError:  # another process began at the same time
+        _fail_taken(folder)
+    note_command(folder)
+    return folder
+
+
+class Run(ABC):
+    """A trained system: what its run folder holds, ready for use on the CPU.
+
+    Attributes:
+        folder: The run folder.
+        config: Content of `config.json`.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.folder = folder
+        self.config = config
+
+    @classmethod
+    @abstractmethod
+    def open(cls, folder: Path, config: dict[str, Any]) -> Self:
+        """The run in `folder`, whose configuration is read already."""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Final figures, from `metrics.json`."""
+        return read_json(inside(self.folder, self.folder / "metrics.json"))
+
+    def classify(self, images: Any) -> Tensor:
+        """Labels (N,) of images; a system without a classifier raises TypeError."""
+        raise TypeError(f"classify: the system {self.config['system']!r} of {self.folder} does not classify")
+
+
+@torch_as_usual()
+def load_run(folder: str | os.PathLike[str]) -> Any:
+    """Open a run folder, which may come from anywhere: nothing in it is executed, and no link out of it is followed.
+
+    Time and memory are bounded by the sizes of its files.
+
+    Args:
+        folder: A folder that training made, with `config.json` and `checkpoints/`.
+
+    Returns:
+        The run, with ``encode(images)``, ``decode(z)``, ``sample(n)``, ``classify(images)``, ``predict_proba(images)``
+        and ``transform(z, angle)`` as the system has them.
+
+    Raises:
+        FileNotFoundError: The folder or a file of it is missing.
+        OSError: A file cannot be read.
+        ValueError: A file is damaged, holds code, is of another model, is no regular file, or is reached by a link
+            that leads out of the folder; the message names the file or the folder.
+
+    Example:
+        >>> run = latentcore.load_run("runs/digits148-20260101T120000")  # doctest: +SKIP
+        >>> run.decode(run.encode(images)).shape  # doctest: +SKIP
+        torch.Size([10, 1, 28, 28])
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    system = config.get("system")
+    if not isinstance(system, str):
+        _errors.fail_value(str(folder / "config.json"), "the name of a system under 'system'", type(system).__name__)
+    for path in (folder / "checkpoints").glob("*"):  # whichever of them the system reads
+        inside(folder, path)
+    try:
+        # where data come from is nobody's configuration, and may be the names of very many files
+        check_few_values({key: value for key, value in config.items() if key not in ("source", "data")})
+        return _kind_of(system).open(folder, config)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+        if isinstance(error, ValueError) and str(folder) in str(error):
+            raise
+        # the checks of configurations name fields, not where they were read
+        raise ValueError(f"{folder / 'config.json'}: {error}") from error
+
+
+def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
+    """The model that `build` makes, with the weights of the folder's `checkpoints/model.pth`."""
+    path = model_path(folder)
+    if folder.exists() and not path.exists():
+        raise FileNotFoundError(f"{path}: expected the model of a finished epoch, found none; resume the training")
+    state = load_tensors(inside(folder, path), most_words=_MOST_WORDS)
+    try:
+        model = build_for(state, build)
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        _errors.fail_value(str(folder / "config.json"), "the sizes of a model", str(error))
+    load_state(model, state, str(path), assign=True)
+    return model
+
+
+def _kind_of(system: str) -> type[Run]:
+    # the systems build on this module
+    if system == "few-label":
+        from latentcore.training.few_label import FewLabelRun
+
+        return FewLabelRun
+    if system == "rotation":
+        from latentcore.training.rotation import RotationRun
+
+        return RotationRun
+    if system == "classifier":
+        from latentcore.training.classifier import ClassifierRun
+
+        return ClassifierRun
+    if system == "egamma":
+        from latentcore.training.egamma import EgammaRun
+
+        return EgammaRun
+    if system == "gan":
+        from latentcore.training.gan import GANRun
+
+        return GANRun
+    if system == "photographs":
+        from latentcore.training.photographs import PhotographsRun
+
+        return PhotographsRun
+    from latentcore.training.autoencoder import AutoencoderRun
+
+    return AutoencoderRun
+
+
+def _fail_taken(folder: Path) -> NoReturn:
+    _errors.fail_value("run_dir", "a folder without a run in it", str(folder))
+
+
+def _new_folder(system: str) -> Path:
+    stem = Path("runs") / f"{system}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    folder, number = stem, 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            folder = stem.with_name(f"{stem.name}-{number}")
+        else:
+            return folder
