@@ -26,10 +26,10 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from benchmarks.quality.figures import machine
 from latentcore._files import write_json
-from latentcore.commands.tables import show
 from latentcore.data import ImageSet, TransformedImages, mnist
 from latentcore.models import VAE, TransformingVAE, build_operator
 from latentcore.ops import rotate
+from latentcore.terminal.tables import show
 from latentcore.training.gradients import Gradients
 from latentcore.training.pairs import Pairs
 from latentcore.training.plan import Plan

@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.quality.figures import machine
 from latentcore._files import write_json
-from latentcore.commands.tables import show
 from latentcore.data.egamma import EgammaFiles
+from latentcore.terminal.tables import show
 
 _CHUNK, _BATCH, _ROWS = 9_960, 64, 200
 

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentcore.commands.tables import show
 from latentcore.data.egamma.simulator import simulate
 from latentcore.models import ResNet15
+from latentcore.models.objectives import CrossEntropy
+from latentcore.terminal.tables import show
 from latentcore.training import TrainConfig, create_run
 from latentcore.training.config import Augmentation
 from latentcore.training.events import StoredEvents
 from latentcore.training.loop import minimise
-from latentcore.training.objectives import CrossEntropy
 from latentcore.training.plan import Plan
 from latentcore.training.presets import EGAMMA
 

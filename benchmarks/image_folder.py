@@ -29,8 +29,8 @@ from PIL import Image, ImageOps
 
 from benchmarks.quality.figures import machine
 from latentcore._files import write_json
-from latentcore.commands.tables import show
 from latentcore.data import ImageFolder
+from latentcore.terminal.tables import show
 from latentcore.training.photographs import train_photographs
 from latentcore.training.presets import PHOTOGRAPHS
 from latentcore.training.sources import Images

@@ -25,6 +25,9 @@ import torch
 from filelock import FileLock
 
 from latentcore.data import mnist
+from latentcore.training.sources import Images
+
+SIDE = 12  # of `images`
 
 hypothesis.settings.register_profile(
     "latentcore", max_examples=int(os.environ.get("LATENTCORE_EXAMPLES", "40")), deadline=None
@@ -130,3 +133,42 @@ def write_digits(folder, count=None):
         for name, array in arrays.items():
             header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
             (folder / f"{prefix}-{name}-ubyte").write_bytes(header + array.tobytes())
+
+
+@pytest.fixture
+def images():
+    """300 uint8 images (300, 12, 12) of three classes: a bright stripe, a bright column, a bright corner."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(40, (300, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+    pictures[0::3, 4:7, :] += 200
+    pictures[1::3, :, 4:7] += 200
+    pictures[2::3, :6, :6] += 200
+    return pictures
+
+
+@pytest.fixture
+def labels():
+    """The classes of `images`."""
+    return torch.tensor([1, 4, 8]).repeat(100)
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch):
+    """A context in which a training of images is interrupted when it asks for a batch of this number."""
+
+    @contextlib.contextmanager
+    def interrupted(number):
+        calls, draw = 0, Images.batch
+
+        def batch(self, rows, draws):
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                raise KeyboardInterrupt
+            return draw(self, rows, draws)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Images, "batch", batch)
+            yield
+
+    return interrupted

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.quality import autoencoders, digits148, egamma, generative, latent_rotation
 from benchmarks.quality.figures import report
 from latentcore._files import write_json
-from latentcore.commands.tables import number, show
+from latentcore.terminal.tables import number, show
 
 SUITES = {
     "autoencoders": autoencoders,

@@ -2,8 +2,10 @@
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from latentcore import _errors
@@ -50,6 +52,87 @@ def from_plain(kind: type[T], data: object, name: str = "config") -> T:
             _errors.fail_value(f"{name}.{key}", "a value", "nothing: the field is missing")
     hints = get_type_hints(kind)
     return kind(**{key: _convert(hints[key], value, f"{name}.{key}") for key, value in data.items()})
+
+
+def changed(config: T, changes: Mapping[str, str]) -> T:
+    """The configuration with some fields set, as words on the command line say it.
+
+    Args:
+        config: A configuration.
+        changes: Values by the names of fields, with dots for the fields of fields: ``{"vae.latent": "10"}``. Lists have
+            commas (``1,28,28``), "none" is a field's None.
+
+    Raises:
+        TypeError: A value is of another type than the field.
+        ValueError: A field is unknown, or a value is out of range.
+
+    Example:
+        >>> from latentcore.models.config import GANConfig
+        >>> changed(GANConfig(), {"latent": "10", "channels": "8,16"}).channels
+        (8, 16)
+    """
+    plain = to_plain(config)
+    for path, text in changes.items():
+        *sections, name = path.split(".")
+        kind, level = type(config), plain
+        for place, section in enumerate(sections):
+            kind = _section_kind(_hint(kind, section, ".".join(sections[: place + 1])), path)
+            level[section] = level[section] if level.get(section) is not None else {}
+            level = level[section]
+        level[name] = _parsed(_hint(kind, name, path), text, path)
+    return from_plain(type(config), plain, type(config).__name__)
+
+
+def flat(config: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """All fields with their values, those of fields with dots."""
+    for part in fields(config):
+        value = getattr(config, part.name)
+        if is_dataclass(value):
+            yield from flat(value, f"{before}{part.name}.")
+        else:
+            yield f"{before}{part.name}", value
+
+
+def _hint(kind: Any, name: str, path: str) -> Any:
+    """Type of the field `name` of a dataclass."""
+    hints = {part.name: hint for part in fields(kind) for hint in [get_type_hints(kind)[part.name]]}
+    if name not in hints:
+        near = get_close_matches(name, hints, 1)
+        words = f"; did you mean {path.removesuffix(name)}{near[0]}?" if near else ""
+        expected = f"a field of {kind.__name__} ({', '.join(hints)})"
+        _errors.fail_value(path, expected, f"an unknown name{words}")
+    return hints[name]
+
+
+def _section_kind(kind: Any, path: str) -> Any:
+    arms = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    found = next((arm for arm in arms if is_dataclass(arm)), None)
+    if found is None:
+        _errors.fail_value(path, "a field of a section", "one of a field that has none")
+    return found
+
+
+def _parsed(kind: Any, text: str, name: str) -> Any:
+    """What a word on the command line stands for, as far as its type says; `from_plain` judges it."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        inner = next(arm for arm in get_args(kind) if arm is not type(None))
+        return None if text == "none" else _parsed(inner, text, name)
+    if origin is tuple:
+        entry = get_args(kind)[0]
+        return [_parsed(entry, part, name) for part in text.split(",")] if text else []
+    if is_dataclass(kind):
+        section = next(iter(fields(kind))).name
+        _errors.fail_value(name, f"one of its fields, as {name}.{section}", repr(text))
+    if kind is bool and text in ("true", "false"):
+        return text == "true"
+    if kind in (int, float):
+        with suppress(ValueError):
+            return int(text) if kind is int else float(text)
+        _errors.fail_value(name, "a whole number" if kind is int else "a number", repr(text))
+    if kind is bool:
+        _errors.fail_value(name, "true or false", repr(text))
+    return text
 
 
 def check_types(config: Any) -> None:

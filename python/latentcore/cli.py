@@ -2,19 +2,52 @@
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from importlib.metadata import version
+from typing import Any
 
-from latentcore.commands.options import parser
+from latentcore import systems
+from latentcore.terminal.parsing import did_you_mean, table
+from latentcore.training.system import Command, resolved
 
 _NO_MEMORY = ("can't allocate memory", "out of memory")
+_ABOUT = "Fused kernels for latent-variable models, and the programs that stand on them."
+
+_COMMANDS = {
+    "train": Command("train a system, and evaluate it", "latentcore.commands.train:train"),
+    "evaluate": Command("figures and pictures of a run on its test data", "latentcore.commands.evaluate:evaluate"),
+    "config": Command("a preset of a system as a file to change", "latentcore.commands.config:config"),
+    "report": Command("one page that shows runs, with a latent explorer", "latentcore.commands.report:report"),
+    "data": Command("get and convert data", "latentcore.commands.data:data"),
+    "info": Command("versions, native libraries, SIMD level, threads and devices", "latentcore.commands.info:info"),
+    "demo": Command(
+        "train, cluster, classify and rotate the digits that come with the package", "latentcore.commands.demo:demo"
+    ),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 where it went well, 1 with one line on standard error for bad input, 130 on Ctrl-C."""
-    options = vars(parser().parse_args(arguments))
-    module, function = options.pop("handler")
+    """Run a command; 0 where it went well, 1 with one line on standard error for bad input, 130 on Ctrl-C.
+
+    As everywhere, status 2 says that the words are wrong.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] in ([], ["-h"], ["--help"]):
+        print(_help())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(version("latentcore"))
+        return 0
+    command = _COMMANDS.get(words[0]) or _of_systems().get(words[0])
+    if command is None:
+        hint = did_you_mean(words[0], [*_COMMANDS, *_of_systems()])
+        print(f"usage: latentcore COMMAND ...\nlatentcore: error: unknown command {words[0]!r}{hint}", file=sys.stderr)
+        return 2
+    return _run(command, words[1:])
+
+
+def _run(command: Command, words: list[str]) -> int:
     try:
-        getattr(import_module(f"latentcore.commands.{module}"), function)(**options)
+        resolved(command.run)(words)
     except KeyboardInterrupt as interruption:
         print(": ".join(["interrupted", *map(str, interruption.args)]), file=sys.stderr)
         return 130
@@ -29,7 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _failed(words: str) -> int:
+def _of_systems() -> dict[str, Command]:
+    """Commands that systems have beside those of all, as far as they can be imported."""
+    found, _ = systems.available()
+    return {name: command for system in found for name, command in system.commands.items()}
+
+
+def _help() -> str:
+    rows = {name: command.does for name, command in {**_COMMANDS, **_of_systems()}.items()}
+    _, broken = systems.available()
+    lines = [f"usage: latentcore COMMAND ...\n\n{_ABOUT}\n", table(rows)]
+    lines += [f"\nleft out: the system {name}, which cannot be imported ({why})" for name, why in broken.items()]
+    return "\n".join([*lines, "\n`latentcore COMMAND --help` says more; `latentcore --version` prints the version."])
+
+
+def _failed(words: Any) -> int:
     """One line, whatever a library's message or a file's name holds."""
     from latentcore._files import printable
 

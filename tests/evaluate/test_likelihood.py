@@ -23,7 +23,7 @@ from latentcore.evaluate.likelihood import (
     nll_per_image,
 )
 from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
-from latentcore.training.objectives import NegativeELBO
+from latentcore.models.objectives import NegativeELBO
 
 SIDE, PIXELS = 2, 4
 DIGITS = mnist.embedded("test").images[::10]

@@ -13,11 +13,11 @@ from killed import endings
 
 from latentcore.data.egamma import EgammaFiles, blocks
 from latentcore.models import EventClassifier, ResNetConfig
+from latentcore.models.objectives import Discrimination
 from latentcore.training import Augmentation, TrainConfig, gradients, load_run
 from latentcore.training.config import TrainConfig as Config
 from latentcore.training.egamma import EgammaConfig, resume_egamma, train_egamma
 from latentcore.training.events import StreamedEvents
-from latentcore.training.objectives import Discrimination
 from latentcore.training.parts import EventsConfig, divided
 from latentcore.training.plan import Plan
 from latentcore.training.presets import EGAMMA

@@ -8,9 +8,9 @@ from lightning_fabric import Fabric
 
 from latentcore import ops
 from latentcore.models import VAE, VAEConfig
+from latentcore.models.objectives import NegativeELBO
 from latentcore.training import Augmentation, TrainConfig, recorded
 from latentcore.training.gradients import Gradients
-from latentcore.training.objectives import NegativeELBO
 from latentcore.training.plan import Plan
 from latentcore.training.sources import Images
 

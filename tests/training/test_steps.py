@@ -7,10 +7,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from latentcore.models.objectives import CrossEntropy, Discrimination, flattened
 from latentcore.training import Augmentation, TrainConfig, create_run
 from latentcore.training.ema import Averages
 from latentcore.training.loop import minimise
-from latentcore.training.objectives import CrossEntropy, Discrimination, flattened
 from latentcore.training.plan import Plan
 from latentcore.training.sources import LabelledImages
 

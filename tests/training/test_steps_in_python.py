@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from latentcore.models import VAE, VAEConfig
+from latentcore.models.objectives import NegativeELBO
 from latentcore.training import TrainConfig, gradients
 from latentcore.training.loop import minimise
-from latentcore.training.objectives import NegativeELBO
 from latentcore.training.sources import Images
 
 EPOCHS, STEPS, FLAT = 5, 10, 20

@@ -12,9 +12,9 @@ from first_steps import TRAININGS, brief
 from test_steps_in_python import EPOCHS, SEEN, SETTINGS, STEPS, factor, model_of, same, short, trained  # noqa: F401
 from torch import nn
 
+from latentcore.models.objectives import NegativeELBO
 from latentcore.training import gradients
 from latentcore.training.gradients import Gradients
-from latentcore.training.objectives import NegativeELBO
 from latentcore.training.recorded import Recorded
 from latentcore.training.sources import Images
 

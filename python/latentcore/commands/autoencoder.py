@@ -10,12 +10,12 @@ from latentcore._files import write_json
 from latentcore.commands.held_out import Where, divided, held_out, resumed
 from latentcore.commands.inputs import check_alone
 from latentcore.commands.outputs import place_of
-from latentcore.commands.tables import finish, show_rows
 from latentcore.data import ImageSet
 from latentcore.data.convert import as_classes
 from latentcore.data.held_out import check_unchanged, describe
 from latentcore.evaluate import autoencoder as evaluation
 from latentcore.evaluate import compare as comparison
+from latentcore.terminal.tables import finish, show_rows
 from latentcore.training.autoencoder import AutoencoderRun, AutoencodingConfig, resume_autoencoder, train_autoencoder
 from latentcore.training.presets import AUTOENCODERS
 from latentcore.training.runs import load_run

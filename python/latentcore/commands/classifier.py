@@ -7,10 +7,10 @@ from latentcore import metrics
 from latentcore.commands.held_out import check_own, is_own, record_of_test
 from latentcore.commands.inputs import check_alone, data_folder
 from latentcore.commands.outputs import place_of
-from latentcore.commands.tables import finish
 from latentcore.data import ImageSet, mnist
 from latentcore.data.held_out import describe
 from latentcore.evaluate.rotation import classifier_accuracy
+from latentcore.terminal.tables import finish
 from latentcore.training.classifier import ClassifierRun, resume_classifier, train_classifier
 from latentcore.training.presets import CLASSIFIERS
 

@@ -8,11 +8,11 @@ import torch
 
 from latentcore._files import write_json
 from latentcore.commands.info import kernels
-from latentcore.commands.tables import number, show
 from latentcore.data import mnist
 from latentcore.evaluate import few_label as evaluate
 from latentcore.ops import rotate
 from latentcore.report.page import write_report
+from latentcore.terminal.tables import number, show
 from latentcore.training.few_label import FewLabelConfig, MixtureConfig, train_few_label
 from latentcore.training.presets import DIGITS148
 

@@ -10,13 +10,13 @@ import torch
 
 from latentcore.commands.inputs import check_alone
 from latentcore.commands.outputs import place_of
-from latentcore.commands.tables import finish, number, show
 from latentcore.data import egamma
 from latentcore.data.egamma.simulator import SimulatorConfig, write
 from latentcore.evaluate import egamma as evaluation
 from latentcore.evaluate.pictures import loss_figure, save_pictures
 from latentcore.evaluate.predictions import write_predictions
 from latentcore.plots import class_images, save_figure
+from latentcore.terminal.tables import finish, number, show
 from latentcore.training.egamma import EgammaConfig, EgammaRun, resume_egamma, train_egamma
 from latentcore.training.presets import EGAMMAS
 from latentcore.training.processes import is_first

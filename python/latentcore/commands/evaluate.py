@@ -1,77 +1,81 @@
-"""`latentcore evaluate`."""
+"""`latentcore evaluate`: whatever the system."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from latentcore.training.classifier import ClassifierRun
-from latentcore.training.egamma import EgammaRun
-from latentcore.training.few_label import FewLabelRun
-from latentcore.training.gan import GANRun
-from latentcore.training.photographs import PhotographsRun
-from latentcore.training.rotation import RotationRun
-from latentcore.training.runs import load_run
+from latentcore import systems
+from latentcore.commands import options as given
+from latentcore.terminal.parsing import Parser, folder_name
+from latentcore.training.system import System
+
+_DOES = "figures and pictures of a run on its test data"
 
 
-def evaluate(
-    *,
-    system: str | None,
-    run: Path,
-    classifier: Path | None,
-    beside: Path | None,
-    files: Sequence[Path] | None,
-    test: Sequence[Path] | None,
-    data: Path | None,
-    channels_last: bool | None,
-    tsne: bool,
-    out: Path | None,
-) -> None:
-    """Evaluate a run on test images, or on its test events; `system`, where it is given, must be the run's.
+def evaluate(words: list[str]) -> None:
+    """Evaluate a run, on what it has held out or on other data.
 
-    What is found goes to `out`; without it to the run's folder where the run is judged by what it has held out itself,
-    and else to `evaluations/<name>-<hash>` in it.
+    What is found goes to `--out`; without it to the run's folder where the run is judged by what it has held out
+    itself, and else to `evaluations/<name>-<hash>` in it.
     """
-    opened = load_run(run)
-    found = opened.config["system"]
-    if system not in (None, found):
-        raise ValueError(f"{run}: expected a run of the system {system!r}, got one of {found!r}")
-    if classifier is not None and not isinstance(opened, RotationRun | GANRun):
-        raise ValueError(f"--classifier: expected it beside a run of rotation or gan, got one of {found!r}")
-    if beside is not None and not isinstance(opened, GANRun):
-        raise ValueError(f"--beside: expected it beside a run of the system 'gan', got one of {found!r}")
-    if files and not isinstance(opened, EgammaRun | PhotographsRun):
-        raise ValueError(f"--files: expected it beside a run of egamma or photographs, got one of {found!r}")
-    if test and found not in ("egamma", "autoencoder", "gan", "photographs"):
-        words = "egamma, autoencoder, gan or photographs"
-        raise ValueError(f"--test: expected it beside a run of {words}, got one of {found!r}")
-    if channels_last is not None and found not in ("autoencoder", "gan"):
-        raise ValueError(f"--channels-last: expected it beside a run of autoencoder or gan, got one of {found!r}")
-    if tsne and found != "autoencoder":
-        raise ValueError(f"--tsne: expected it beside a run of the system 'autoencoder', got one of {found!r}")
-    if isinstance(opened, EgammaRun):
-        from latentcore.commands import egamma
+    if not words or words[0].startswith("-"):
+        usage = "evaluate RUN [DATA ...] [options]"
+        parser = Parser("evaluate", _DOES, "latentcore evaluate runs/first", _MORE, usage=usage)
+        parser.told(words)
+        parser.error("RUN: expected a run folder as the first word")
+    folder = Path(words[0])
+    system = systems.system_of(folder)
+    _evaluate(system, folder, _parser(system).told(words[1:]))
 
-        egamma.report(opened, files, test, out)
-    elif isinstance(opened, FewLabelRun):
-        from latentcore.commands import few_label
 
-        few_label.report_on(opened, data, out)
-    elif isinstance(opened, RotationRun):
-        from latentcore.commands import rotation
+def _evaluate(system: System[Any], folder: Path, told: dict[str, Any]) -> None:
+    from latentcore.commands.outputs import place_of
 
-        rotation.report_on(opened, data, rotation.open_classifier(classifier, opened.settings), out)
-    elif isinstance(opened, ClassifierRun):
-        from latentcore.commands import classifier as classifiers
+    run, options = systems.load_run(folder), given.options_of(system, told)
+    use = "both" if system.judged_beside_training else "test"
+    examples = system.part("data").reopened(folder, given.where(told, options), run.config, use)
+    if system.checked is not None:
+        system.part("checked")(run.config, examples, options)
+    place = place_of(folder, told["out"], examples.own, examples.name, examples.word)
+    judge(system, run, examples, options, place)
 
-        classifiers.report_on(opened, data, out)
-    elif isinstance(opened, GANRun):
-        from latentcore.commands import gan
 
-        gan.report_on(opened, data, test, classifier, beside, channels_last=channels_last, out=out)
-    elif isinstance(opened, PhotographsRun):
-        from latentcore.commands import photographs
+def judge(system: System[Any], run: Any, examples: Any, options: Any, place: Path) -> None:
+    """Evaluate a run in the first process, add what is found to the figures of a folder, and print all of them."""
+    from latentcore._files import write_json
+    from latentcore.terminal.tables import number, show
+    from latentcore.training.processes import is_first
+    from latentcore.training.provenance import note_command
 
-        photographs.report_on(opened, files, test, out)
-    else:
-        from latentcore.commands import autoencoder
+    if not is_first():
+        return
+    found: Mapping[str, Any] = system.part("evaluate")(run, examples, options, place)
+    figures = {**run.metrics, **found} if place == run.folder else dict(found)
+    write_json(place / "metrics.json", figures)
+    note_command(place)
+    if figures:  # of a GAN without a classifier there are none
+        show("figures", {name: number(value) for name, value in figures.items()})
+    print(f"\nrun folder   {run.folder}")
+    if place != run.folder:
+        print(f"figures in   {place}")
+    pictures = sorted(path.name for path in (place / "pictures").glob("*") if path.is_file())
+    if pictures:
+        print(f"pictures     {', '.join(pictures)}")
 
-        autoencoder.report_on(opened, data, test, channels_last=channels_last, tsne=tsne, out=out)
+
+def _parser(system: System[Any]) -> Parser:
+    usage = "evaluate RUN [DATA ...] [options]"
+    parser = Parser("evaluate", _DOES, "latentcore evaluate runs/first", usage=usage)
+    given.add_data(parser, system, "where the data lie (where they were when the run began)")
+    given.add_options(parser, system)
+    parser.add_argument(
+        "--out",
+        type=folder_name,
+        metavar="DIR",
+        help="for figures and pictures (the run's folder; of data that the run did not hold out itself "
+        "RUN/evaluations/NAME-HASH, so that the run keeps its own)",
+    )
+    return parser
+
+
+_MORE = "`latentcore evaluate RUN --help` has the options of the run's system."

@@ -9,10 +9,10 @@ from latentcore._files import read_config
 from latentcore.commands.held_out import check_own, is_own, record_of_test
 from latentcore.commands.inputs import check_alone, data_folder
 from latentcore.commands.outputs import place_of
-from latentcore.commands.tables import finish
 from latentcore.data import ImageSet, mnist
 from latentcore.data.held_out import describe
 from latentcore.evaluate import few_label as evaluate
+from latentcore.terminal.tables import finish
 from latentcore.training.few_label import FewLabelRun, plain_mixture, resume_few_label, train_few_label
 from latentcore.training.presets import FEW_LABEL
 

@@ -6,7 +6,7 @@ import torch
 
 import latentcore
 from latentcore import _native
-from latentcore.commands.tables import show
+from latentcore.terminal.tables import show
 
 
 def info() -> None:

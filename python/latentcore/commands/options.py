@@ -1,285 +1,149 @@
-"""What can be written on the command line. Nothing heavy is imported here, so that help comes at once."""
+"""Options of `latentcore train` and `latentcore evaluate`, made of what a system says of itself."""
 
-import argparse
-from importlib.metadata import version
+from argparse import BooleanOptionalAction
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from latentcore.commands.arguments import (
-    add_beside,
-    add_channels_last,
-    add_choice,
-    add_command,
-    add_data_folder,
-    add_images,
-    add_labels,
-    add_reading,
-    add_rotation,
-    add_run_dir,
-    add_seed,
-    add_training,
-    folder_name,
-    number_list,
-    positive,
-    whole,
-    word_list,
-)
+from latentcore import _config, _errors
+from latentcore._files import read_json
+from latentcore.data.examples import Where
+from latentcore.terminal.parsing import Parser
+from latentcore.training.system import System
 
-_MODELS = ("equivariant", "mlp", "step", "recurrent", "transformer")
-_AUTOENCODERS = (
-    "ae-2d",
-    "vae-2d",
-    "vae-2d-deep",
-    "ae-20",
-    "vae-20",
-    "vae-10",
-    "beta-vae",
-    "cvae",
-    "denoising",
-    "conv-vae-32",
-    "residual-vae-32",
-    "attention",
-)
-_ACTIVATIONS = ("relu", "leaky_relu", "elu", "silu", "gelu", "tanh")
+# of every system, by the fields that they set
+SHORTCUTS = {
+    "--epochs": ("train.epochs",),
+    "--batch-size": ("train.batch_size",),
+    "--learning-rate": ("train.learning_rate",),
+    "--device": ("train.device",),
+    "--precision": ("train.precision",),
+    "--seed": ("train.seed",),
+    "--validation": ("train.validation",),
+    "--early-stop": ("train.early_stop",),
+}
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser; each command's `handler` is (module of `latentcore.commands`, function), called with its options."""
-    top = argparse.ArgumentParser(
-        prog="latentcore", description="Fused kernels for latent-variable models, and the programs that stand on them."
-    )
-    top.add_argument("--version", action="version", version=version("latentcore"))
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
-    add_command(commands, "info", "versions, native libraries, SIMD level, threads and devices", ("info", "info"))
-    demo = add_command(
-        commands, "demo", "train, cluster, classify and rotate the digits that come with the package", ("demo", "demo")
-    )
-    add_run_dir(demo)
-    add_seed(demo)
-    _add_train(commands.add_parser("train", help="train a system"))
-    _add_evaluate(commands)
-    _add_predict(commands)
-    compare = add_command(commands, "compare", "autoencoders and VAEs side by side", ("autoencoder", "compare"))
-    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    add_images(compare)
-    compare.add_argument("--out", type=folder_name, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
-    report = add_command(commands, "report", "one page that shows runs, with a latent explorer", ("report", "report"))
-    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    report.add_argument(
-        "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page to write (%(default)s)"
-    )
-    config = add_command(
-        commands, "config", "a preset of `train autoencoder` as a file to change", ("autoencoder", "config")
-    )
-    config.add_argument("preset", choices=_AUTOENCODERS, metavar="PRESET", help=", ".join(_AUTOENCODERS))
-    config.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON file to write")
-    _add_transform(commands)
-    _add_interpolate(commands)
-    _add_sweep(commands.add_parser("sweep", help="train many variants of a system, as one table"))
-    _add_data(commands.add_parser("data", help="get and convert data"))
-    return top
+def add_data(parser: Parser, system: System[Any], words: str) -> None:
+    """Where data lie."""
+    parser.add_argument("data", nargs="*", metavar="DATA", help=words)
+    parser.add_argument("--data", dest="more_data", action="append", metavar="DATA", help="the same")
+    parser.add_argument("--test", nargs="+", default=(), metavar="DATA", help="other data, to judge by")
+    if system.kind == "images":
+        add_channels_last(parser)
 
 
-def _add_train(parser: argparse.ArgumentParser) -> None:
-    systems = parser.add_subparsers(required=True, metavar="SYSTEM")
-    few_label = add_command(
-        systems, "few-label", "a VAE, a mixture in its latent plane, a few labels to read it", ("few_label", "train")
-    )
-    add_labels(few_label)
-    few_label.add_argument("--preset", choices=("digits148", "plain"), help="configuration (digits148)")
-    rotation = add_command(
-        systems, "rotation", "a VAE, and what a rotation of an image does to its latents", ("rotation", "train")
-    )
-    add_rotation(rotation)
-    add_choice(rotation, "--model", _MODELS, "the preset's")
-    rotation.add_argument("--latent", type=positive, metavar="N", help="number of latent axes (the preset's)")
-    rotation.add_argument(
-        "--activation", choices=_ACTIVATIONS, metavar="NAME", help=f"{', '.join(_ACTIVATIONS)} (the preset's)"
-    )
-    rotation.add_argument("--loss", metavar="WEIGHTS", help="for example image=1,latent=0.1,cosine=0 (the preset's)")
-    rotation.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
-    rotation.add_argument("--classifier", type=Path, metavar="RUN", help="says whether digits stay what they are")
-    classifier = add_command(systems, "classifier", "a ResNet-15 for digits at any angle", ("classifier", "train"))
-    classifier.add_argument("--upright", action="store_const", const=True, help="digits as they are, not turned")
-    autoencoder = add_command(
-        systems, "autoencoder", "an autoencoder or a VAE of one of many kinds", ("autoencoder", "train")
-    )
-    add_choice(autoencoder, "--preset", _AUTOENCODERS, "vae-2d")
-    autoencoder.add_argument(
-        "--config", type=Path, metavar="FILE", help="of `latentcore config`, or a run's config.json"
-    )
-    add_images(autoencoder)
-    add_seed(autoencoder)
-    add_training(autoencoder)
-    gan = add_command(systems, "gan", "a generator of images, and a discriminator that it deceives", ("gan", "train"))
-    add_choice(gan, "--preset", ("digits",), "digits")
-    gan.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
-    gan.add_argument("--classifier", type=Path, metavar="RUN", help="in whose features samples are compared")
-    add_beside(gan)
-    add_images(gan)
-    add_seed(gan)
-    add_training(gan)
-    _add_photographs(add_command(systems, "photographs", "a VAE of one's own photographs", ("photographs", "train")))
-    _add_egamma(
-        add_command(systems, "egamma", "a ResNet-15 for electrons and photons in HDF5 files", ("egamma", "train"))
-    )
-    for system in (few_label, rotation, classifier):
-        if system is not few_label:
-            add_seed(system)
-        add_data_folder(system)
-        add_training(system)
-
-
-def _add_photographs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="of photographs, and folders in it")
-    parser.add_argument("--test", type=Path, nargs="+", metavar="FOLDER", help="to judge by (a tenth is kept back)")
-    add_choice(parser, "--preset", ("photographs", "patches"), "photographs")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
-    parser.add_argument("--size", type=positive, metavar="PIXELS", help="along a side, a multiple of 16 (the preset's)")
-    parser.add_argument("--latent", type=positive, metavar="N", help="number of latent axes (the preset's)")
-    add_choice(parser, "--perceptual", ("none", "auto", "vgg16", "ms-ssim"), "the preset's")
-    parser.add_argument("--cache", type=float, metavar="MB", help="memory for decoded photographs (4096)")
+def add_channels_last(parser: Parser) -> None:
+    """How images lie in files."""
     parser.add_argument(
-        "--cache-dir", type=folder_name, metavar="DIR", help="a folder for them, read again by later runs"
-    )
-    add_seed(parser)
-    add_training(parser)
-
-
-def _add_egamma(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help="with the data sets X and y")
-    parser.add_argument("--test", type=Path, nargs="+", metavar="FILE", help="other events, to judge by")
-    add_choice(parser, "--preset", ("egamma", "small"), "egamma")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a run's config.json, instead of a preset")
-    add_choice(parser, "--storage", ("auto", "resident", "streamed"), "auto: resident where events fit the memory")
-    parser.add_argument("--validation", type=float, metavar="SHARE", help="of the events, to choose by (0.1)")
-    parser.add_argument("--test-share", type=float, metavar="SHARE", help="to judge by without test files (0.1)")
-    parser.add_argument("--width", type=float, metavar="FACTOR", help="of the network's channels (the preset's)")
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="events per step (the preset's)")
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="at its peak (the preset's)")
-    add_seed(parser)
-    add_training(parser)
-
-
-def _add_evaluate(commands: Any) -> None:
-    evaluate = add_command(
-        commands, "evaluate", "figures and pictures of a run on its test data", ("evaluate", "evaluate")
-    )
-    evaluate.add_argument(
-        "system",
-        nargs="?",
-        choices=("few-label", "rotation", "classifier", "autoencoder", "egamma", "gan", "photographs"),
-        metavar="SYSTEM",
-        help="few-label, rotation, classifier, autoencoder, egamma, gan or photographs; found from the run by default",
-    )
-    evaluate.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    evaluate.add_argument(
-        "--classifier", type=Path, metavar="RUN", help="for rotation: judges whether labels are kept; for gan: samples"
-    )
-    add_beside(evaluate)
-    evaluate.add_argument(
-        "--files", type=Path, nargs="+", metavar="FILE", help="for egamma and photographs: where they lie now"
-    )
-    evaluate.add_argument(
-        "--test",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="for egamma: where the test's lie now; else other images, none of which the run has learned",
-    )
-    evaluate.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="MNIST's folder; for autoencoder and gan what it was trained on (where that was, or LATENTCORE_DATA)",
-    )
-    add_channels_last(evaluate)
-    evaluate.add_argument("--tsne", action="store_true", help="for autoencoder: t-SNE of the latents too (minutes)")
-    evaluate.add_argument(
-        "--out",
-        type=folder_name,
-        metavar="DIR",
-        help="for figures and pictures (the run's folder; of data that the run did not hold out itself "
-        "RUN/evaluations/NAME-HASH, so that the run keeps its own)",
+        "--channels-last",
+        action=BooleanOptionalAction,
+        help="files hold images as rows, columns, channels (channels first, and an error where that is unlikely)",
     )
 
 
-def _add_predict(commands: Any) -> None:
-    predict = add_command(commands, "predict", "what a run says of the events of HDF5 files", ("egamma", "predict"))
-    predict.add_argument("run", type=Path, metavar="RUN", help="a run of `latentcore train egamma`")
-    predict.add_argument("files", type=Path, nargs="+", metavar="FILE", help="with the data set X")
-    predict.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .h5, .hdf5 or .csv to write")
+def shortcuts(system: System[Any]) -> dict[str, tuple[str, ...]]:
+    """Options by the fields of the configuration that they set."""
+    return {**SHORTCUTS, **system.shortcuts}
 
 
-def _add_transform(commands: Any) -> None:
-    transform = add_command(
-        commands, "transform", "turn, scale or move an image in latent space", ("rotation", "transform")
+def add_settings(parser: Parser, system: System[Any]) -> None:
+    """What a configuration is made of."""
+    first = next(iter(system.presets))
+    known = ", ".join(system.presets)
+    parser.add_argument("--preset", metavar="NAME", help=f"a measured configuration: {known} ({first})")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a file of `latentcore config`, or a config.json")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="one field of the configuration, see below"
     )
-    transform.add_argument("run", type=Path, metavar="RUN", help="a run of `latentcore train rotation`")
-    transform.add_argument("image", type=Path, metavar="IMAGE", help="PNG, JPEG, WebP or BMP: light on dark, as MNIST")
-    transform.add_argument("--angle", type=float, default=0.0, help="degrees, counter-clockwise")
-    transform.add_argument("--scale", type=float, default=1.0, help="magnification")
-    transform.add_argument(
-        "--translate", type=float, nargs=2, default=(0.0, 0.0), metavar=("RIGHT", "DOWN"), help="pixels"
-    )
-    add_reading(transform)
-    transform.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write")
+    defaults = dict(_config.flat(system.preset))
+    for option, paths in shortcuts(system).items():
+        shown = _plain(defaults[paths[0]]) if paths[0] in defaults else "the preset's"
+        parser.add_argument(option, metavar="VALUE", help=f"{paths[0]} ({shown})")
 
 
-def _add_interpolate(commands: Any) -> None:
-    interpolate = add_command(
-        commands, "interpolate", "the way from an image to another", ("interpolate", "interpolate")
-    )
-    interpolate.add_argument("run", type=Path, metavar="RUN", help="a run with an autoencoder or a VAE")
-    interpolate.add_argument("first", type=Path, metavar="IMAGE", help="where the way begins: PNG, JPEG, WebP or BMP")
-    interpolate.add_argument("last", type=Path, metavar="IMAGE", help="where it ends")
-    interpolate.add_argument("--steps", type=positive, default=11, metavar="N", help="images, ends included (11)")
-    interpolate.add_argument("--label", type=whole, metavar="CLASS", help="of both, where the model is told classes")
-    add_reading(interpolate)
-    interpolate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .png or .gif to write")
+def add_options(parser: Parser, system: System[Any]) -> None:
+    """What the system can be told besides."""
+    docs = _attributes(system.options)
+    for part in fields(system.options):
+        option = "--" + part.name.replace("_", "-")
+        words = docs.get(part.name, "")
+        if part.metadata.get("run"):
+            parser.add_argument(option, metavar="RUN", help=words)
+        elif part.type is bool or part.type == "bool":
+            parser.add_argument(option, action="store_true", help=words)
+        else:
+            parser.add_argument(option, type=part.metadata.get("type", str), metavar="VALUE", help=words)
 
 
-def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    systems = parser.add_subparsers(required=True, metavar="SYSTEM")
-    rotation = add_command(
-        systems, "rotation", "latent sizes, activations, losses and models", ("rotation_sweep", "sweep")
-    )
-    add_rotation(rotation)
-    add_seed(rotation)
-    add_data_folder(rotation)
-    rotation.add_argument("--latents", type=number_list, default=(32,), metavar="2,8,32", help="latent sizes (32)")
-    rotation.add_argument("--activations", type=word_list, default=("relu",), metavar="relu,silu", help="(relu)")
-    rotation.add_argument("--models", type=word_list, default=_MODELS, metavar="equivariant,mlp", help="(all)")
-    rotation.add_argument(
-        "--losses", nargs="+", default=("image",), metavar="WEIGHTS", help="image latent=1,cosine=1 (image)"
-    )
-    rotation.add_argument("--epochs", type=positive, help="of the last phase of each run (the preset's)")
-    rotation.add_argument(
-        "--out", type=folder_name, required=True, metavar="DIR", help="the folder; goes on where it stopped"
-    )
+def options_of(system: System[Any], told: Mapping[str, Any]) -> Any:
+    """The system's options; runs are opened."""
+    from latentcore.systems import load_run
+
+    found = {}
+    for part in fields(system.options):
+        value = told[part.name]
+        if value is not None and part.metadata.get("run"):
+            value = load_run(value)
+        if value is not None:
+            found[part.name] = value
+    return system.options(**found)
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    fetch = add_command(actions, "fetch", "get a data set", ("data", "fetch"))
-    fetch.add_argument("name", choices=("mnist",), help="the data set")
-    fetch.add_argument("--out", type=Path, default=Path("mnist"), help="the folder to write (%(default)s)")
-    fetch.add_argument(
-        "--from", dest="source", type=Path, metavar="FOLDER", help="a folder that has the files, plain or gzipped"
-    )
-    export = add_command(actions, "export", "write the NumPy files of the few-label protocol", ("data", "export"))
-    add_data_folder(export)
-    export.add_argument("--out", type=Path, required=True, help="the folder to write")
-    add_labels(export)
-    _add_events(actions)
+def where(told: Mapping[str, Any], options: Any) -> Where:
+    """What the words say of where data lie."""
+    data = (*told["data"], *(told["more_data"] or ()))
+    return Where(tuple(data), tuple(told["test"]), told.get("channels_last"), options)
 
 
-def _add_events(actions: Any) -> None:
-    simulate = add_command(actions, "simulate", "write simulated electrons and photons to HDF5", ("egamma", "simulate"))
-    simulate.add_argument("--events", type=positive, required=True, metavar="N", help="half of them electrons")
-    simulate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
-    simulate.add_argument("--fluctuation", type=float, metavar="F", help="noise that hides the class: 0 to 0.4 or so")
-    add_seed(simulate)
-    inspect = add_command(actions, "inspect", "what an HDF5 file of electrons and photons holds", ("egamma", "inspect"))
-    inspect.add_argument("file", type=Path, metavar="FILE", help="with the data sets X and y")
-    inspect.add_argument("--picture", type=Path, metavar="FILE", help="of the mean images (beside the file, .png)")
+def changes(system: System[Any], told: Mapping[str, Any]) -> dict[str, str]:
+    """Fields of the configuration and the words that they are set to."""
+    found = {}
+    for option, paths in shortcuts(system).items():
+        value = told[option[2:].replace("-", "_")]
+        if value is not None:
+            found |= dict.fromkeys(paths, value)
+    for text in told["set"]:
+        path, equals, value = text.partition("=")
+        if not equals:
+            _errors.fail_value("--set", "FIELD=VALUE", repr(text))
+        found[path] = value
+    return found
+
+
+def base(system: System[Any], told: Mapping[str, Any]) -> Any:
+    """The preset or the file that the words name."""
+    if told["config"] is None:
+        return system.named(told["preset"])
+    if told["preset"] is not None:
+        _errors.fail_value("--config", "no --preset beside it", repr(told["preset"]))
+    return system.read(read_json(told["config"]), str(told["config"]))
+
+
+def described(system: System[Any]) -> str:
+    """All fields of the configuration, with the values of the first preset."""
+    rows = [f"  {name} = {_plain(value)}" for name, value in _config.flat(system.preset)]
+    return "\n".join([f"fields for --set, as the preset {next(iter(system.presets))} has them:", *rows])
+
+
+def _plain(value: Any) -> str:
+    """As it is written behind `--set`."""
+    if isinstance(value, tuple):
+        return ",".join(map(_plain, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """What a dataclass's docstring says of its fields."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in (kind.__doc__ or "").partition("Attributes:")[2].splitlines():
+        head, colon, words = line.strip().partition(": ")
+        if colon and line.startswith(" " * 8) and not line.startswith(" " * 9) and head.isidentifier():
+            name, found[head] = head, words
+        elif name and line.strip():
+            found[name] += " " + line.strip()
+    return {key: words.rstrip(".").replace("%", "%%") for key, words in found.items()}

@@ -10,10 +10,10 @@ from latentcore._files import printable, read_json, replacing
 from latentcore.commands.inputs import check_alone
 from latentcore.commands.outputs import place_of
 from latentcore.commands.photograph_files import divided, judged_by, judged_by_before, record_of, resumed
-from latentcore.commands.tables import finish
 from latentcore.data import ImageFolder
 from latentcore.data.folders import Found, check_room, common_white
 from latentcore.evaluate import photographs as evaluation
+from latentcore.terminal.tables import finish
 from latentcore.training.photographs import PhotographsConfig, PhotographsRun, resume_photographs, train_photographs
 from latentcore.training.presets import PHOTOGRAPHS
 from latentcore.training.systems import configuration_of

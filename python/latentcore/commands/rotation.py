@@ -9,12 +9,12 @@ from latentcore._files import read_config, read_json
 from latentcore.commands.held_out import check_own, is_own, record_of_test
 from latentcore.commands.inputs import check_alone, data_folder
 from latentcore.commands.outputs import place_of
-from latentcore.commands.tables import finish
 from latentcore.data import ImageSet, mnist, read_image
 from latentcore.data.held_out import describe
 from latentcore.evaluate import rotation as evaluation
 from latentcore.evaluate.rotation_pictures import write_pictures
 from latentcore.plots import save_image
+from latentcore.terminal.tables import finish
 from latentcore.training.classifier import ClassifierRun
 from latentcore.training.objectives import TransformationLoss
 from latentcore.training.presets import ROTATIONS

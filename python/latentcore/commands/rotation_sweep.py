@@ -9,11 +9,11 @@ from latentcore._files import inside, read_config, read_json, write_json
 from latentcore.commands.held_out import check_own, record_of_test
 from latentcore.commands.inputs import data_folder
 from latentcore.commands.rotation import begin, configured, digits_in, parts_of
-from latentcore.commands.tables import show_rows
 from latentcore.data import ImageSet
 from latentcore.data.hashes import fingerprint
 from latentcore.evaluate import rotation as evaluation
 from latentcore.evaluate.pictures import write_table
+from latentcore.terminal.tables import show_rows
 from latentcore.training.rotation import RotationConfig, RotationRun, resume_rotation
 from latentcore.training.systems import configured as settings_of
 

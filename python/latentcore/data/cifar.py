@@ -13,6 +13,7 @@ from latentcore import _errors
 from latentcore._files import open_regular
 from latentcore.data._sizes import check_size, on_disk
 from latentcore.data.arrays import ImageSet
+from latentcore.data.registry import DataSet
 
 Bytes = NDArray[np.uint8]
 
@@ -136,3 +137,19 @@ def _image_set(records: Bytes, label: int, labels: int) -> ImageSet:
 
 def _fail_pickled(path: Path) -> NoReturn:
     _errors.fail_value(str(path), "CIFAR's binary version, of files named .bin", "the pickled Python one, never read")
+
+
+CIFAR_10 = DataSet(
+    "cifar-10",
+    "60,000 photographs of 10 classes, 3 x 32 x 32",
+    lambda path: (load_cifar10(path, "train"), load_cifar10(path, "test")),
+    recognises=lambda path: path.is_dir() and any(path.glob("*_batch*")),
+    get="its binary version, unpacked, is the folder cifar-10-batches-bin",
+)
+CIFAR_100 = DataSet(
+    "cifar-100",
+    "60,000 photographs of 100 classes, 3 x 32 x 32",
+    lambda path: (load_cifar100(path, "train"), load_cifar100(path, "test")),
+    recognises=lambda path: path.is_dir() and any((path / name).exists() for name in ("train.bin", "meta")),
+    get="its binary version, unpacked, is the folder cifar-100-binary",
+)

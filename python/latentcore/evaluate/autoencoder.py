@@ -12,7 +12,7 @@ from latentcore.data import ImageSet
 from latentcore.data.convert import to_unit
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.likelihood import likelihood_figures
-from latentcore.evaluate.pictures import loss_figure, save_pictures, spread
+from latentcore.evaluate.pictures import drawable, loss_figure, save_pictures, spread, ways
 from latentcore.models import VAE
 from latentcore.training.autoencoder import AutoencoderRun
 
@@ -96,19 +96,6 @@ def write_pictures(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False, o
 def labels_for(run: AutoencoderRun, images: ImageSet) -> Tensor | None:
     """The labels that the run's model is told; None where it is told none."""
     return images.known_labels() if run.model.config.classes else None
-
-
-def drawable(images: Tensor) -> Tensor:
-    """Images (..., C, H, W) as pictures show them: grey or coloured as they are, of other channels their mean."""
-    return images if images.shape[-3] in (1, 3) else to_unit(images).mean(-3, keepdim=True)
-
-
-def ways(
-    run: AutoencoderRun, first: Tensor, last: Tensor, steps: int, labels: Tensor | None = None
-) -> dict[str, Tensor]:
-    """What is drawn between two latents (L,): straight, and along a great circle where there is more than one axis."""
-    kinds = ("linear", "spherical") if len(first) > 1 else ("linear",)
-    return {how: drawable(run.decode(plots.interpolate(first, last, steps, how), labels)) for how in kinds}
 
 
 def walks(run: AutoencoderRun, test: ImageSet, latents: Tensor) -> dict[str, Tensor]:

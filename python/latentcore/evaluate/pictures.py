@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentcore import _errors, plots
 from latentcore._files import inside, read_bounded, replacing
+from latentcore.data.convert import to_unit
 
 
 def save_pictures(folder: Path, drawn: Mapping[str, Figure]) -> list[Path]:
@@ -60,3 +61,14 @@ def loss_figure(run_folder: Path, terms: Sequence[str]) -> Figure:
 def spread(images: Tensor, count: int) -> Tensor:
     """Some images from all over the set."""
     return images[torch.linspace(0, len(images) - 1, min(count, len(images))).long()]
+
+
+def drawable(images: Tensor) -> Tensor:
+    """Images (..., C, H, W) as pictures show them: grey or coloured as they are, of other channels their mean."""
+    return images if images.shape[-3] in (1, 3) else to_unit(images).mean(-3, keepdim=True)
+
+
+def ways(run: Any, first: Tensor, last: Tensor, steps: int, labels: Tensor | None = None) -> dict[str, Tensor]:
+    """What is drawn between two latents (L,): straight, and along a great circle where there is more than one axis."""
+    kinds = ("linear", "spherical") if len(first) > 1 else ("linear",)
+    return {how: drawable(run.decode(plots.interpolate(first, last, steps, how), labels)) for how in kinds}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from latentcore.models.base import EncoderDecoder
+from latentcore.models.objectives import ReconstructionError
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -40,3 +41,7 @@ class Autoencoder(EncoderDecoder):
         """Encode and decode a batch."""
         z = self.encode(images, labels)
         return AutoencoderOutput(self.decode_logits(z, labels), z)
+
+    def objective(self) -> ReconstructionError:
+        """What it is trained by."""
+        return ReconstructionError()

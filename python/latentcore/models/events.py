@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from latentcore import _checks
 from latentcore.models.config import ResNetConfig
+from latentcore.models.objectives import Discrimination
 from latentcore.models.resnet import ResNet15
 
 # shapes: (N, C, H, W) events, K classes, F features
@@ -53,6 +54,10 @@ class EventClassifier(nn.Module):
         """Logits (N, K) of the classes, for events (N, C, H, W)."""
         logits: Tensor = self.network(self._scaled(events))
         return logits
+
+    def objective(self) -> Discrimination:
+        """What it is trained by."""
+        return Discrimination()
 
     def _scaled(self, events: Tensor) -> Tensor:
         _checks.floating("events", events)

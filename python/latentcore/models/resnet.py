@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from latentcore import _checks
 from latentcore.models.config import ResNetConfig
+from latentcore.models.objectives import CrossEntropy
 
 # shapes: (N, C, H, W) images, K classes, F features
 
@@ -55,6 +56,10 @@ class ResNet15(nn.Module):
         """Logits (N, K) of the classes, for images (N, C, H, W)."""
         logits: Tensor = self.head(self.dropout(self.features(images)))
         return logits
+
+    def objective(self) -> CrossEntropy:
+        """What it is trained by."""
+        return CrossEntropy()
 
 
 class ResidualBlock(nn.Module):

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from latentcore import ops
 from latentcore.models.base import EncoderDecoder
+from latentcore.models.objectives import NegativeELBO
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -72,3 +73,7 @@ class VAE(EncoderDecoder):
         mu, logvar = self.encode(images, labels)
         z, _ = ops.reparameterize_kl(mu, logvar, seed=seed)
         return VAEOutput(self.decode_logits(z, labels), mu, logvar, z)
+
+    def objective(self) -> NegativeELBO:
+        """What it is trained by."""
+        return NegativeELBO()

@@ -1,7 +1,5 @@
 """Training: the one loop, its configuration, run folders, and the systems that are built on them."""
 
-from latentcore.training.config import Augmentation, TrainConfig
-from latentcore.training.loop import fit
-from latentcore.training.runs import Run, create_run, load_run
+from latentcore._lazy import attach
 
-__all__ = ["Augmentation", "Run", "TrainConfig", "create_run", "fit", "load_run"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

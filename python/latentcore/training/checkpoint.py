@@ -1,9 +1,10 @@
 """The state of a training between two steps, on disk."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -12,13 +13,16 @@ from torch.optim.lr_scheduler import LRScheduler
 from latentcore import _checks, _errors
 from latentcore._files import inside
 from latentcore._tensors import load_tensors, save_tensors
-from latentcore.models.files import load_state
+from latentcore.models.files import build_for, load_state
 from latentcore.training.ema import Averages
 from latentcore.training.plan import Plan
 
 _FIELDS = ("model", "optimizer", "scheduler", "averages", "history", "step", "totals", "seconds", "config", "count")
 _KINDS = {"config": dict, "history": list, "scheduler": dict, "totals": Tensor, "step": int, "seconds": float}
 _ROW = ("epoch", "loss", "seconds")
+_MOST_WORDS = 1_000_000  # bytes of the names and sizes of a model's tensors
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass
@@ -112,6 +116,20 @@ class State:
         self.history, self.step, self.seconds = content["history"], content["step"], content["seconds"]
 
 
+def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
+    """The model that `build` makes, with the weights of the folder's `checkpoints/model.pth`."""
+    path = model_path(folder)
+    if folder.exists() and not path.exists():
+        raise FileNotFoundError(f"{path}: expected the model of a finished epoch, found none; resume the training")
+    state = load_tensors(inside(folder, path), most_words=_MOST_WORDS)
+    try:
+        model = build_for(state, build)
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        _errors.fail_value(str(folder / "config.json"), "the sizes of a model", str(error))
+    load_state(model, state, str(path), assign=True)
+    return model
+
+
 def seconds_trained(folder: Path) -> float:
     """Seconds that the run in `folder` has been trained."""
     if not last_path(folder).exists():
@@ -147,8 +165,9 @@ def _read(folder: Path) -> dict[str, Any]:
 
 def _check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name, value in wanted.items():
-        if name != "device" and not _same(saved.get(name), value):
-            _errors.fail_value(f"TrainConfig.{name}", f"{saved.get(name)!r}, as in {path}", repr(value))
+        # what is not in the file an older version did not know
+        if name != "device" and name in saved and not _same(saved[name], value):
+            _errors.fail_value(f"TrainConfig.{name}", f"{saved[name]!r}, as in {path}", repr(value))
 
 
 def _same(saved: object, wanted: object) -> bool:

@@ -17,11 +17,11 @@ from latentcore._memory import bounded
 from latentcore.data.convert import as_images, as_labels, to_unit
 from latentcore.data.hashes import fingerprint
 from latentcore.models import ResNet15, ResNetConfig
-from latentcore.training.checkpoint import seconds_trained
+from latentcore.models.objectives import CrossEntropy
+from latentcore.training.checkpoint import load_checkpoint, seconds_trained
 from latentcore.training.config import TrainConfig
 from latentcore.training.loop import minimise
-from latentcore.training.objectives import CrossEntropy
-from latentcore.training.runs import Run, load_checkpoint
+from latentcore.training.runs import Run
 from latentcore.training.sources import LabelledImages
 from latentcore.training.systems import begin, check_early_stop, check_same_data, configured, rate, resumable, seeded
 

@@ -84,6 +84,8 @@ class TrainConfig(_config.Configuration):
             probabilities.
         reconstruct: What the decoder is to draw: the "clean" image or the "augmented" one.
         freeze_normalisation_at: Fraction of the epochs from which batch normalisation uses its running statistics.
+        validation: Share of the training examples, in [0, 0.99], by which the best weights are chosen instead of being
+            learned from; 0 keeps the last weights.
         early_stop: Epochs without a lower validation loss after which training ends; 0 never ends it early.
         checkpoint_every: Steps after which a checkpoint is written within an epoch; 0 writes one after each epoch only.
         record: "auto": a step of a long training on the CPU, or on CUDA, is recorded and replayed, which is faster; a
@@ -114,6 +116,7 @@ class TrainConfig(_config.Configuration):
     binarise: bool = False
     reconstruct: Literal["clean", "augmented"] = "clean"
     freeze_normalisation_at: float = 1.0
+    validation: float = 0.0
     early_stop: int = 0
     checkpoint_every: int = 0
     record: Literal["auto", "off"] = "auto"
@@ -132,6 +135,13 @@ class TrainConfig(_config.Configuration):
             _config.in_range(self, name, 0)
         for name in ("pct_start", "beta_warmup", "freeze_normalisation_at"):
             _config.in_range(self, name, 0, 1)
+        _config.in_range(self, "validation", 0, 0.99)
         for name in ("betas", "ema"):
             _config.in_range(self, name, 0, 1 - 1e-9)
         _config.in_range(self, "seed", 0, 2**31 - 1)
+
+
+def check_channels(name: str, image_shape: tuple[int, int, int]) -> None:
+    """Images of a shape (C, H, W) can be drawn."""
+    if image_shape[0] not in (1, 3):
+        _errors.fail_value(name, "images of 1 channel or 3, which can be drawn", image_shape)

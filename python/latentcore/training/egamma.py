@@ -19,15 +19,15 @@ from latentcore._memory import bounded
 from latentcore.data.convert import as_events
 from latentcore.data.egamma import EgammaFiles, Events
 from latentcore.models import EventClassifier, ResNetConfig
-from latentcore.training.checkpoint import last_path, seconds_trained
+from latentcore.models.objectives import Discrimination
+from latentcore.training.checkpoint import last_path, load_checkpoint, seconds_trained
 from latentcore.training.config import Augmentation, TrainConfig
 from latentcore.training.events import StoredEvents, StreamedEvents
 from latentcore.training.loop import minimise
-from latentcore.training.objectives import Discrimination
 from latentcore.training.parts import EventsConfig, Parts, Paths, divided, storage_of
 from latentcore.training.plan import Plan
 from latentcore.training.processes import alone, from_first, synchronised, together
-from latentcore.training.runs import Run, load_checkpoint
+from latentcore.training.runs import Run
 from latentcore.training.systems import (
     begin,
     check_early_stop,

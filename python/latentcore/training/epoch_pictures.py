@@ -6,15 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentcore import _errors, plots
+from latentcore import plots
 
 # shapes: (N, C, H, W) images
-
-
-def check_channels(name: str, image_shape: tuple[int, int, int]) -> None:
-    """Images of a shape (C, H, W) can be drawn."""
-    if image_shape[0] not in (1, 3):
-        _errors.fail_value(name, "images of 1 channel or 3, which can be drawn", image_shape)
 
 
 def pictures_of_epochs(folder: Path, draw: Callable[[], Tensor], columns: int) -> Callable[[int], None]:

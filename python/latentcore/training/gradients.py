@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from latentcore.training.objectives import Objective, flattened
+from latentcore.models.objectives import Objective, flattened
 from latentcore.training.plan import Inputs, Plan
 from latentcore.training.python_kinds import is_library
 from latentcore.training.python_state import PythonState, has_hooks

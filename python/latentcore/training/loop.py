@@ -19,13 +19,13 @@ from latentcore._tensors import load_tensors
 from latentcore.data.convert import as_images
 from latentcore.models.base import EncoderDecoder
 from latentcore.models.files import load_state
+from latentcore.models.objectives import Objective, flattened, objective_of
 from latentcore.training.checkpoint import State, last_path, model_path
 from latentcore.training.config import TrainConfig
 from latentcore.training.ema import Averages
 from latentcore.training.gradients import Gradients
 from latentcore.training.journal import Journal
 from latentcore.training.loss_check import LossCheck
-from latentcore.training.objectives import Objective, flattened, objective_of
 from latentcore.training.optimizer import LeanAdamW, schedule_of
 from latentcore.training.plan import Plan
 from latentcore.training.processes import alone, precision_of, set_up

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from latentcore.training.objectives import Objective
+from latentcore.models.objectives import Objective
 
 _EXPLODED = 1000  # times the loss of the first step, from which no training comes back
 

@@ -1,147 +1,15 @@
-"""What a training step minimises, for each kind of model."""
+"""What a step of a training of latent transformations minimises."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from latentcore import _config, _errors, ops
-from latentcore.models import VAE, Autoencoder
+from latentcore.models.objectives import Terms
 from latentcore.training.pairs import PairBatch
-
-# shapes: (B, C, H, W) images and targets
-
-Number = int | float | Tensor
-"""A number, or a tensor with one element on the model's device."""
-
-
-class Objective(Protocol):
-    """The terms of a batch's loss, each the mean over the batch; the first is what is minimised."""
-
-    @property
-    def size(self) -> int:
-        """How many numbers the terms have together."""
-
-    def __call__(self, model: Any, batch: Any, *, beta: float | Tensor, seed: int | Tensor) -> Sequence[Tensor]:
-        """`batch` is what the source makes, `beta` the factor of a KL term, `seed` that of the noise."""
-
-    def figures(self, means: Tensor) -> dict[str, float]:
-        """Names and values of what the means (size,) of the terms say; the first is "loss"."""
-
-
-class Terms:
-    """An objective whose terms are one number each, and are its figures.
-
-    Attributes:
-        terms: Their names; the first is "loss".
-    """
-
-    terms: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        """How many terms there are."""
-        return len(self.terms)
-
-    def figures(self, means: Tensor) -> dict[str, float]:
-        """The means by name."""
-        return dict(zip(self.terms, means.tolist(), strict=True))
-
-
-def flattened(terms: Sequence[Tensor]) -> Tensor:
-    """The numbers of all terms, without their gradient. (size,), float32."""
-    return torch.cat([term.detach().float().reshape(-1) for term in terms])
-
-
-class NegativeELBO(Terms):
-    """Reconstruction + beta * KL of a `VAE`, in nats per image; batches are (input, target) or (…, labels)."""
-
-    terms = ops.VAELoss._fields
-
-    def __call__(
-        self, model: Any, batch: tuple[Tensor, ...], *, beta: float | Tensor, seed: int | Tensor
-    ) -> ops.VAELoss:
-        """Images go into the model; the target, uint8 or float in [0, 1], should come out."""
-        images, target, *labels = batch
-        out = model(images, *labels, seed=seed)
-        return ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=beta, likelihood=model.config.likelihood)
-
-
-class ReconstructionError(Terms):
-    """Reconstruction of an `Autoencoder`, in nats per image; it has neither noise nor prior."""
-
-    terms = ops.VAELoss._fields
-
-    def __call__(
-        self, model: Any, batch: tuple[Tensor, ...], *, beta: float | Tensor, seed: int | Tensor
-    ) -> ops.VAELoss:
-        """`beta` and `seed` do nothing."""
-        images, target, *labels = batch
-        logits = model(images, *labels).logits
-        # the KL term of the prior itself is exactly 0
-        prior = logits.new_zeros(len(logits), 1)
-        return ops.vae_loss(logits, target, prior, prior, beta=beta, likelihood=model.config.likelihood)
-
-
-class CrossEntropy(Terms):
-    """Cross entropy of a classifier in nats per image, and its accuracy; batches are (images, labels)."""
-
-    terms = ("loss", "accuracy")
-
-    def __call__(
-        self, model: Any, batch: tuple[Tensor, Tensor], *, beta: float | Tensor, seed: int | Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """`beta` and `seed` do nothing."""
-        return _cross_entropy(_logits(model, batch[0]), batch[1])
-
-
-class Discrimination(Terms):
-    """Cross entropy and accuracy of a classifier of two classes, and the area under its ROC curve.
-
-    The area is that of the scores in 2,048 cells of equal width between -16 and 16, logits of class 1 less those of
-    class 0; cells add up over batches and processes. It is 0.5 where a class is missing.
-    """
-
-    terms = ("loss", "accuracy", "auc")
-    cells = 2048
-
-    @property
-    def size(self) -> int:
-        """Loss, accuracy, and the cells of both classes."""
-        return 2 + 2 * self.cells
-
-    def __call__(
-        self, model: Any, batch: tuple[Tensor, Tensor], *, beta: float | Tensor, seed: int | Tensor
-    ) -> tuple[Tensor, ...]:
-        """`beta` and `seed` do nothing; the last term is the share of the batch in each cell of each class."""
-        images, labels = batch
-        logits = _logits(model, images)
-        scores = (logits[:, 1] - logits[:, 0]).detach()
-        cell = ((scores / 32 + 0.5) * self.cells).long().clamp_(0, self.cells - 1)
-        shares = logits.new_zeros(2 * self.cells)
-        shares.index_add_(0, labels * self.cells + cell, torch.full_like(scores, 1 / len(labels)))
-        return *_cross_entropy(logits, labels), shares
-
-    def figures(self, means: Tensor) -> dict[str, float]:
-        """Loss, accuracy and area."""
-        below, above = means[2:].double().view(2, self.cells)
-        pairs = float(below.sum() * above.sum())
-        won = float(above @ (below.cumsum(0) - below / 2))
-        return {"loss": float(means[0]), "accuracy": float(means[1]), "auc": won / pairs if pairs else 0.5}
-
-
-def _logits(model: Any, images: Tensor) -> Tensor:
-    """In float32 at least."""
-    logits: Tensor = model(images)
-    return logits if logits.dtype == torch.float64 else logits.float()
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross entropy and accuracy."""
-    return F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean()
 
 
 @dataclass(frozen=True)
@@ -190,11 +58,3 @@ class TransformationLoss(Terms):
             cosine = 1 - F.cosine_similarity(out.moved, out.goal).mean()
             loss = loss + self.latent * latent + self.cosine * cosine
         return loss, reconstruction, kl, latent, cosine
-
-
-def objective_of(model: nn.Module) -> Objective:
-    """The objective for this kind of autoencoder."""
-    kinds: dict[type[nn.Module], Objective] = {VAE: NegativeELBO(), Autoencoder: ReconstructionError()}
-    if type(model) not in kinds:
-        _errors.fail_type("model", "a VAE or an Autoencoder", type(model).__name__)
-    return kinds[type(model)]

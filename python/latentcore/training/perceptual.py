@@ -14,7 +14,7 @@ from latentcore import _config, _errors, metrics, ops
 from latentcore._tensors import load_tensors
 from latentcore.data.convert import to_unit
 from latentcore.models.files import load_state
-from latentcore.training.objectives import Terms
+from latentcore.models.objectives import Terms
 
 # shapes: (B, C, H, W) images
 

@@ -18,16 +18,15 @@ from latentcore.data import ImageFolder
 from latentcore.data.convert import as_images, to_unit
 from latentcore.data.hashes import fingerprint
 from latentcore.models import SharpConfig, SharpVAE
+from latentcore.models.objectives import NegativeELBO, Objective
 from latentcore.training.autoencoder import AutoencoderRun
-from latentcore.training.checkpoint import last_path, seconds_trained
+from latentcore.training.checkpoint import last_path, load_checkpoint, seconds_trained
 from latentcore.training.config import TrainConfig
 from latentcore.training.epoch_pictures import check_channels, pictures_of_epochs
 from latentcore.training.loop import minimise
-from latentcore.training.objectives import NegativeELBO, Objective
 from latentcore.training.perceptual import PerceptualConfig, PerceptualELBO, chosen_kind, difference_of
 from latentcore.training.principal import principal_axes
 from latentcore.training.processes import alone
-from latentcore.training.runs import load_checkpoint
 from latentcore.training.sources import Images
 from latentcore.training.systems import begin, check_early_stop, check_same_data, configured, rate, resumable, seeded
 

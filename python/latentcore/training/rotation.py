@@ -19,12 +19,12 @@ from latentcore.data.convert import as_bytes, as_column, as_labels, as_latents
 from latentcore.data.hashes import fingerprint
 from latentcore.models import VAE, LatentConfig, TransformingVAE, VAEConfig, build_operator
 from latentcore.training.autoencoder import AutoencoderRun
-from latentcore.training.checkpoint import seconds_trained
+from latentcore.training.checkpoint import load_checkpoint, seconds_trained
 from latentcore.training.config import TrainConfig
+from latentcore.training.folder import create_run
 from latentcore.training.loop import fit, minimise
 from latentcore.training.objectives import TransformationLoss
 from latentcore.training.pairs import Pairs, PairsConfig
-from latentcore.training.runs import create_run, load_checkpoint
 from latentcore.training.systems import begin, check_early_stop, check_same_data, configured, rate, resumable, seeded
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down

@@ -2,50 +2,15 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Self
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from latentcore import _errors
 from latentcore._ambient import torch_as_usual
-from latentcore._files import creating, inside, json_text, read_config, read_json
-from latentcore._tensors import load_tensors
-from latentcore.models.files import build_for, check_few_values, load_state
-from latentcore.training.checkpoint import model_path
-from latentcore.training.provenance import note_command
-
-M = TypeVar("M", bound=nn.Module)
-
-_MOST_WORDS = 1_000_000  # bytes of the names and sizes of a model's tensors
-
-
-def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Make a run's folder and write its `config.json`, and in `commands.json` what is making it.
-
-    Args:
-        system: The system's name; the first part of the folder's.
-        config: The configuration, as plain data.
-        run_dir: The folder; ``None`` makes ``runs/<system>-<UTC yyyymmddThhmmss>``, with a number behind it where
-            that is taken.
-
-    Raises:
-        ValueError: ``run_dir`` holds a run already; nothing is ever overwritten.
-    """
-    folder = _new_folder(system) if run_dir is None else Path(run_dir)
-    if os.path.lexists(folder / "config.json"):
-        _fail_taken(folder)
-    for name in ("checkpoints", "pictures", "tensorboard"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    try:
-        with creating(folder / "config.json") as temporary:
-            temporary.write_text(json_text({"system": system, **config}))
-    except FileExistsError:  # another process began at the same time
-        _fail_taken(folder)
-    note_command(folder)
-    return folder
+from latentcore._files import inside, read_config, read_json
+from latentcore.models.files import check_few_values
 
 
 class Run(ABC):
@@ -117,20 +82,6 @@ def load_run(folder: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{folder / 'config.json'}: {error}") from error
 
 
-def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
-    """The model that `build` makes, with the weights of the folder's `checkpoints/model.pth`."""
-    path = model_path(folder)
-    if folder.exists() and not path.exists():
-        raise FileNotFoundError(f"{path}: expected the model of a finished epoch, found none; resume the training")
-    state = load_tensors(inside(folder, path), most_words=_MOST_WORDS)
-    try:
-        model = build_for(state, build)
-    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        _errors.fail_value(str(folder / "config.json"), "the sizes of a model", str(error))
-    load_state(model, state, str(path), assign=True)
-    return model
-
-
 def _kind_of(system: str) -> type[Run]:
     # the systems build on this module
     if system == "few-label":
@@ -160,20 +111,3 @@ def _kind_of(system: str) -> type[Run]:
     from latentcore.training.autoencoder import AutoencoderRun
 
     return AutoencoderRun
-
-
-def _fail_taken(folder: Path) -> NoReturn:
-    _errors.fail_value("run_dir", "a folder without a run in it", str(folder))
-
-
-def _new_folder(system: str) -> Path:
-    stem = Path("runs") / f"{system}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    folder, number = stem, 1
-    while True:
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-            folder = stem.with_name(f"{stem.name}-{number}")
-        else:
-            return folder

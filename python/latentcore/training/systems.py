@@ -13,7 +13,7 @@ from latentcore._files import inside, read_config, read_json
 from latentcore.data.held_out import write_record
 from latentcore.training.checkpoint import last_path
 from latentcore.training.config import TrainConfig
-from latentcore.training.runs import create_run
+from latentcore.training.folder import create_run
 
 T = TypeVar("T")
 

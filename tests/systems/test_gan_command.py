@@ -6,17 +6,17 @@ from functools import partial
 
 import numpy as np
 import pytest
+from latentcore.systems.autoencoder.config import AutoencodingConfig
+from latentcore.systems.classifier.config import ClassifierConfig
 
-from latentcore import _config
+from latentcore import _config, train
 from latentcore._files import write_json
 from latentcore.cli import main
 from latentcore.data import mnist
-from latentcore.evaluate import gan as evaluation
 from latentcore.models import GANConfig, ResNetConfig, VAEConfig
+from latentcore.systems.gan import evaluation
+from latentcore.systems.gan.config import GANTraining
 from latentcore.training import TrainConfig
-from latentcore.training.autoencoder import AutoencodingConfig, train_autoencoder
-from latentcore.training.classifier import ClassifierConfig, train_classifier
-from latentcore.training.gan import GANTraining
 
 
 def call(*arguments):
@@ -34,9 +34,9 @@ def train_three(folder, data):
     """Train small networks."""
     digits, short = mnist.load(data, "train"), TrainConfig(epochs=1)
     judge = ClassifierConfig(resnet=ResNetConfig(width=1 / 64), train=short)
-    train_classifier(digits.images, digits.labels, judge, folder / "judge")
+    train("classifier", digits, config=judge, run_dir=folder / "judge")
     vae = AutoencodingConfig(vae=VAEConfig(hidden=(16,), decoder_hidden=(16,)), train=short)
-    train_autoencoder(digits.images, vae, folder / "vae")
+    train("autoencoder", digits, config=vae, run_dir=folder / "vae")
     gan = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16))
     write_json(folder / "gan.json", _config.to_plain(gan))
     words = ("--config", folder / "gan.json", "--epochs", 2, "--run-dir", folder / "gan")
@@ -56,7 +56,7 @@ def test_a_run_has_pictures(runs):
 def test_samples_are_judged_beside_those_of_a_vae(runs, few_digits, capsys, monkeypatch):
     monkeypatch.setattr(evaluation, "figures", partial(evaluation.figures, samples=200))
     words = ("--classifier", runs / "judge", "--beside", runs / "vae", "--data", few_digits)
-    assert call("evaluate", "gan", runs / "gan", *words) == 0
+    assert call("evaluate", runs / "gan", *words) == 0
     found = figures_in(runs / "gan")
     assert {"frechet_real", "coverage_error", "frechet_beside", "share_9", "parameters"} <= found.keys()
     assert found["frechet_ratio"] == pytest.approx(found["frechet"] / found["frechet_beside"])
@@ -91,7 +91,7 @@ def test_pictures_beside_other_images_go_elsewhere(runs, few_digits, tmp_path, m
     [
         (("train", "gan", "--preset", "digits", "--config", "RUNS/gan.json"), "--config: expected no --preset"),
         (("train", "gan", "--resume", "RUNS/gan", "--epochs", 3), "--resume: expected no --epochs"),
-        (("train", "gan", "--classifier", "RUNS/vae"), "expected a run of `latentcore train classifier`"),
+        (("train", "gan", "--classifier", "RUNS/vae"), "classifier: expected a run of the system 'classifier'"),
         (("train", "gan", "--beside", "RUNS/judge"), "expected a run of a GAN, or of a VAE without classes"),
         (("train", "gan", "--classifier", "RUNS/judge", "--data", "ODD"), "expected images of (1, 10, 10)"),
         (("train", "gan", "--data", "ODD"), "GANConfig.image_shape: expected height and width that are multiples of 4"),

@@ -1,17 +1,15 @@
 """What a step of the training of a GAN minimises."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentcore import _config
-from latentcore.training.objectives import Terms
+from latentcore.models.objectives import Terms
+from latentcore.systems.gan.config import Adversarial
 
 
-@dataclass(frozen=True)
-class Adversarial(Terms):
+class AdversarialLoss(Terms):
     r"""The loss of a `GAN`, whose two networks descend at the same time; batches are (images, ...).
 
     With the logits :math:`D` of images being real and :math:`s(t) = \log(1 + e^t)`, the terms are
@@ -27,30 +25,25 @@ class Adversarial(Terms):
     by optimisers apart. Without the penalty the networks need not converge, however near they are to the solution. It
     is the mean over the first images of the batch alone, for it costs more than all other terms together.
 
-    Attributes:
-        weight: w, of the penalty.
-        share: Of the batch, of which the penalty is the mean; at least one image.
+    Args:
+        config: w, and the share of the batch of which the penalty is the mean.
 
     Reference:
         Goodfellow et al., "Generative adversarial nets", 2014 (the generator's loss that does not saturate).
         Mescheder, Geiger and Nowozin, "Which training methods for GANs do actually converge?", ICML 2018 (R1).
     """
 
-    weight: float = 1.0
-    share: float = 0.25
     terms = ("loss", "discriminator", "generator", "penalty", "real", "fake")
 
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-        _config.in_range(self, "weight", 0)
-        _config.in_range(self, "share", 0, 1)
+    def __init__(self, config: Adversarial) -> None:
+        self.config = config
 
     def __call__(self, model: Any, batch: Any, *, beta: float | Tensor, seed: int | Tensor) -> tuple[Tensor, ...]:
         """`real` and `fake` are the mean probabilities of being real; `beta` does nothing."""
         images = batch[0]
-        out = model(images, seed=seed, steep=max(1, round(self.share * len(images))))
+        out = model(images, seed=seed, steep=max(1, round(self.config.share * len(images))))
         discriminator = F.softplus(-out.real).mean() + F.softplus(out.fake).mean()
         generator = F.softplus(-out.judged).mean()
         penalty = out.steepness.mean()
-        loss = discriminator + self.weight / 2 * penalty + generator
+        loss = discriminator + self.config.weight / 2 * penalty + generator
         return loss, discriminator, generator, penalty, out.real.sigmoid().mean(), out.fake.sigmoid().mean()

@@ -1,14 +1,9 @@
 """Tables on the terminal."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-
-from latentcore._files import write_json
-from latentcore.training.provenance import note_command
-from latentcore.training.runs import Run
 
 
 def show(title: str, rows: Mapping[str, str]) -> None:
@@ -39,19 +34,3 @@ def number(value: float) -> str:
 
 def _cell(value: object) -> str:
     return number(value) if isinstance(value, int | float) else str(value)
-
-
-def finish(run: Run, found: Mapping[str, float], out: Path | None = None) -> None:
-    """Add figures to a run's `metrics.json`, and the command that found them to its `commands.json`; print them all.
-
-    Where another folder than the run's is `out`, both files are written there, and the run stays as it is.
-    """
-    place = out or run.folder
-    figures = {**run.metrics, **found} if place == run.folder else dict(found)
-    write_json(place / "metrics.json", figures)
-    note_command(place)
-    if figures:  # of a GAN without a classifier there are none
-        show("figures", {name: number(value) for name, value in figures.items()})
-    print(f"\nrun folder   {run.folder}")
-    if place != run.folder:
-        print(f"figures in   {place}")

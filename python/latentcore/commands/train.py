@@ -1,0 +1,90 @@
+"""`latentcore train`: whatever the system."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from latentcore import _config, systems
+from latentcore.commands import options as given
+from latentcore.terminal.parsing import Parser, did_you_mean, folder_name, table
+from latentcore.training.system import System
+
+_OPTIONS_WITH_RESUME = ("data", "more_data", "test", "channels_last", "resume")
+
+
+def train(words: list[str]) -> None:
+    """Train a system, evaluate it on its test data and draw its pictures."""
+    if words[:1] in ([], ["-h"], ["--help"]):
+        print(_help())
+        raise SystemExit(0 if words else 2)
+    if words[0] not in systems.names():
+        _parser_of_all().error(f"unknown system {words[0]!r}{did_you_mean(words[0], systems.names())}")
+    system = systems.find(words[0])
+    told = _parser(system).told(words[1:])
+    _train(system, told)
+
+
+def _train(system: System[Any], told: dict[str, Any]) -> None:
+    from latentcore.commands.evaluate import judge
+    from latentcore.training import driver
+
+    resumed = told["resume"]
+    if resumed is not None:
+        _check_alone(system, told)
+    options = given.options_of(system, told)
+    where, kind = given.where(told, options), system.part("data")
+    if resumed is not None:
+        _, config = driver.configuration_in(system, resumed)
+        examples = kind.reopened(resumed, where, config, "train")
+    else:
+        config = _config.changed(given.base(system, told), given.changes(system, told))
+        examples = kind.opened(where, config)
+        if told["config"] is None and (shape := kind.shape(examples)) is not None:
+            config = _config.changed(given.base(system, told).for_shape(shape), given.changes(system, told))
+    if system.checked is not None:
+        system.part("checked")(config, examples, options)
+    if resumed is not None:
+        run = driver.resume(system, resumed, examples)
+    else:
+        run = driver.train(system, examples, config, told["run_dir"])
+    judge(system, run, examples, options, run.folder)
+
+
+def _parser(system: System[Any]) -> Parser:
+    name, first = system.name, {"images": "mnist", "events": "events.h5"}.get(system.kind, "FOLDER")
+    parser = Parser(
+        f"train {name}",
+        system.does,
+        f"latentcore train {name} {first} --epochs 5 --run-dir runs/first",
+        given.described(system),
+    )
+    given.add_data(parser, system, "data sets by name, files or folders (what LATENTCORE_DATA names)")
+    given.add_settings(parser, system)
+    given.add_options(parser, system)
+    parser.add_argument("--run-dir", type=folder_name, metavar="DIR", help=f"the run's folder (runs/{name}-<time>)")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run")
+    return parser
+
+
+def _check_alone(system: System[Any], told: dict[str, Any]) -> None:
+    """Options of a new run do not stand beside `--resume`: the run has its own."""
+    also = {*_OPTIONS_WITH_RESUME, *(part.name for part in fields(system.options))}
+    wrong = [
+        f"--{name.replace('_', '-')}" for name, value in told.items() if name not in also and value not in (None, [])
+    ]
+    if wrong:
+        raise ValueError(f"--resume: expected no {', '.join(wrong)} beside it: the run has its own")
+
+
+def _parser_of_all() -> Parser:
+    return Parser("train", "train a system", usage="train SYSTEM [DATA ...] [options]")
+
+
+def _help() -> str:
+    found, broken = systems.available()
+    lines = ["usage: latentcore train SYSTEM [DATA ...] [options]\n\nsystems:"]
+    lines.append(table({system.name: system.does for system in found}))
+    lines += [f"\nleft out: {name}, which cannot be imported ({why})" for name, why in broken.items()]
+    return "\n".join(
+        [*lines, "\n`latentcore train SYSTEM --help` has its options and all fields of its configuration."]
+    )

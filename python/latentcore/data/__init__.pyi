@@ -1,0 +1,11 @@
+from latentcore.data.arrays import ImageSet as ImageSet
+from latentcore.data.arrays import load_images as load_images
+from latentcore.data.arrays import save_images as save_images
+from latentcore.data.cifar import load_cifar10 as load_cifar10
+from latentcore.data.cifar import load_cifar100 as load_cifar100
+from latentcore.data.folders import ImageFolder as ImageFolder
+from latentcore.data.folders import load_folder as load_folder
+from latentcore.data.images import read_image as read_image
+from latentcore.data.rotated import RotatedDigits as RotatedDigits
+from latentcore.data.transformations import TransformedImages as TransformedImages
+from latentcore.data.transformations import transformed as transformed

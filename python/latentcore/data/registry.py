@@ -1,0 +1,137 @@
+"""Data sets by their names, and by what their files look like. Nothing heavy is imported before it is asked for."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, NamedTuple, NoReturn
+
+from latentcore import _errors
+
+GROUP = "latentcore.datasets"
+"""Entry points of this group are further data sets: `name = "package.module:DATASET"`."""
+
+_OWN = {
+    "mnist": "latentcore.data.mnist:MNIST",
+    "digits": "latentcore.data.mnist:DIGITS",
+    "cifar-10": "latentcore.data.cifar:CIFAR_10",
+    "cifar-100": "latentcore.data.cifar:CIFAR_100",
+}
+_DEFAULT = "LATENTCORE_DATA"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that can be called by its name.
+
+    Attributes:
+        name: As users write it.
+        does: What it is, in a line.
+        load: Of the kind "images" a function (path) -> (`ImageSet` to learn from, one to judge by or None); of other
+            kinds one to the paths that the kind opens. The path is None where the data set needs none.
+        kind: What systems learn from it: "images", "photographs" or "events".
+        recognises: Whether a path leads to it; None of a data set that needs no files.
+        get: How to get it, said where its files are missing.
+    """
+
+    name: str
+    does: str
+    load: Callable[[Any], Any]
+    kind: str = "images"
+    recognises: Callable[[Path], bool] | None = None
+    get: str = ""
+
+
+class Place(NamedTuple):
+    """Where data lie.
+
+    Attributes:
+        dataset: The data set, or None of a file or folder that is none of those that have a name.
+        path: Its file or folder, or None of a data set that needs none.
+    """
+
+    dataset: DataSet | None
+    path: Path | None
+
+    @property
+    def word(self) -> str:
+        """By which it is found again: the whole path, or the name."""
+        return self.name if self.path is None else str(self.path.resolve())
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.path.stem if self.path is not None else self.dataset.name if self.dataset is not None else ""
+
+
+@cache
+def names() -> dict[str, str]:
+    """Where each data set is; nothing of them is imported."""
+    theirs = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**theirs, **_OWN}
+
+
+@cache
+def find(name: str) -> DataSet:
+    """A data set by its name; an unknown one is a ValueError."""
+    if name not in names():
+        _fail_unknown(name)
+    found: DataSet = resolve_name(names()[name])
+    return found
+
+
+def located(word: str | None, kind: str) -> Place:
+    """Where a file, a folder or a name of data leads; None is what the environment's LATENTCORE_DATA names.
+
+    Raises:
+        FileNotFoundError: The data set is not where the environment says.
+        ValueError: There is no such file, folder or data set, or it is of another kind.
+    """
+    if word is None:
+        word = os.environ.get(_DEFAULT) or _fail_unknown("none")
+    path = Path(word)
+    if path.exists() or word not in names():
+        if not path.exists() and not (path.parent != Path() or path.suffix):
+            _fail_unknown(word)  # what looks like a file is opened, and its error says which is missing
+        return Place(
+            next((known for known in _of_kind(kind) if known.recognises and known.recognises(path)), None), path
+        )
+    dataset = find(word)
+    if dataset.kind != kind:
+        _errors.fail_value("DATA", f"a data set of the kind {kind!r}", f"{word}, of the kind {dataset.kind!r}")
+    return Place(dataset, None if dataset.recognises is None else _folder_of(dataset))
+
+
+def _folder_of(dataset: DataSet) -> Path:
+    """The folder that LATENTCORE_DATA names, or one of the data set's name in it."""
+    root = os.environ.get(_DEFAULT)
+    for folder in (Path(root) / dataset.name, Path(root)) if root else ():
+        if dataset.recognises is not None and dataset.recognises(folder):
+            return folder
+    got = f"no such folder in {_DEFAULT}, {root}" if root else f"neither, for {_DEFAULT} is not set"
+    raise FileNotFoundError(
+        f"{dataset.name}: expected its folder as DATA, or in the folder that {_DEFAULT} names, got {got}; {dataset.get}"
+    )
+
+
+def _of_kind(kind: str) -> list[DataSet]:
+    """The data sets of a kind that can be imported; the others say why when they are called by name."""
+    found = []
+    for name in names():
+        try:
+            found.append(find(name))
+        except Exception:
+            if name in _OWN:
+                raise
+    return [dataset for dataset in found if dataset.kind == kind]
+
+
+def _fail_unknown(word: str) -> NoReturn:
+    near = get_close_matches(word, names(), 1)
+    got = f"{word!r}; did you mean {near[0]}?" if near else word if word == "none" else repr(word)
+    end = "; `latentcore data fetch mnist --out mnist` gets MNIST" if word == "none" else ""
+    _errors.fail_value("DATA", f"a file, a folder, or one of {', '.join(names())} (or {_DEFAULT})", f"{got}{end}")

@@ -1,0 +1,38 @@
+from latentcore.models.autoencoder import Autoencoder as Autoencoder
+from latentcore.models.autoencoder import AutoencoderOutput as AutoencoderOutput
+from latentcore.models.config import (
+    AutoencoderConfig as AutoencoderConfig,
+)
+from latentcore.models.config import (
+    GANConfig as GANConfig,
+)
+from latentcore.models.config import (
+    LatentConfig as LatentConfig,
+)
+from latentcore.models.config import (
+    NetworkConfig as NetworkConfig,
+)
+from latentcore.models.config import (
+    ResNetConfig as ResNetConfig,
+)
+from latentcore.models.config import (
+    SharpConfig as SharpConfig,
+)
+from latentcore.models.config import (
+    VAEConfig as VAEConfig,
+)
+from latentcore.models.equivariant import BlockRotation as BlockRotation
+from latentcore.models.events import EventClassifier as EventClassifier
+from latentcore.models.files import load_autoencoder as load_autoencoder
+from latentcore.models.files import load_vae as load_vae
+from latentcore.models.files import save_vae as save_vae
+from latentcore.models.gan import GAN as GAN
+from latentcore.models.gan import GANOutput as GANOutput
+from latentcore.models.latent import build_operator as build_operator
+from latentcore.models.resnet import ResNet15 as ResNet15
+from latentcore.models.sharp import PrincipalAxes as PrincipalAxes
+from latentcore.models.sharp import SharpVAE as SharpVAE
+from latentcore.models.transforming import TransformedOutput as TransformedOutput
+from latentcore.models.transforming import TransformingVAE as TransformingVAE
+from latentcore.models.vae import VAE as VAE
+from latentcore.models.vae import VAEOutput as VAEOutput

@@ -1,0 +1,201 @@
+"""All systems, a line each, and runs by their folder alone."""
+
+import os
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from latentcore import _errors
+from latentcore._files import read_config
+from latentcore.data.examples import Where
+from latentcore.training.system import System, resolved
+
+GROUP = "latentcore.systems"
+"""Entry points of this group are further systems: `name = "package.module:SYSTEM"`."""
+
+_OWN = {
+    "gan": "latentcore.systems.gan:SYSTEM",
+}
+
+
+@cache
+def names() -> dict[str, str]:
+    """Where each system is; nothing of them is imported."""
+    theirs = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**_OWN, **{name: place for name, place in theirs.items() if name not in _OWN}}
+
+
+@cache
+def find(name: str) -> System[Any]:
+    """A system by its name; an unknown one is a ValueError."""
+    if name not in names():
+        near = get_close_matches(name, names(), 1)
+        words = f"; did you mean {near[0]}?" if near else ""
+        _errors.fail_value("system", f"one of {', '.join(names())}", f"{name!r}{words}")
+    found: System[Any] = resolved(names()[name])
+    return found
+
+
+def available() -> tuple[list[System[Any]], dict[str, str]]:
+    """Every system that can be imported, and of those of other packages that cannot, by name, why."""
+    found, broken = [], {}
+    for name in names():
+        try:
+            found.append(find(name))
+        except Exception as error:
+            if name in _OWN:
+                raise
+            broken[name] = f"{type(error).__name__}: {error}"
+    return found, broken
+
+
+def about(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a run folder's `config.json` says."""
+    folder = Path(folder)
+    content = read_config(folder)
+    if not isinstance(content.get("system"), str):
+        expected = "the name of a system under 'system'"
+        _errors.fail_value(str(folder / "config.json"), expected, type(content.get("system")).__name__)
+    return content
+
+
+def system_of(folder: str | os.PathLike[str]) -> System[Any]:
+    """The system of a run folder."""
+    name = about(folder)["system"]
+    if name not in names():
+        _errors.fail_value(f"{Path(folder) / 'config.json'}: system", f"one of {', '.join(names())}", repr(name))
+    return find(name)
+
+
+def load_run(folder: str | os.PathLike[str], *, model: Any = None) -> Any:
+    """Open a run folder, which may come from anywhere: nothing in it is executed, and no link out of it is followed.
+
+    Time and memory are bounded by the sizes of its files.
+
+    Args:
+        folder: A folder that training made, with `config.json` and `checkpoints/`.
+        model: The class, or the function, of a model of one's own with which it was trained.
+
+    Returns:
+        The run, with ``encode(images)``, ``decode(z)``, ``sample(n)``, ``classify(images)``, ``predict_proba(images)``
+        and ``transform(z, angle)`` as the system has them.
+
+    Raises:
+        FileNotFoundError: The folder or a file of it is missing.
+        OSError: A file cannot be read.
+        ValueError: A file is damaged, holds code, is of another model, is no regular file, or is reached by a link
+            that leads out of the folder; the message names the file or the folder.
+
+    Example:
+        >>> run = latentcore.load_run("runs/digits148-20260101T120000")  # doctest: +SKIP
+        >>> run.decode(run.encode(images)).shape  # doctest: +SKIP
+        torch.Size([10, 1, 28, 28])
+    """
+    from latentcore.training.driver import open_run
+
+    return open_run(system_of(folder), folder, model=model)
+
+
+def train(
+    system: str,
+    data: Any,
+    *,
+    preset: str | None = None,
+    config: Any = None,
+    labels: Any = None,
+    labelled: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    epochs: int | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    model: Any = None,
+) -> Any:
+    """Train a system and write its run folder.
+
+    Args:
+        system: Its name; `latentcore train --help` lists them.
+        data: What it learns from: images (N, H, W) or (N, C, H, W), uint8 or float in [0, 1], as an array, a tensor or
+            a `data.ImageSet`; or the name of a data set, a file or a folder, or several of them where the system takes
+            several. A `data.examples.Examples` is taken as it is.
+        preset: Name of a measured configuration; it takes the size of the images.
+        config: A configuration of one's own instead.
+        labels: Of the images, whole numbers. (N,).
+        labelled: A few images whose labels are known, a pair (images, labels); for the system few-label.
+        validation: By which the best weights are chosen, images or a pair (images, labels); without it the share
+            `TrainConfig.validation` of `data`.
+        test: To judge by, likewise; some systems show them in pictures while they train.
+        epochs: Instead of the configuration's.
+        run_dir: The run's folder; ``None`` makes one under ``runs/``.
+        model: The class, or a function, of a model of one's own instead of the system's.
+
+    Returns:
+        The run, as `load_run` opens it.
+
+    Raises:
+        FloatingPointError: The loss is not finite any more.
+        OSError: A file cannot be read or written.
+        TypeError: A dtype is unknown, or the model has no objective.
+        ValueError: A name is unknown, data and configuration do not fit, or the folder holds a run already.
+
+    Example:
+        >>> import torch
+        >>> import latentcore
+        >>> run = latentcore.train("autoencoder", torch.rand(256, 28, 28), preset="ae-2d", epochs=1)
+        >>> run.encode(torch.rand(3, 28, 28)).shape
+        torch.Size([3, 2])
+    """
+    from latentcore.training import driver
+
+    found = find(system)
+    if preset is not None and config is not None:
+        _errors.fail_value("preset", "none beside a configuration", repr(preset))
+    chosen = found.named(preset) if config is None else config
+    kind = found.part("data")
+    more = {"labels": labels, "labelled": labelled, "validation": validation, "test": test}
+    examples = kind.given(data, chosen, **{name: value for name, value in more.items() if value is not None})
+    if config is None and (shape := kind.shape(examples)) is not None:
+        chosen = chosen.for_shape(shape)
+    if epochs is not None:
+        chosen = replace(chosen, train=replace(chosen.train, epochs=epochs))
+    return driver.train(found, examples, chosen, run_dir, model=model)
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    data: Any = None,
+    *,
+    labels: Any = None,
+    labelled: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    model: Any = None,
+) -> Any:
+    """Go on with a run that was interrupted, with the same data, to the result it would have had.
+
+    Args:
+        folder: The run's folder.
+        data: What it learns from, as `train` takes it; ``None``: from where it was.
+        labels: As in `train`.
+        labelled: As in `train`.
+        validation: As in `train`.
+        test: As in `train`.
+        model: As in `train`.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: The data are not those that the run began with, or a file of the run is damaged.
+    """
+    from latentcore.training import driver
+
+    found = system_of(folder)
+    _, config = driver.configuration_in(found, Path(folder))
+    kind = found.part("data")
+    more = {"labels": labels, "labelled": labelled, "validation": validation, "test": test}
+    if data is None:
+        examples = kind.reopened(Path(folder), Where(), config, "train")
+    else:
+        examples = kind.given(data, config, **{name: value for name, value in more.items() if value is not None})
+    return driver.resume(found, folder, examples, model=model)

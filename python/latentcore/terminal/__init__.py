@@ -1,0 +1,1 @@
+"""What is written on the terminal, and read from its words. Nothing of this package is imported here but `_errors`."""

@@ -1,0 +1,294 @@
+"""From a configuration and data to a run, whatever the system: begin, train, resume, open."""
+
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from latentcore import _config, _errors
+from latentcore._ambient import torch_as_usual
+from latentcore._files import inside, read_config, write_json
+from latentcore.data.examples import Examples
+from latentcore.data.held_out import write_record
+from latentcore.models.files import check_few_values
+from latentcore.models.objectives import Objective, objective_of
+from latentcore.training.checkpoint import last_path, load_checkpoint, seconds_trained
+from latentcore.training.folder import create_run
+from latentcore.training.loop import minimise
+from latentcore.training.processes import from_first, synchronised, together
+from latentcore.training.sources import Source
+from latentcore.training.system import System, SystemConfig
+
+C = TypeVar("C", bound=SystemConfig)
+Model = Callable[[Any], nn.Module]
+"""A class of modules that is given `config.network`, or a function that is given the system's configuration."""
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+
+
+class Training(ABC, Generic[C]):
+    """One training of a system: a configuration and data that fit together.
+
+    It is made anew in every process and wherever a training is resumed; `__init__` checks the data, and may put into
+    `config` what was left to it ("auto"), which is then what `config.json` says.
+
+    Attributes:
+        config: The configuration.
+        data: What is learned from.
+        fabric: Where to compute.
+        shown: Terms of the loss, of the last epoch, that become figures of the run; None: all.
+        validated: Whether there are data by which the best weights are chosen.
+    """
+
+    shown: Sequence[str] | None = None
+    validated = False
+
+    def __init__(self, config: C, data: Examples, fabric: Fabric) -> None:
+        self.config, self.data, self.fabric = config, data, fabric
+
+    @staticmethod
+    @abstractmethod
+    def build(config: C) -> nn.Module:
+        """A new model; the driver seeds torch's generator."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of the data; a run is not resumed with others."""
+
+    @abstractmethod
+    def source(self) -> Source:
+        """What is learned from."""
+
+    def validation(self) -> Source | None:
+        """By what the best weights are chosen."""
+        return None
+
+    def objective(self, model: Any) -> Objective:
+        """What is minimised: unless the system says otherwise, what the model offers."""
+        return objective_of(model)
+
+    def start(self, model: Any) -> None:
+        """Give a new model what it takes from the data; a resumed one has it in its checkpoint."""
+
+    def before(self, model: Any, folder: Path) -> None:
+        """What comes before the loop, also where a run goes on."""
+
+    def watch(self, model: Any, folder: Path) -> Callable[[int], None] | None:
+        """What is called after each epoch, in the first process."""
+        return None
+
+    def after(self, model: Any, folder: Path) -> None:
+        """What comes after the loop, in the first process."""
+
+    def figures(self, model: Any) -> dict[str, float]:
+        """Figures beside seconds, parameters, speed and terms of the loss."""
+        return {}
+
+
+@torch_as_usual()
+def train(
+    system: System[C],
+    data: Examples,
+    config: C | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    *,
+    model: Model | None = None,
+) -> Any:
+    """Train a system and write its run folder.
+
+    In processes that torchrun has started, the batches are shared, and batch normalisation looks at all of them, so
+    that the result is that of one process, up to rounding and what is random within layers.
+
+    Args:
+        system: The system.
+        data: What it learns from.
+        config: The configuration; ``None``: the system's first preset.
+        run_dir: The run's folder; ``None`` makes one under ``runs/``.
+        model: A model of one's own instead of the system's.
+
+    Returns:
+        The run, as `open_run` opens it; in every process.
+
+    Raises:
+        FloatingPointError: The loss is not finite any more.
+        OSError: A file cannot be read or written.
+        TypeError: A dtype is unknown, or the model has no objective.
+        ValueError: Data and configuration do not fit, or the folder holds a run already.
+    """
+    wanted: Any = system.preset if config is None else config
+    fabric = together(wanted.train)
+    training = system.part("training")(wanted, data, fabric)
+    if wanted.train.early_stop and not training.validated:
+        expected = "0 without validation data (TrainConfig.validation, --validation SHARE)"
+        _errors.fail_value("TrainConfig.early_stop", expected, wanted.train.early_stop)
+    new = _new(system, training, model)  # what does not fit leaves no folder behind
+    about = {**_config.to_plain(training.config), "data": training.fingerprint, "source": dict(data.source)}
+    if model is not None:
+        about["model"] = _name_of(model)
+
+    def begin() -> Path:
+        folder = create_run(system.name, about, run_dir)
+        write_record(folder, data.record)
+        return folder
+
+    return _train(system, training, new, from_first(fabric, begin), model)
+
+
+@torch_as_usual()
+def resume(system: System[C], folder: str | os.PathLike[str], data: Examples, *, model: Model | None = None) -> Any:
+    """Go on with a run that was interrupted, with the same data, to the result it would have had.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: The data are not those that the run began with, or a file of the run is damaged.
+    """
+    folder = Path(folder)
+    about, config = configuration_in(system, folder)
+    _check_model(folder, about, model)
+    training = system.part("training")(config, data, together(config.train))
+    if about.get("data") != training.fingerprint:
+        _errors.fail_value("data", f"the data with which {folder} began", "others")
+    return _train(system, training, _new(system, training, model), folder, model)
+
+
+@torch_as_usual()
+def open_run(system: System[C], folder: str | os.PathLike[str], *, model: Model | None = None) -> Any:
+    """Open what was trained; errors as `latentcore.load_run`."""
+    folder = Path(folder)
+    for path in (folder / "checkpoints").glob("*"):  # whichever of them the system reads
+        inside(folder, path)
+    about = read_config(folder)
+    try:
+        # where data come from is nobody's configuration, and may be the names of very many files
+        check_few_values({key: value for key, value in about.items() if key not in ("source", "data")})
+        about, config = configuration_in(system, folder)
+        _check_model(folder, about, model)
+        found = load_checkpoint(folder, lambda: _built(system, config, model))
+        return system.part("run")(folder, about, config, found)
+    except _UNREADABLE as error:
+        if isinstance(error, ValueError) and str(folder) in str(error):
+            raise
+        # the checks of configurations name fields, not where they were read
+        raise ValueError(f"{folder / 'config.json'}: {error}") from error
+
+
+def configuration_in(system: System[C], folder: Path) -> tuple[dict[str, Any], C]:
+    """What `config.json` of a run folder says, and the configuration in it.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is damaged, or of another system.
+    """
+    about = read_config(folder)
+    if (found := about.get("system")) != system.name:
+        _errors.fail_value(str(folder), f"a run of the system {system.name!r}", f"one of {found!r}")
+    return about, system.read(about, str(folder / "config.json"))
+
+
+def _new(system: System[C], training: Training[Any], kind: Model | None) -> tuple[Any, Objective]:
+    """A new model, its weights drawn from the seed of the training, and what is minimised."""
+    with seeded(training.config.train.seed):
+        model = _built(system, training.config, kind)
+    return model, training.objective(model)
+
+
+def _train(
+    system: System[C], training: Training[Any], new: tuple[Any, Objective], folder: Path, kind: Model | None
+) -> Any:
+    began = time.perf_counter() - _seconds_before(folder)
+    config, fabric, (model, objective) = training.config, training.fabric, new
+    if not last_path(folder).exists():
+        training.start(model)
+    fabric.barrier()  # nobody looks for a checkpoint when the first process has written one
+    model, source = synchronised(fabric, model), training.source()
+    with resumable(folder):
+        training.before(model, folder)
+        history = minimise(
+            model,
+            objective,
+            source,
+            config.train,
+            folder,
+            validation=training.validation(),
+            resume=True,
+            fabric=fabric,
+            watch=training.watch(model, folder),
+        )
+    terms = training.shown or list(objective.figures(torch.zeros(objective.size)))
+
+    def finish() -> None:
+        training.after(model, folder)
+        figures = {
+            "seconds": time.perf_counter() - began,
+            "parameters": count(model),
+            **training.figures(model),
+            f"{source.unit}_per_second": rate(history, source.unit),
+            **{term: history[-1][term] for term in terms},
+        }
+        write_json(folder / "metrics.json", figures)
+
+    from_first(fabric, finish)
+    return open_run(system, folder, model=kind)
+
+
+def _built(system: System[C], config: Any, kind: Model | None) -> Any:
+    if kind is None:
+        return system.part("training").build(config)
+    return kind(config.network if isinstance(kind, type) else config)
+
+
+def _check_model(folder: Path, about: Mapping[str, Any], model: Model | None) -> None:
+    """A run of somebody's own model needs it again: nothing that a file names is ever imported."""
+    named, given = about.get("model"), None if model is None else _name_of(model)
+    if named != given:
+        _errors.fail_value("model", f"model={named}, with which {folder} was trained" if named else "none", given)
+
+
+def _name_of(model: Model) -> str:
+    return str(getattr(model, "__name__", type(model).__name__))
+
+
+def _seconds_before(folder: Path) -> float:
+    """What the run has been trained already; one may begin with a training in a folder of its own."""
+    return sum(seconds_trained(place) for place in _places(folder))
+
+
+def _places(folder: Path) -> list[Path]:
+    return [place for place in (folder, *folder.iterdir()) if last_path(place).exists()]
+
+
+def count(module: nn.Module) -> int:
+    """Numbers that a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def rate(history: Sequence[Mapping[str, float]], unit: str = "images") -> float:
+    """Examples per second over all epochs of a training."""
+    examples = sum(row[f"{unit}_per_second"] * row["seconds"] for row in history)
+    return examples / sum(row["seconds"] for row in history)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Weights that are built inside are a function of the seed; the caller's random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """An interruption says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        whole = f"the last checkpoint is whole, and `--resume {folder}` goes on from it"
+        raise KeyboardInterrupt(whole if _places(folder) else "before the first checkpoint") from None

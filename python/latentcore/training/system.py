@@ -1,0 +1,133 @@
+"""What a system is: all that the driver, the command line and the report know of it. Nothing heavy is imported."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pkgutil import resolve_name
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+from latentcore import _config, _errors
+from latentcore.training.config import TrainConfig
+
+
+class SystemConfig(Protocol):
+    """A frozen dataclass that describes a training; its fields may be dataclasses."""
+
+    @property
+    def train(self) -> TrainConfig:
+        """How it is trained."""
+
+    @property
+    def network(self) -> Any:
+        """What a model is built from."""
+
+    def for_shape(self, shape: tuple[int, ...]) -> Self:
+        """The same for examples of another shape."""
+
+
+C = TypeVar("C", bound=SystemConfig)
+
+Part = str | Any
+"""A class, function or object, or where it is as "package.module:name", to be imported when it is asked for."""
+
+ABOUT = ("system", "format", "model", "data", "source")
+"""What `config.json` of a run says beside the configuration."""
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A system that can be told nothing besides its configuration."""
+
+
+class Command(NamedTuple):
+    """A command of a system's own.
+
+    Attributes:
+        does: A line for the help, without a full stop.
+        run: A function of the words behind the command's name.
+    """
+
+    does: str
+    run: Part
+
+
+@dataclass(frozen=True)
+class System(Generic[C]):
+    """A kind of model with its training, what is done with it, and how it is judged.
+
+    Attributes:
+        name: As users write it.
+        does: A line for the help, without a full stop.
+        config: Its configuration, a `SystemConfig`.
+        presets: Measured configurations by name; the first is the default.
+        training: A subclass of `latentcore.training.driver.Training`.
+        run: A subclass of `latentcore.training.run.Run`.
+        checked: A function (configuration, examples, options), or None: whether `evaluate` will be able to work, asked
+            before a training and before an evaluation; what it raises is what the user sees.
+        evaluate: A function (run, examples, options, folder) -> figures; it draws pictures into `folder`/pictures.
+        data: A `latentcore.data.examples.DataKind`: how what it learns from is opened, and divided.
+        kind: The kind of data sets that fit, as `latentcore.data.registry.DataSet` names it.
+        judged_beside_training: Whether evaluation compares with the training data too.
+        options: Frozen dataclass of what else `train` and `evaluate` can be told, for example another run to compare
+            with. It belongs to no configuration. A field with the metadata `{"run": True}` is given as a run folder.
+        shortcuts: Options of the command line by the fields of the configuration that they set, beside those of
+            every system.
+        upgraded: What a `config.json` of version 0.1.0 says, in today's words.
+        headlines: Figures that the report shows large, the most telling first.
+        captions: Words for pictures, by the names of their files, where they are others than `report.pictures` has;
+            "epochs/" stands for those of single epochs.
+        commands: Further commands by name.
+    """
+
+    name: str
+    does: str
+    config: type[C]
+    presets: Mapping[str, C]
+    training: Part
+    run: Part
+    evaluate: Part
+    checked: Part = None
+    data: Part = "latentcore.data.image_sets:IMAGES"
+    kind: str = "images"
+    judged_beside_training: bool = False
+    options: type = NoOptions
+    shortcuts: Mapping[str, str] = field(default_factory=dict)
+    upgraded: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    headlines: tuple[str, ...] = ()
+    captions: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, Command] = field(default_factory=dict)
+
+    def part(self, name: str) -> Any:
+        """What `training`, `run`, `checked`, `evaluate` or `data` stands for."""
+        return resolved(getattr(self, name))
+
+    @property
+    def preset(self) -> C:
+        """The default."""
+        return next(iter(self.presets.values()))
+
+    def named(self, preset: str | None) -> C:
+        """A preset; None is the default."""
+        if preset is not None and preset not in self.presets:
+            near = get_close_matches(preset, self.presets, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            _errors.fail_value("preset", f"one of {', '.join(self.presets)}", f"{preset!r}{hint}")
+        return self.preset if preset is None else self.presets[preset]
+
+    def read(self, plain: Mapping[str, Any], name: str) -> C:
+        """A configuration from a JSON file's content, which may be a run's `config.json`.
+
+        Raises:
+            TypeError: A field has the wrong type.
+            ValueError: A field is unknown or out of range, or the file is of another system.
+        """
+        if (found := plain.get("system", self.name)) != self.name:
+            _errors.fail_value(name, f"a configuration of the system {self.name!r}", f"one of {found!r}")
+        if "system" in plain and "format" not in plain and self.upgraded is not None:
+            plain = self.upgraded(dict(plain))
+        return _config.from_plain(self.config, {key: plain[key] for key in plain if key not in ABOUT}, name)
+
+
+def resolved(part: Part) -> Any:
+    """What a part of a system stands for."""
+    return resolve_name(part) if isinstance(part, str) else part
