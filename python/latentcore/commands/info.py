@@ -6,11 +6,13 @@ import torch
 
 import latentcore
 from latentcore import _native
+from latentcore.terminal.parsing import Parser
 from latentcore.terminal.tables import show
 
 
-def info() -> None:
+def info(words: list[str]) -> None:
     """Print versions, the native libraries or why they are not loaded, SIMD level, threads and devices."""
+    Parser("info", "versions, native libraries, SIMD level, threads and devices").told(words)
     rows = {
         "latentcore": latentcore.__version__,
         "Python": platform.python_version(),

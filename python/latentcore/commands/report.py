@@ -1,12 +1,21 @@
 """`latentcore report`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from latentcore.report.page import write_report
+from latentcore.terminal.parsing import Parser
 
 
-def report(*, runs: Sequence[Path], out: Path) -> None:
+def report(words: list[str]) -> None:
     """Write one self-contained page about runs, and print where it is."""
-    page = write_report(runs, out)
-    print(f"{page}: {len(runs)} run{'s' if len(runs) > 1 else ''}, {page.stat().st_size / 1e6:.1f} MB")
+    does = "one page that shows runs, with a latent explorer"
+    parser = Parser("report", does, "latentcore report runs/first runs/second --out report.html")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page to write (%(default)s)"
+    )
+    told = parser.told(words)
+    from latentcore.report.page import write_report
+
+    page = write_report(told["runs"], told["out"])
+    count = len(told["runs"])
+    print(f"{page}: {count} run{'s' if count > 1 else ''}, {page.stat().st_size / 1e6:.1f} MB")
