@@ -9,8 +9,8 @@ from latentcore.terminal.parsing import Parser, class_list, did_you_mean, positi
 def data(words: list[str]) -> None:
     """Do what the first word says."""
     if words[:1] in ([], ["-h"], ["--help"]):
-        print("usage: latentcore data ACTION ...\n\nactions:")
-        print(table({name: (function.__doc__ or "").splitlines()[0].rstrip(".") for name, function in _ACTIONS.items()}))
+        does = {name: (function.__doc__ or "").splitlines()[0].rstrip(".") for name, function in _ACTIONS.items()}
+        print(f"usage: latentcore data ACTION ...\n\nactions:\n{table(does)}")
         raise SystemExit(0 if words else 2)
     if words[0] not in _ACTIONS:
         parser = Parser("data", "get, make and convert data", usage="data ACTION ...")

@@ -14,7 +14,6 @@ from latentcore.models.equivariant import Coupling
 from latentcore.models.latent import LatentMLP, StepwiseMLP
 from latentcore.plots.projections import pca
 from latentcore.report.network import UnsupportedError, floats, layers_of
-from latentcore.training.rotation import RotationRun
 
 # shapes: (N, L) latents, K components, (P, L) axes of the plane
 
@@ -53,7 +52,7 @@ def explorer(run: Any, latents: Latents | None) -> dict[str, Any]:
         "mixture": _mixture(run),
         "turn": None,
     }
-    if isinstance(run, RotationRun) and run.rotates:
+    if getattr(run, "rotates", False):
         found["turn"] = _turn(run, latents)
     return found
 
@@ -151,7 +150,7 @@ def full_factors(mixture: GaussianMixture) -> np.ndarray[Any, Any]:
     return np.eye(D) * np.broadcast_to(diagonal, (K, D))[:, None]
 
 
-def _turn(run: RotationRun, latents: Latents | None) -> dict[str, Any] | str:
+def _turn(run: Any, latents: Latents | None) -> dict[str, Any] | str:
     """The operator and some upright digits; where the page cannot turn them, a sentence why."""
     if latents is None:
         return "There are no latents of test images to turn."

@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from latentcore import _errors
+from latentcore import _errors, systems
 from latentcore._files import inside, open_regular, read_bounded, read_config, read_json
 from latentcore.evaluate.latents import Latents, latents_path, read_latents
 from latentcore.report.tables import Row, history, short, some, table
+from latentcore.systems import load_run
 from latentcore.training.checkpoint import model_path
 from latentcore.training.provenance import commands_of
-from latentcore.training.runs import load_run
+from latentcore.training.system import System
 
 T = TypeVar("T")
 
 _TOLD = ("config.json", "metrics.csv", "metrics.json")
 _PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".webp")
-_NETWORKS = ("vae", "autoencoder")  # sections of a configuration whose runs have latents of images
 _DEEPEST = 20  # a value in a configuration: sections in sections
 _MOST_TABLES = 20
 _MOST_FIGURES = 300
@@ -69,9 +69,14 @@ class RunFolder:
         return str(self.config.get("system", "unknown"))
 
     @property
+    def kind(self) -> System[Any] | None:
+        """Its system, where that is known here."""
+        return systems.find(self.system) if self.system in systems.names() else None
+
+    @property
     def has_latents(self) -> bool:
-        """Whether a run of this configuration gives images latents."""
-        return any(self.config.get(section) is not None for section in _NETWORKS)
+        """Whether the run gives images latents, as far as that can be told."""
+        return hasattr(self.run, "encode") or latents_path(self.path).exists()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -115,12 +120,12 @@ def read_folder(path: Path, name: str) -> RunFolder:
     found.history = _try(found, "metrics.csv", lambda: history(inside(path, path / "metrics.csv"), found.missing)) or []
     found.commands = _try(found, "commands.json", lambda: _commands(found)) or []
     _read_pictures(found)
-    if found.has_latents:
-        found.latents = _try(found, "latents.npz", lambda: _latents(path))
     if found.config:
         found.run = _try(found, "checkpoints", lambda: _opened(path))
     else:
         found.missing.append("checkpoints: not opened, for it is not known what was trained.")
+    if found.has_latents:
+        found.latents = _try(found, "latents.npz", lambda: _latents(path))
     return found
 
 
@@ -217,7 +222,7 @@ def _read_pictures(found: RunFolder) -> None:
         pictures = [file for file in pictures if file.name != "losses.png"]
     if folder.is_symlink():
         found.missing.append("pictures: a link, which is not followed.")
-    elif not pictures and found.system != "classifier":  # which has none
+    elif not pictures and (found.kind is None or found.kind.draws):
         found.missing.append("pictures: none are there; `latentcore evaluate` draws them.")
     found.pictures = some(found.missing, "pictures", "files", pictures, _MOST_PICTURES)
     for file in some(found.missing, "pictures", "tables", _files(folder, (".csv",)), _MOST_TABLES):

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from latentcore import _errors
+from latentcore import _errors, systems
 from latentcore._files import replacing
 from latentcore.report.curves import curves, legend, scatter
 from latentcore.report.explorer import explorer
@@ -25,16 +25,6 @@ from latentcore.report.pictures import Picture, name_of, picture, sprite
 from latentcore.report.tables import short
 
 _SCRIPTS = ("network.js", "plots.js", "explorer.js")
-# what a run of each system is judged by, the most telling first: shown large, and above all others in the table
-_HEADLINES = {
-    "few-label": ("f1", "f1_plain", "accuracy", "psnr"),
-    "rotation": ("psnr_gap_worst", "psnr_mean", "label_kept_worst", "ssim_worst"),
-    "egamma": ("test_auc", "oracle_auc", "auc_gap_oracle", "test_accuracy", "calibration_error"),
-    "classifier": ("test_accuracy", "test_accuracy_rotated"),
-    "gan": ("frechet", "frechet_ratio", "frechet_real", "coverage_error"),
-    "photographs": ("mse_ratio_pca", "mse", "psnr", "ssim", "ms_ssim"),
-    "autoencoder": ("nats", "iw_nll", "mse", "psnr", "ssim"),
-}
 _OF_ALL = ("loss", "seconds")
 _MOST_HEADLINES = 5
 _MOST_FIELDS = 500  # of a configuration
@@ -129,7 +119,7 @@ def _section(place: int, run: RunFolder) -> dict[str, Any]:
         if run.run is not None:
             data["explorer"] = _plain(explorer(run.run, run.latents))
     except UnsupportedError as error:
-        if run.has_latents or "gan" in run.config:
+        if hasattr(run.run, "decode"):
             missing.append(f"latent explorer: left out, for {short(error)}.")
     except Exception as error:  # numbers and sizes that nobody foresaw leave the rest of the page as it is
         missing.append(f"latent space: cannot be shown. {short(error) or type(error).__name__}")
@@ -160,15 +150,17 @@ def _headlines(run: RunFolder) -> list[tuple[str, Any]]:
 
 def _telling(run: RunFolder) -> list[str]:
     """The figures by which a run's system is judged; where it is unknown those of all systems."""
-    names = _HEADLINES.get(run.system) or [name for of_system in _HEADLINES.values() for name in of_system]
+    found = systems.available()[0] if run.kind is None else [run.kind]
+    names = [name for system in found for name in system.headlines]
     return [name for name in names if name in run.figures]
 
 
 def _pictures(run: RunFolder, missing: list[str]) -> list[Picture]:
     found: list[Picture] = []
+    captions = {} if run.kind is None else run.kind.captions
     for path in run.pictures:
         try:
-            found.append(picture(path, run.system, _MOST_PIXELS - sum(one.pixels for one in found)))
+            found.append(picture(path, captions, _MOST_PIXELS - sum(one.pixels for one in found)))
         except (OSError, ValueError) as error:
             missing.append(f"pictures/{name_of(path)}: cannot be shown. {short(error)}")
     return found

@@ -3,6 +3,7 @@
 import base64
 import io
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,22 +48,6 @@ _WORDS = {
     "calibration": "Share of electrons over the network's electron probability",
     "occupancy": "Area under the ROC curve by the number of cells with energy",
 }
-# where the same name is another picture
-_WORDS_OF = {
-    "gan": {"samples": "Images drawn of normal latents"},
-    "photographs": {
-        "reconstructions": "Photographs, what the model decodes from their latents, and what principal axes alone draw",
-        "anomalies": "The photographs of the highest anomaly scores, what the model draws of them, and principal axes",
-        "interpolation": "What the model decodes between two photographs that differ much, straight and on a circle",
-        "latents": "Latents of photographs on their first two principal axes",
-        "latents3d": "Latents of photographs on their first three principal axes",
-    },
-}
-# of the pictures in the folder of epochs, which are named by how many were done
-_AFTER = {
-    "gan": "What is drawn of the same latents",
-    "photographs": "Photographs, below them what the model decodes from their latents, and samples of the prior",
-}
 
 
 class Picture(NamedTuple):
@@ -84,7 +69,7 @@ class Sprite(NamedTuple):
     size: tuple[int, int]
 
 
-def picture(path: Path, system: str = "", most: int = _MOST_PIXELS) -> Picture:
+def picture(path: Path, captions: Mapping[str, str] = _WORDS, most: int = _MOST_PIXELS) -> Picture:
     """A file of a run's pictures, made ready for a page, where all its frames together have at most so many pixels.
 
     Raises:
@@ -95,14 +80,14 @@ def picture(path: Path, system: str = "", most: int = _MOST_PIXELS) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _encoded(path, system, content, min(most, _MOST_PIXELS))
+            return _encoded(path, captions, content, min(most, _MOST_PIXELS))
     except (OSError, ValueError):
         raise
     except Exception as error:  # a damaged file can make the readers raise anything
         raise ValueError(f"{path}: expected a picture, got one that cannot be read: {error}") from None
 
 
-def _encoded(path: Path, system: str, content: bytes, most: int) -> Picture:
+def _encoded(path: Path, captions: Mapping[str, str], content: bytes, most: int) -> Picture:
     with Image.open(io.BytesIO(content), formats=list(_TYPES)) as image:
         frames, size = getattr(image, "n_frames", 1), image.size
         pixels = size[0] * size[1] * frames
@@ -114,7 +99,7 @@ def _encoded(path: Path, system: str, content: bytes, most: int) -> Picture:
             again = _webp(image)
             if len(again) < len(content):
                 content, kind = again, "image/webp"
-    return Picture(name_of(path), words_for(path, system), data_uri(content, kind), *size, pixels)
+    return Picture(name_of(path), words_for(path, captions), data_uri(content, kind), *size, pixels)
 
 
 def name_of(path: Path) -> str:
@@ -122,13 +107,13 @@ def name_of(path: Path) -> str:
     return f"epochs/{path.name}" if path.parent.name == "epochs" else path.name
 
 
-def words_for(path: Path, system: str = "") -> str:
-    """What can be seen in a picture, as far as its name and its run's system tell."""
+def words_for(path: Path, captions: Mapping[str, str] = _WORDS) -> str:
+    """What can be seen in a picture, as far as its name and the captions of its run's system tell."""
     if path.parent.name == "epochs" and path.stem.isdecimal():
         done = int(path.stem[:9])
-        return f"{_AFTER.get(system, 'What the model draws')}, after {done} epoch{'s' if done != 1 else ''}"
+        return f"{captions.get('epochs/', 'What the model draws')}, after {done} epoch{'s' if done != 1 else ''}"
     plain = path.stem.replace("_", " ").replace("-", " ").capitalize()
-    return _WORDS_OF.get(system, {}).get(path.stem) or _WORDS.get(path.stem, plain)
+    return captions.get(path.stem) or _WORDS.get(path.stem, plain)
 
 
 def _webp(image: Image.Image) -> bytes:

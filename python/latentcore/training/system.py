@@ -73,6 +73,7 @@ class System(Generic[C]):
         shortcuts: Options of the command line by the fields of the configuration that they set, beside those of
             every system.
         upgraded: What a `config.json` of version 0.1.0 says, in today's words.
+        draws: Whether `evaluate` draws pictures.
         headlines: Figures that the report shows large, the most telling first.
         captions: Words for pictures, by the names of their files, where they are others than `report.pictures` has;
             "epochs/" stands for those of single epochs.
@@ -93,6 +94,7 @@ class System(Generic[C]):
     options: type = NoOptions
     shortcuts: Mapping[str, str] = field(default_factory=dict)
     upgraded: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    draws: bool = True
     headlines: tuple[str, ...] = ()
     captions: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, Command] = field(default_factory=dict)
