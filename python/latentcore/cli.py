@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 from latentcore import systems
 from latentcore.terminal.parsing import did_you_mean, table
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command is None:
         hint = did_you_mean(words[0], [*_COMMANDS, *_of_systems()])
         print(f"usage: latentcore COMMAND ...\nlatentcore: error: unknown command {words[0]!r}{hint}", file=sys.stderr)
-        return 2
+        raise SystemExit(2)
     return _run(command, words[1:])
 
 
@@ -76,7 +75,7 @@ def _help() -> str:
     return "\n".join([*lines, "\n`latentcore COMMAND --help` says more; `latentcore --version` prints the version."])
 
 
-def _failed(words: Any) -> int:
+def _failed(words: str) -> int:
     """One line, whatever a library's message or a file's name holds."""
     from latentcore._files import printable
 

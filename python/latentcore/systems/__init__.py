@@ -65,9 +65,12 @@ def about(folder: str | os.PathLike[str]) -> dict[str, Any]:
 def system_of(folder: str | os.PathLike[str]) -> System[Any]:
     """The system of a run folder."""
     name = about(folder)["system"]
-    if name not in names():
+    if name in names():
+        return find(name)
+    found = next((system for system in available()[0] if system.wrote(name)), None)
+    if found is None:
         _errors.fail_value(f"{Path(folder) / 'config.json'}: system", f"one of {', '.join(names())}", repr(name))
-    return find(name)
+    return found
 
 
 def load_run(folder: str | os.PathLike[str], *, model: Any = None) -> Any:

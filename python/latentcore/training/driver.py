@@ -188,7 +188,7 @@ def configuration_in(system: System[C], folder: Path) -> tuple[dict[str, Any], C
         ValueError: It is damaged, or of another system.
     """
     about = read_config(folder)
-    if (found := about.get("system")) != system.name:
+    if not system.wrote(found := about.get("system")):
         _errors.fail_value(str(folder), f"a run of the system {system.name!r}", f"one of {found!r}")
     return about, system.read(about, str(folder / "config.json"))
 

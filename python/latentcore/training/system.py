@@ -72,6 +72,7 @@ class System(Generic[C]):
             with. It belongs to no configuration. A field with the metadata `{"run": True}` is given as a run folder.
         shortcuts: Options of the command line by the fields of the configuration that they set, beside those of
             every system.
+        aliases: Further names under which runs of it were written once.
         upgraded: What a `config.json` of version 0.1.0 says, in today's words.
         draws: Whether `evaluate` draws pictures.
         headlines: Figures that the report shows large, the most telling first.
@@ -93,6 +94,7 @@ class System(Generic[C]):
     judged_beside_training: bool = False
     options: type = NoOptions
     shortcuts: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
     upgraded: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     draws: bool = True
     headlines: tuple[str, ...] = ()
@@ -107,6 +109,10 @@ class System(Generic[C]):
     def preset(self) -> C:
         """The default."""
         return next(iter(self.presets.values()))
+
+    def wrote(self, system: object) -> bool:
+        """Whether this is the name of a system as its runs have it."""
+        return system in (self.name, *self.aliases)
 
     def named(self, preset: str | None) -> C:
         """A preset; None is the default."""
@@ -123,7 +129,7 @@ class System(Generic[C]):
             TypeError: A field has the wrong type.
             ValueError: A field is unknown or out of range, or the file is of another system.
         """
-        if (found := plain.get("system", self.name)) != self.name:
+        if not self.wrote(found := plain.get("system", self.name)):
             _errors.fail_value(name, f"a configuration of the system {self.name!r}", f"one of {found!r}")
         if "system" in plain and "format" not in plain and self.upgraded is not None:
             plain = self.upgraded(dict(plain))
