@@ -5,10 +5,10 @@ import types
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from latentcore import _errors
+from latentcore._catalogue import did_you_mean
 
 T = TypeVar("T")
 
@@ -97,10 +97,9 @@ def _hint(kind: Any, name: str, path: str) -> Any:
     """Type of the field `name` of a dataclass."""
     hints = {part.name: hint for part in fields(kind) for hint in [get_type_hints(kind)[part.name]]}
     if name not in hints:
-        near = get_close_matches(name, hints, 1)
-        words = f"; did you mean {path.removesuffix(name)}{near[0]}?" if near else ""
-        expected = f"a field of {kind.__name__} ({', '.join(hints)})"
-        _errors.fail_value(path, expected, f"an unknown name{words}")
+        before = path.removesuffix(name)
+        hint = did_you_mean(path, [f"{before}{known}" for known in hints])
+        _errors.fail_value(path, f"a field of {kind.__name__} ({', '.join(hints)})", f"an unknown name{hint}")
     return hints[name]
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from latentcore import systems
-from latentcore.terminal.parsing import did_you_mean, table
+from latentcore._catalogue import did_you_mean
+from latentcore.terminal.parsing import table
 from latentcore.training.system import Command, resolved
 
 _NO_MEMORY = ("can't allocate memory", "out of memory")
@@ -63,13 +64,13 @@ def _run(command: Command, words: list[str]) -> int:
 
 def _of_systems() -> dict[str, Command]:
     """Commands that systems have beside those of all, as far as they can be imported."""
-    found, _ = systems.available()
+    found, _ = systems.catalogue.available()
     return {name: command for system in found for name, command in system.commands.items()}
 
 
 def _help() -> str:
     rows = {name: command.does for name, command in {**_COMMANDS, **_of_systems()}.items()}
-    _, broken = systems.available()
+    _, broken = systems.catalogue.available()
     lines = [f"usage: latentcore COMMAND ...\n\n{_ABOUT}\n", table(rows)]
     lines += [f"\nleft out: the system {name}, which cannot be imported ({why})" for name, why in broken.items()]
     return "\n".join([*lines, "\n`latentcore COMMAND --help` says more; `latentcore --version` prints the version."])

@@ -9,7 +9,7 @@ from latentcore.terminal.parsing import Parser
 def config(words: list[str]) -> None:
     """Print a preset of a system as JSON, or write it as a file to change, for `--config`."""
     parser = Parser("config", "a preset of a system as a file to change", "latentcore config gan digits --out my.json")
-    parser.add_argument("system", metavar="SYSTEM", help=", ".join(systems.names()))
+    parser.add_argument("system", metavar="SYSTEM", help=", ".join(systems.catalogue.names))
     parser.add_argument("preset", nargs="?", metavar="PRESET", help="one of the system's (the first)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the JSON file to write (the terminal)")
     told = parser.told(words)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from latentcore.terminal.parsing import Parser, class_list, did_you_mean, positive, seed_number, table
+from latentcore._catalogue import did_you_mean
+from latentcore.terminal.parsing import Parser, class_list, positive, seed_number, table
 
 
 def data(words: list[str]) -> None:
@@ -23,9 +24,10 @@ def sets(words: list[str]) -> None:
     Parser("data sets", "the data sets that have a name").told(words)
     from latentcore.data import registry
 
-    for name in registry.names():
-        found = registry.find(name)
-        print(f"{name:<12} {found.does}{f' ({found.get})' if found.get else ''}")
+    found, broken = registry.catalogue.available()
+    print(table({known.name: f"{known.does}{f' ({known.get})' if known.get else ''}" for known in found}, indent=""))
+    for name, why in broken.items():
+        print(f"left out: {name}, which cannot be imported ({why})")
 
 
 def fetch(words: list[str]) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from latentcore import _config, systems
+from latentcore._catalogue import did_you_mean
 from latentcore.commands import options as given
-from latentcore.terminal.parsing import Parser, did_you_mean, folder_name, table
+from latentcore.terminal.parsing import Parser, folder_name, table
 from latentcore.training.system import System
 
 _OPTIONS_WITH_RESUME = ("data", "more_data", "test", "channels_last", "resume")
@@ -17,8 +18,8 @@ def train(words: list[str]) -> None:
     if words[:1] in ([], ["-h"], ["--help"]):
         print(_help())
         raise SystemExit(0 if words else 2)
-    if words[0] not in systems.names():
-        _parser_of_all().error(f"unknown system {words[0]!r}{did_you_mean(words[0], systems.names())}")
+    if words[0] not in systems.catalogue.names:
+        _parser_of_all().error(f"unknown system {words[0]!r}{did_you_mean(words[0], systems.catalogue.names)}")
     system = systems.find(words[0])
     told = _parser(system).told(words[1:])
     _train(system, told)
@@ -81,7 +82,7 @@ def _parser_of_all() -> Parser:
 
 
 def _help() -> str:
-    found, broken = systems.available()
+    found, broken = systems.catalogue.available()
     lines = ["usage: latentcore train SYSTEM [DATA ...] [options]\n\nsystems:"]
     lines.append(table({system.name: system.does for system in found}))
     lines += [f"\nleft out: {name}, which cannot be imported ({why})" for name, why in broken.items()]

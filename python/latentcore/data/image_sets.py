@@ -180,7 +180,7 @@ def _read(place: Place, where: Where) -> tuple[ImageSet, ImageSet | None]:
     assert place.path is not None, "what has no name has a path"
     if place.path.is_dir():
         _errors.fail_value(
-            str(place.path), "a folder of MNIST, CIFAR-10 or CIFAR-100, or a file of images", "another folder"
+            str(place.path), "a file of images, or the folder of a data set with a name", "another folder"
         )
     return _images(place.path, where), None
 

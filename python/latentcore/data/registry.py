@@ -3,14 +3,11 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, NamedTuple, NoReturn
 
 from latentcore import _errors
+from latentcore._catalogue import Catalogue, did_you_mean
 
 GROUP = "latentcore.datasets"
 """Entry points of this group are further data sets: `name = "package.module:DATASET"`."""
@@ -68,20 +65,8 @@ class Place(NamedTuple):
         return self.path.stem if self.path is not None else self.dataset.name if self.dataset is not None else ""
 
 
-@cache
-def names() -> dict[str, str]:
-    """Where each data set is; nothing of them is imported."""
-    theirs = {point.name: point.value for point in entry_points(group=GROUP)}
-    return {**theirs, **_OWN}
-
-
-@cache
-def find(name: str) -> DataSet:
-    """A data set by its name; an unknown one is a ValueError."""
-    if name not in names():
-        _fail_unknown(name)
-    found: DataSet = resolve_name(names()[name])
-    return found
+catalogue: Catalogue[DataSet] = Catalogue("DATA", GROUP, _OWN)
+"""All data sets, by name."""
 
 
 def located(word: str | None, kind: str) -> Place:
@@ -94,15 +79,15 @@ def located(word: str | None, kind: str) -> Place:
     if word is None:
         word = os.environ.get(_DEFAULT) or _fail_unknown("none")
     path = Path(word)
-    if path.exists() or word not in names():
+    if path.exists() or word not in catalogue.names:
         if not path.exists() and not (path.parent != Path() or path.suffix):
             _fail_unknown(word)  # what looks like a file is opened, and its error says which is missing
-        return Place(
-            next((known for known in _of_kind(kind) if known.recognises and known.recognises(path)), None), path
-        )
-    dataset = find(word)
+        known = (dataset for dataset in catalogue.available()[0] if dataset.kind == kind)
+        alike = (dataset for dataset in known if dataset.recognises is not None and dataset.recognises(path))
+        return Place(next(alike, None), path)
+    dataset = catalogue.find(word)
     if dataset.kind != kind:
-        _errors.fail_value("DATA", f"a data set of the kind {kind!r}", f"{word}, of the kind {dataset.kind!r}")
+        _errors.fail_value("DATA", f"a data set of the kind {kind!r}", f"{word}, one of the kind {dataset.kind!r}")
     return Place(dataset, None if dataset.recognises is None else _folder_of(dataset))
 
 
@@ -118,20 +103,9 @@ def _folder_of(dataset: DataSet) -> Path:
     )
 
 
-def _of_kind(kind: str) -> list[DataSet]:
-    """The data sets of a kind that can be imported; the others say why when they are called by name."""
-    found = []
-    for name in names():
-        try:
-            found.append(find(name))
-        except Exception:
-            if name in _OWN:
-                raise
-    return [dataset for dataset in found if dataset.kind == kind]
-
-
 def _fail_unknown(word: str) -> NoReturn:
-    near = get_close_matches(word, names(), 1)
-    got = f"{word!r}; did you mean {near[0]}?" if near else word if word == "none" else repr(word)
+    got = word if word == "none" else f"{word!r}{did_you_mean(word, catalogue.names)}"
     end = "; `latentcore data fetch mnist --out mnist` gets MNIST" if word == "none" else ""
-    _errors.fail_value("DATA", f"a file, a folder, or one of {', '.join(names())} (or {_DEFAULT})", f"{got}{end}")
+    _errors.fail_value(
+        "DATA", f"a file, a folder, or one of {', '.join(catalogue.names)} (or {_DEFAULT})", f"{got}{end}"
+    )

@@ -71,7 +71,7 @@ class RunFolder:
     @property
     def kind(self) -> System[Any] | None:
         """Its system, where that is known here."""
-        return systems.find(self.system) if self.system in systems.names() else None
+        return systems.find(self.system) if self.system in systems.catalogue.names else None
 
     @property
     def has_latents(self) -> bool:

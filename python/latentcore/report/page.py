@@ -150,7 +150,7 @@ def _headlines(run: RunFolder) -> list[tuple[str, Any]]:
 
 def _telling(run: RunFolder) -> list[str]:
     """The figures by which a run's system is judged; where it is unknown those of all systems."""
-    found = systems.available()[0] if run.kind is None else [run.kind]
+    found = systems.catalogue.available()[0] if run.kind is None else [run.kind]
     names = [name for system in found for name in system.headlines]
     return [name for name in names if name in run.figures]
 

@@ -2,16 +2,14 @@
 
 import os
 from dataclasses import replace
-from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from latentcore import _errors
+from latentcore._catalogue import Catalogue
 from latentcore._files import read_config
 from latentcore.data.examples import Where
-from latentcore.training.system import System, resolved
+from latentcore.training.system import System
 
 GROUP = "latentcore.systems"
 """Entry points of this group are further systems: `name = "package.module:SYSTEM"`."""
@@ -21,35 +19,10 @@ _OWN = {
 }
 
 
-@cache
-def names() -> dict[str, str]:
-    """Where each system is; nothing of them is imported."""
-    theirs = {point.name: point.value for point in entry_points(group=GROUP)}
-    return {**_OWN, **{name: place for name, place in theirs.items() if name not in _OWN}}
+catalogue: Catalogue[System[Any]] = Catalogue("system", GROUP, _OWN)
+"""All systems, by name."""
 
-
-@cache
-def find(name: str) -> System[Any]:
-    """A system by its name; an unknown one is a ValueError."""
-    if name not in names():
-        near = get_close_matches(name, names(), 1)
-        words = f"; did you mean {near[0]}?" if near else ""
-        _errors.fail_value("system", f"one of {', '.join(names())}", f"{name!r}{words}")
-    found: System[Any] = resolved(names()[name])
-    return found
-
-
-def available() -> tuple[list[System[Any]], dict[str, str]]:
-    """Every system that can be imported, and of those of other packages that cannot, by name, why."""
-    found, broken = [], {}
-    for name in names():
-        try:
-            found.append(find(name))
-        except Exception as error:
-            if name in _OWN:
-                raise
-            broken[name] = f"{type(error).__name__}: {error}"
-    return found, broken
+find = catalogue.find
 
 
 def about(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -65,11 +38,13 @@ def about(folder: str | os.PathLike[str]) -> dict[str, Any]:
 def system_of(folder: str | os.PathLike[str]) -> System[Any]:
     """The system of a run folder."""
     name = about(folder)["system"]
-    if name in names():
+    if name in catalogue.names:
         return find(name)
-    found = next((system for system in available()[0] if system.wrote(name)), None)
+    found = next((system for system in catalogue.available()[0] if system.wrote(name)), None)
     if found is None:
-        _errors.fail_value(f"{Path(folder) / 'config.json'}: system", f"one of {', '.join(names())}", repr(name))
+        _errors.fail_value(
+            f"{Path(folder) / 'config.json'}: system", f"one of {', '.join(catalogue.names)}", repr(name)
+        )
     return found
 
 

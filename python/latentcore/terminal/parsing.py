@@ -1,10 +1,11 @@
 """Words of the command line: a parser that helps who mistypes, and what words may be."""
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from latentcore._catalogue import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,12 +38,6 @@ class Parser(argparse.ArgumentParser):
                 f"unknown: {' '.join(unknown)}{did_you_mean(unknown[0].split('=')[0], self._option_string_actions)}"
             )
         return vars(options)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint to the nearest of the known words; nothing where none is near."""
-    near = get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def table(rows: Mapping[str, str], indent: str = "  ") -> str:

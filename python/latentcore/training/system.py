@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from latentcore import _config, _errors
+from latentcore._catalogue import did_you_mean
 from latentcore.training.config import TrainConfig
 
 
@@ -117,8 +117,7 @@ class System(Generic[C]):
     def named(self, preset: str | None) -> C:
         """A preset; None is the default."""
         if preset is not None and preset not in self.presets:
-            near = get_close_matches(preset, self.presets, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(preset, self.presets)
             _errors.fail_value("preset", f"one of {', '.join(self.presets)}", f"{preset!r}{hint}")
         return self.preset if preset is None else self.presets[preset]
 

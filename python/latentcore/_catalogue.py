@@ -1,0 +1,71 @@
+"""Things that are found by name: those of this package, and those that other packages declare as entry points."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.metadata import entry_points
+from pkgutil import resolve_name
+from typing import Generic, TypeVar
+
+from latentcore import _errors
+
+T = TypeVar("T")
+
+
+class Catalogue(Generic[T]):
+    """Names, and where what they stand for is. Nothing is imported before it is asked for.
+
+    Args:
+        what: What each of them is, for messages.
+        group: Entry points of this group are further ones: `name = "package.module:OBJECT"`.
+        own: Those of this package, as "package.module:OBJECT" by name; they win over others of the same name.
+
+    Attributes:
+        own: As given.
+
+    Example:
+        >>> constants = Catalogue("constant", "no.such.group", {"pi": "math:pi"})
+        >>> round(constants.find("pi"), 2)
+        3.14
+    """
+
+    def __init__(self, what: str, group: str, own: Mapping[str, str]) -> None:
+        self._what, self._group, self.own = what, group, own
+        self._found: dict[str, T] = {}
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Where each is; ours first."""
+        theirs = {point.name: point.value for point in entry_points(group=self._group)}
+        return {**self.own, **{name: place for name, place in theirs.items() if name not in self.own}}
+
+    def find(self, name: str) -> T:
+        """What a name stands for.
+
+        Raises:
+            ValueError: The name is unknown.
+        """
+        if name not in self.names:
+            hint = did_you_mean(name, self.names)
+            _errors.fail_value(self._what, f"one of {', '.join(self.names)}", f"{name!r}{hint}")
+        if name not in self._found:
+            self._found[name] = resolve_name(self.names[name])
+        return self._found[name]
+
+    def available(self) -> tuple[list[T], dict[str, str]]:
+        """All that can be imported, and of those of other packages that cannot, by name, why."""
+        found, broken = [], {}
+        for name in self.names:
+            try:
+                found.append(self.find(name))
+            except Exception as error:
+                if name in self.own:
+                    raise
+                broken[name] = f"{type(error).__name__}: {error}"
+        return found, broken
+
+
+def did_you_mean(word: str, known: Mapping[str, object] | list[str]) -> str:
+    """A hint to the nearest of the known words; nothing where none is near."""
+    near = get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
