@@ -51,7 +51,7 @@ def from_plain(kind: type[T], data: object, name: str = "config") -> T:
         if key not in data and field.default is MISSING and field.default_factory is MISSING:
             _errors.fail_value(f"{name}.{key}", "a value", "nothing: the field is missing")
     hints = get_type_hints(kind)
-    return kind(**{key: _convert(hints[key], value, f"{name}.{key}") for key, value in data.items()})
+    return kind(**{key: _convert(hints[key], value, f"{name}.{key}".lstrip(".")) for key, value in data.items()})
 
 
 def changed(config: T, changes: Mapping[str, str]) -> T:
@@ -80,7 +80,7 @@ def changed(config: T, changes: Mapping[str, str]) -> T:
             level[section] = level[section] if level.get(section) is not None else {}
             level = level[section]
         level[name] = _parsed(_hint(kind, name, path), text, path)
-    return from_plain(type(config), plain, type(config).__name__)
+    return from_plain(type(config), plain, "")
 
 
 def flat(config: Any, before: str = "") -> Iterator[tuple[str, Any]]:

@@ -53,12 +53,9 @@ def _train(system: System[Any], told: dict[str, Any]) -> None:
 
 def _parser(system: System[Any]) -> Parser:
     name, first = system.name, {"images": "mnist", "events": "events.h5"}.get(system.kind, "FOLDER")
-    parser = Parser(
-        f"train {name}",
-        system.does,
-        f"latentcore train {name} {first} --epochs 5 --run-dir runs/first",
-        given.described(system),
-    )
+    example = f"latentcore train {name} {first} --epochs 5 --run-dir runs/first"
+    usage = f"train {name} [DATA ...] [options]"
+    parser = Parser(f"train {name}", system.does, example, given.described(system), usage=usage)
     given.add_data(parser, system, "data sets by name, files or folders (what LATENTCORE_DATA names)")
     given.add_settings(parser, system)
     given.add_options(parser, system)
