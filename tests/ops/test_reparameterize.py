@@ -140,3 +140,13 @@ def test_extreme_logvar_behaves_as_in_torch(simd):
 def test_errors_name_the_argument(error, name, change):
     with pytest.raises(error, match=f"^{name}: expected"):
         ops.reparameterize_kl(**{"mu": torch.zeros(2, 3), "logvar": torch.zeros(2, 3), **change})
+
+
+def test_rows_of_a_divided_batch_have_the_noise_of_the_whole():
+    mu, logvar = torch.randn(7, 3, 2), torch.randn(7, 3, 2)
+    whole, _ = reparameterize_kl(mu, logvar, seed=5)
+    for first, last in ((0, 2), (2, 3), (3, 7)):
+        with first_row(first):
+            part, _ = reparameterize_kl(mu[first:last], logvar[first:last], seed=5)
+        assert torch.equal(part, whole[first:last])
+    assert torch.equal(reparameterize_kl(mu, logvar, seed=5)[0], whole)

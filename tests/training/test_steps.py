@@ -64,10 +64,10 @@ def test_processes_share_a_batch(images):
     source = LabelledImages(images[:, None], torch.arange(300), Augmentation(degrees=20))
     config = dataclasses.replace(CONFIG, augmentation=source.augmentation)
     whole, *shared = (Plan(config, source, *place).inputs(1) for place in ((0, 1), (0, 3), (1, 3), (2, 3)))
-    for rank, part in enumerate(shared):
-        assert torch.equal(part.rows, whole.rows[:, rank::3])
-        assert torch.equal(part.draws, whole.draws[..., rank::3])
-    assert len(torch.cat([part.seeds.flatten() for part in shared]).unique()) == 3 * 10
+    assert torch.equal(torch.cat([part.rows for part in shared], -1), whole.rows)
+    assert torch.equal(torch.cat([part.draws for part in shared], -1), whole.draws)
+    for part in shared:  # whose noise is that of its own rows
+        assert torch.equal(part.seeds, whole.seeds)
     assert len({Plan(config, source, rank, 3).layer_seed(1, 5) for rank in range(3)}) == 3
 
 

@@ -1,5 +1,8 @@
 """Reparameterised sampling of a diagonal Gaussian with its KL divergence, in one pass."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -12,6 +15,33 @@ from latentcore.ops._prior import prior_of
 from latentcore.ops._registration import register, register_backward
 
 # shapes: (..., L) latents
+
+
+_first_row: ContextVar[int] = ContextVar("first_row", default=0)
+
+
+@contextmanager
+def first_row(row: int) -> Iterator[None]:
+    """Inside, the first latents of a call of `reparameterize_kl` are row `row` of a batch that was divided.
+
+    So processes that share a batch draw the noise of the whole batch, whatever model calls the operator. It does
+    nothing inside of a compiled function.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.ops import reparameterize_kl
+        >>> mu = torch.zeros(4, 3)
+        >>> whole, _ = reparameterize_kl(mu, mu, seed=0)
+        >>> with first_row(2):
+        ...     part, _ = reparameterize_kl(mu[2:], mu[2:], seed=0)
+        >>> torch.equal(part, whole[2:])
+        True
+    """
+    token = _first_row.set(row)
+    try:
+        yield
+    finally:
+        _first_row.reset(token)
 
 
 @under_autocast("mu", "logvar", "prior_mu", "prior_logvar")
@@ -88,6 +118,8 @@ def reparameterize_kl(
     if not (prior_mu is None and prior_logvar is None):
         prior_mu, prior_logvar = prior_of(mu, prior_mu, prior_logvar)
     seed_tensor = _seed_tensor(seed, generator, mu)
+    if not torch.compiler.is_compiling() and (row := _first_row.get()):
+        offset += row * (mu.numel() // max(1, mu.shape[0]))
     if not _native.has_kernel("reparameterize_kl", mu):
         return reference.reparameterize_kl(
             mu,

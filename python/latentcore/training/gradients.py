@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from latentcore.models.objectives import Objective, flattened
+from latentcore.ops.reparameterize import first_row
 from latentcore.training.plan import Inputs, Plan
 from latentcore.training.python_kinds import is_library
 from latentcore.training.python_state import PythonState, has_hooks
@@ -135,9 +136,11 @@ class Gradients:
     def _terms(self, model: nn.Module, now: Inputs, part: int) -> Sequence[Tensor]:
         parts = self._plan.config.accumulate
         draws = None if now.draws is None else now.draws.chunk(parts, dim=1)[part]
-        batch = self._plan.source.batch(now.rows.chunk(parts)[part], draws)
+        rows = now.rows.chunk(parts)[part]
+        batch = self._plan.source.batch(rows, draws)
         beta = now.betas if self._beta is None else self._beta
-        return self._objective(model, batch, beta=beta, seed=now.seeds[part])
+        with noise_from(self._plan.rank * len(rows)):
+            return self._objective(model, batch, beta=beta, seed=now.seeds[part])
 
     def _talking_after(self, *, last: bool) -> AbstractContextManager[None]:
         """Processes exchange their gradients after the last part alone."""
@@ -150,6 +153,11 @@ class Gradients:
             loss.backward()
         else:
             self._fabric.backward(loss)
+
+
+def noise_from(row: int) -> AbstractContextManager[None]:
+    """Inside, latent noise is that of the rows from `row` on; of a process that has the first row nothing is done."""
+    return first_row(row) if row else nullcontext()
 
 
 def _set_modes(model: nn.Module, *, frozen: bool) -> None:

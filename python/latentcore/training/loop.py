@@ -23,7 +23,7 @@ from latentcore.models.objectives import Objective, flattened, objective_of
 from latentcore.training.checkpoint import State, last_path, model_path
 from latentcore.training.config import TrainConfig
 from latentcore.training.ema import Averages
-from latentcore.training.gradients import Gradients
+from latentcore.training.gradients import Gradients, noise_from
 from latentcore.training.journal import Journal
 from latentcore.training.loss_check import LossCheck
 from latentcore.training.optimizer import LeanAdamW, schedule_of
@@ -210,7 +210,8 @@ class _Loop:
                 own, draws = plan.share(rows), plan.validation_draws(source, index, len(rows))
                 if len(own):
                     batch, seed = source.batch(own, draws), plan.validation_seed(index)
-                    terms = self.objective(self.model, batch, beta=plan.config.beta, seed=seed)
+                    with noise_from(plan.first_row(len(rows))):
+                        terms = self.objective(self.model, batch, beta=plan.config.beta, seed=seed)
                     totals += len(own) * flattened(terms)
         means = self._mean_of_processes(totals) * plan.processes / len(source)
         figures = self.loss_check.finite(means, len(self.state.history))

@@ -56,7 +56,7 @@ class Plan:
         config: How to train.
         source: What is learned from.
         rank: Number of this process.
-        processes: How many share each batch: process r takes its examples r, r + processes, ...
+        processes: How many share each batch: the first one takes the first examples, and so on.
 
     Raises:
         ValueError: A batch cannot be shared evenly.
@@ -103,9 +103,11 @@ class Plan:
         return self.config.beta * min(1.0, step / ramp) if ramp else self.config.beta
 
     def noise_seed(self, step: int, part: int = 0) -> int:
-        """Seed of the latent noise: another one for every step of every seed, and for every process and part."""
-        parts = self.config.accumulate
-        return (self.config.seed << 32) + (step * self.processes + self.rank) * parts + part
+        """Seed of the latent noise: another one for every step of every seed, and for every part.
+
+        Processes have the same: each draws the noise of its own rows (`first_row`).
+        """
+        return (self.config.seed << 32) + step * self.config.accumulate + part
 
     def layer_seed(self, epoch: int, step: int = 0) -> int:
         """Seed of torch's own generators from a step on: layers such as dropout draw from them."""
@@ -142,7 +144,12 @@ class Plan:
 
     def share(self, of_all: Tensor) -> Tensor:
         """What belongs to the examples of this process, whose numbers the last dimension counts."""
-        return of_all[..., self.rank :: self.processes].contiguous()
+        count = of_all.shape[-1]
+        return of_all[..., self.first_row(count) : (self.rank + 1) * count // self.processes].contiguous()
+
+    def first_row(self, count: int) -> int:
+        """Number of this process's first example among `count` that all share."""
+        return self.rank * count // self.processes
 
     def _draws(self, epoch: int) -> Tensor:
         flat = _uniform(self._random(_DRAWS, epoch), self.source.numbers, self.steps * self.batch_size)
