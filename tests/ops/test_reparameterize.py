@@ -6,6 +6,7 @@ import torch
 from threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference
+from latentcore.ops.reparameterize import first_row, reparameterize_kl
 from latentcore.testing import assert_near, assert_near_in_half
 
 SHAPES = [(5,), (3, 1), (4, 7), (2, 3, 33), (0, 2), (3, 0)]
