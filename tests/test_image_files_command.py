@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from latentcore import load_run
 from latentcore.cli import main
-from latentcore.training import load_run
 
 
 def call(*arguments):
@@ -34,5 +34,5 @@ def test_dim_floats_with_channels_last_and_damaged_labels(tmp_path, capsys):
 def test_channels_last_is_of_files_of_images(few_digits, tmp_path, capsys):
     words = ("train", "gan", "--data", few_digits, "--channels-last", "--run-dir", tmp_path / "run")
     assert call(*words) == 1
-    assert "channels_last: expected a file of images beside it, got the folder" in capsys.readouterr().err
+    assert f"channels_last: expected a file of images beside it, got {few_digits}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

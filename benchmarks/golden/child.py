@@ -86,7 +86,7 @@ def precision(*, sixteen_bits: bool) -> Iterator[None]:
 def _write_configuration(golden: Golden) -> None:
     path = Path(f"{golden.name}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if latentcore(("config", "vae-2d", "--out", str(path))):
+    if latentcore(("config", "autoencoder", "vae-2d", "--out", str(path))):
         raise RuntimeError(f"{path} cannot be written")
     config = json.loads(path.read_text())
     config["train"].update(golden.settings)

@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from latentcore.systems.autoencoder.config import AutoencodingConfig
 from latentcore.systems.classifier.config import ClassifierConfig
 
 from latentcore import _config, train
@@ -14,6 +13,7 @@ from latentcore._files import write_json
 from latentcore.cli import main
 from latentcore.data import mnist
 from latentcore.models import GANConfig, ResNetConfig, VAEConfig
+from latentcore.systems.autoencoder.config import AutoencodingConfig
 from latentcore.systems.gan import evaluation
 from latentcore.systems.gan.config import GANTraining
 from latentcore.training import TrainConfig

@@ -1,6 +1,5 @@
 """Options of `latentcore train` and `latentcore evaluate`, made of what a system says of itself."""
 
-from argparse import BooleanOptionalAction
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from latentcore import _config, _errors
 from latentcore._files import read_json
 from latentcore.data.examples import Where
-from latentcore.terminal.parsing import Parser
+from latentcore.terminal.parsing import Parser, add_channels_last
 from latentcore.training.system import System
 
 # of every system, by the fields that they set
@@ -32,15 +31,6 @@ def add_data(parser: Parser, system: System[Any], words: str) -> None:
     parser.add_argument("--test", nargs="+", default=(), metavar="DATA", help="other data, to judge by")
     if system.kind == "images":
         add_channels_last(parser)
-
-
-def add_channels_last(parser: Parser) -> None:
-    """How images lie in files."""
-    parser.add_argument(
-        "--channels-last",
-        action=BooleanOptionalAction,
-        help="files hold images as rows, columns, channels (channels first, and an error where that is unlikely)",
-    )
 
 
 def shortcuts(system: System[Any]) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ GROUP = "latentcore.systems"
 """Entry points of this group are further systems: `name = "package.module:SYSTEM"`."""
 
 _OWN = {
+    "autoencoder": "latentcore.systems.autoencoder:SYSTEM",
     "gan": "latentcore.systems.gan:SYSTEM",
 }
 

@@ -40,6 +40,21 @@ class Parser(argparse.ArgumentParser):
         return vars(options)
 
 
+def add_channels_last(parser: argparse.ArgumentParser) -> None:
+    """How images lie in files."""
+    parser.add_argument(
+        "--channels-last",
+        action=argparse.BooleanOptionalAction,
+        help="files hold images as rows, columns, channels (channels first, and an error where that is unlikely)",
+    )
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """How an image of one's own is brought to a model's size and colours."""
+    parser.add_argument("--fit", action="store_true", help="resize and crop images to the model's size")
+    parser.add_argument("--invert", action="store_true", help="images are dark on light")
+
+
 def table(rows: Mapping[str, str], indent: str = "  ") -> str:
     """Names and what they stand for, a line each."""
     width = max(map(len, rows), default=0) + 2

@@ -108,6 +108,4 @@ def _kind_of(system: str) -> type[Run]:
         from latentcore.training.photographs import PhotographsRun
 
         return PhotographsRun
-    from latentcore.training.autoencoder import AutoencoderRun
-
-    return AutoencoderRun
+    _errors.fail_value("system", "a known one", repr(system))

@@ -3,7 +3,6 @@
 from latentcore.training.classifier import ClassifierConfig
 from latentcore.training.egamma import EgammaConfig
 from latentcore.training.few_label import FewLabelConfig
-from latentcore.training.presets.autoencoder import AUTOENCODERS
 from latentcore.training.presets.classifier import ROTATED_DIGITS, UPRIGHT_DIGITS
 from latentcore.training.presets.egamma import EGAMMA, SMALL
 from latentcore.training.presets.few_label import DIGITS148, PLAIN
@@ -25,7 +24,6 @@ ROTATIONS: dict[str, RotationConfig] = {
 }
 
 __all__ = [
-    "AUTOENCODERS",
     "CLASSIFIERS",
     "DIGITS148",
     "EGAMMA",

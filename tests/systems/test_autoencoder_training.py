@@ -6,10 +6,11 @@ import json
 import pytest
 import torch
 
+from latentcore import load_run, resume, train
 from latentcore.models import AutoencoderConfig, VAEConfig
-from latentcore.training import Augmentation, TrainConfig, load_run
-from latentcore.training.autoencoder import AutoencodingConfig, resume_autoencoder, train_autoencoder
-from latentcore.training.presets import AUTOENCODERS
+from latentcore.systems.autoencoder.config import PRESETS, AutoencodingConfig
+from latentcore.systems.autoencoder.training import Training
+from latentcore.training import Augmentation, TrainConfig
 from latentcore.training.sources import Images
 
 NETWORK = {"image_shape": (1, 12, 12), "latent": 3, "hidden": (32,), "decoder_hidden": (32,)}
@@ -22,9 +23,8 @@ TOLD = AutoencodingConfig(vae=VAEConfig(**NETWORK, classes=3), train=TRAIN)
 @pytest.mark.parametrize("config", [VARIATIONAL, PLAIN, TOLD], ids=["vae", "autoencoder", "classes"])
 def test_it_learns_and_its_run_says_the_same_again(tmp_path, images, config):
     labels = torch.arange(3).repeat(100) if config.network.classes else None
-    run = train_autoencoder(
-        images, dataclasses.replace(config, train=dataclasses.replace(TRAIN, epochs=8)), tmp_path / "run", labels=labels
-    )
+    longer = dataclasses.replace(config, train=dataclasses.replace(TRAIN, epochs=8))
+    run = train("autoencoder", images, config=longer, run_dir=tmp_path / "run", labels=labels)
     rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     losses = [float(row.split(",")[1]) for row in rows[1:]]
     assert losses[-1] < 0.9 * losses[0]
@@ -40,17 +40,24 @@ def test_it_learns_and_its_run_says_the_same_again(tmp_path, images, config):
 
 def test_labels_are_wanted_or_not(tmp_path, images):
     with pytest.raises(ValueError, match="labels: expected one of 3 classes for each image, got none"):
-        train_autoencoder(images, TOLD, tmp_path / "run")
-    with pytest.raises(ValueError, match="labels: expected none: the model knows no classes"):
-        train_autoencoder(images, PLAIN, tmp_path / "run", labels=torch.zeros(300).long())
+        train("autoencoder", images, config=TOLD, run_dir=tmp_path / "run")
     with pytest.raises(ValueError, match=r"labels: expected whole numbers in \[0, 3\), got 0 to 3"):
-        train_autoencoder(images, TOLD, tmp_path / "run", labels=torch.arange(300) % 4)
+        train("autoencoder", images, config=TOLD, run_dir=tmp_path / "run", labels=torch.arange(300) % 4)
     assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_nobody_is_told_change_nothing(tmp_path, images, labels, interrupted_at):
+    train("autoencoder", images, config=PLAIN, run_dir=tmp_path / "one")
+    with interrupted_at(25), pytest.raises(KeyboardInterrupt):
+        train("autoencoder", images, config=PLAIN, run_dir=tmp_path / "two", labels=labels)
+    resume(tmp_path / "two", images)
+    one, two = (load_run(tmp_path / name).encode(images) for name in ("one", "two"))
+    assert torch.equal(one, two)
 
 
 def test_a_sample_is_of_the_class_that_is_asked_for(tmp_path, images):
     config = dataclasses.replace(TOLD, train=dataclasses.replace(TRAIN, epochs=30))
-    run = train_autoencoder(images, config, tmp_path / "run", labels=torch.arange(3).repeat(100))
+    run = train("autoencoder", images, config=config, run_dir=tmp_path / "run", labels=torch.arange(3).repeat(100))
     drawn = run.sample(60, torch.arange(3).repeat(20))[:, 0]
     stripe, column, corner = (drawn[kind::3].mean(0) for kind in range(3))
     assert float(stripe[4:7].mean()) > float(stripe[8:].mean()) + 0.3
@@ -60,16 +67,16 @@ def test_a_sample_is_of_the_class_that_is_asked_for(tmp_path, images):
 
 def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, interrupted_at):
     network = VAEConfig(**NETWORK, noise=0.2)
-    train = dataclasses.replace(TRAIN, checkpoint_every=4, binarise=True, augmentation=Augmentation(translate=1))
-    config = AutoencodingConfig(vae=network, train=train)
-    train_autoencoder(images, config, tmp_path / "one")
+    settings = dataclasses.replace(TRAIN, checkpoint_every=4, binarise=True, augmentation=Augmentation(translate=1))
+    config = AutoencodingConfig(vae=network, train=settings)
+    train("autoencoder", images, config=config, run_dir=tmp_path / "one")
     with interrupted_at(17), pytest.raises(KeyboardInterrupt, match="goes on from it"):
-        train_autoencoder(images, config, tmp_path / "two")
-    resume_autoencoder(tmp_path / "two", images)
+        train("autoencoder", images, config=config, run_dir=tmp_path / "two")
+    resume(tmp_path / "two", images)
     states = [torch.load(tmp_path / name / "checkpoints/model.pth", weights_only=True) for name in ("one", "two")]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0] if key != "_extra_state")
-    with pytest.raises(ValueError, match="images: expected the data with which"):
-        resume_autoencoder(tmp_path / "two", images.flip(0))
+    with pytest.raises(ValueError, match="data: expected the data with which"):
+        resume(tmp_path / "two", images.flip(0))
 
 
 def test_pixels_are_drawn_black_or_white(images):
@@ -84,8 +91,10 @@ def test_pixels_are_drawn_black_or_white(images):
 
 
 def test_a_run_in_float64_takes_images_as_any_other(tmp_path, images):
-    train = dataclasses.replace(TRAIN, epochs=1, precision="64-true")
-    run = train_autoencoder(images, dataclasses.replace(VARIATIONAL, train=train), tmp_path / "run")
+    settings = dataclasses.replace(TRAIN, epochs=1, precision="64-true")
+    run = train(
+        "autoencoder", images, config=dataclasses.replace(VARIATIONAL, train=settings), run_dir=tmp_path / "run"
+    )
     assert run.reconstruct(images).dtype == torch.float32
     assert torch.equal(run.encode(images), load_run(tmp_path / "run").encode(images))
 
@@ -100,19 +109,16 @@ def test_validation_images_are_validated_as_they_are(tmp_path, images, monkeypat
 
     held_out = images[:40, None]
     monkeypatch.setattr(Images, "batch", remember)
-    train = dataclasses.replace(TRAIN, epochs=2, batch_size=40, binarise=True)
-    config = dataclasses.replace(TOLD, train=train)
+    settings = dataclasses.replace(TRAIN, epochs=2, batch_size=40, binarise=True)
+    config = dataclasses.replace(TOLD, train=settings)
     labels = torch.arange(3).repeat(100)
-    train_autoencoder(
-        images[40:], config, tmp_path / "run", labels=labels[40:], validation=held_out, validation_labels=labels[:40]
-    )
+    words = {"config": config, "run_dir": tmp_path / "run", "labels": labels[40:]}
+    train("autoencoder", images[40:], **words, validation=(held_out, labels[:40]))
     validated = [batch for batch in seen if len(batch.unique()) > 2]
     assert len(validated) == 2
     assert all(torch.equal(batch, held_out / 255) for batch in validated)
-    with pytest.raises(ValueError, match="validation_labels: expected one of 3 classes for each image, got none"):
-        train_autoencoder(images, config, tmp_path / "other", labels=labels, validation=held_out)
-    with pytest.raises(ValueError, match="validation_labels: expected none: there is no validation"):
-        train_autoencoder(images, config, tmp_path / "other", labels=labels, validation_labels=labels)
+    with pytest.raises(ValueError, match="labels of validation: expected one of 3 classes for each image, got none"):
+        train("autoencoder", images, config=config, run_dir=tmp_path / "other", labels=labels, validation=held_out)
 
 
 def test_one_network_is_given():
@@ -122,11 +128,11 @@ def test_one_network_is_given():
         AutoencodingConfig(vae=VAEConfig(), autoencoder=AutoencoderConfig())
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_models_and_travel_through_json(name):
-    config = AUTOENCODERS[name]
+    config = PRESETS[name]
     assert AutoencodingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    model = config.build()
+    model = Training.build(config)
     images = torch.rand(2, 1, 28, 28)
     labels = torch.tensor([3, 8]) if config.network.classes else None
     assert model(images, labels).logits.shape == images.shape

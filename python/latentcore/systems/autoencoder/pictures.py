@@ -1,4 +1,4 @@
-"""How well an autoencoder or a VAE draws what it has seen, and its pictures."""
+"""Pictures of an autoencoder or a VAE."""
 
 from pathlib import Path
 from typing import Any
@@ -7,14 +7,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from latentcore import _errors, metrics, plots
+from latentcore import _errors, plots
 from latentcore.data import ImageSet
 from latentcore.data.convert import to_unit
 from latentcore.evaluate.latents import write_latents
-from latentcore.evaluate.likelihood import likelihood_figures
 from latentcore.evaluate.pictures import drawable, loss_figure, save_pictures, spread, ways
 from latentcore.models import VAE
-from latentcore.training.autoencoder import AutoencoderRun
+from latentcore.systems.autoencoder.evaluation import labels_for
+from latentcore.training.run import CodingRun
 
 # shapes: (N, C, H, W) images, (N, L) latents, T steps of a walk
 
@@ -24,34 +24,11 @@ _MOST_AXES = 10  # rows of traversals
 _SIDE = 10  # samples along a side of their grid
 _REACH = 2.5  # standard deviations of the prior, or of the latents, to which an axis is followed
 _SCATTERED = 10_000  # latents in a picture
-_NLL_SAMPLES = 100
-_SSIM_SIDE = 7  # pixels along the window of the structural similarity
 _PERPLEXITY = 30.0
 
 
-def figures(run: AutoencoderRun, test: ImageSet) -> dict[str, float]:
-    """Figures of a run on test images, of decode(encode(x)); of a VAE those of its likelihood too.
-
-    Returns:
-        ``test_images``, their number; ``mse``, ``psnr`` (dB) and, of sides of at least 7 pixels, ``ssim``, means over
-        the images; of a VAE what `likelihood_figures` has, nats per image.
-    """
-    labels = labels_for(run, test)
-    original, drawn = to_unit(test.images), run.reconstruct(test.images, labels)
-    found = {
-        "test_images": float(len(test)),
-        "mse": float(metrics.mse(original, drawn).mean()),
-        "psnr": float(metrics.psnr(original, drawn).mean()),
-    }
-    if min(original.shape[2:]) >= _SSIM_SIDE:
-        found["ssim"] = float(metrics.ssim(original, drawn).mean())
-    if isinstance(run.model, VAE):
-        found |= likelihood_figures(run.model, test.images, samples=_NLL_SAMPLES, labels=labels)
-    return found
-
-
-def write_pictures(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False, out: Path | None = None) -> list[Path]:
-    """Draw a run's pictures into its folder, or into `out`.
+def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bool = False) -> list[Path]:
+    """Draw a run's pictures into the folder `pictures` of `place`.
 
     `losses.png`; `reconstructions.png`; `latents.png`, on the plane or its first two principal axes, and
     `latents3d.png` where there are more than two; `interpolation.png`, from a 3 to an 8 or from an image of the first
@@ -66,8 +43,7 @@ def write_pictures(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False, o
     Raises:
         ValueError: Labels are missing where the model is told them, or there are fewer than four images for t-SNE.
     """
-    place, labels = out or run.folder, labels_for(run, test)
-    folder = place / "pictures"
+    folder, labels = place / "pictures", labels_for(run, test)
     latents = run.encode(test.images, labels)
     write_latents(place, drawable(test.images), latents, test.labels)
     drawn: dict[str, Figure] = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
@@ -93,12 +69,7 @@ def write_pictures(run: AutoencoderRun, test: ImageSet, *, tsne: bool = False, o
     return [*save_pictures(folder, drawn), folder / "traversals.gif"]
 
 
-def labels_for(run: AutoencoderRun, images: ImageSet) -> Tensor | None:
-    """The labels that the run's model is told; None where it is told none."""
-    return images.known_labels() if run.model.config.classes else None
-
-
-def walks(run: AutoencoderRun, test: ImageSet, latents: Tensor) -> dict[str, Tensor]:
+def walks(run: CodingRun[Any], test: ImageSet, latents: Tensor) -> dict[str, Tensor]:
     """The `ways` from an image of one class to one of another; a model that is told classes stays with the first."""
     first, last = ends(test)
     told = run.model.config.classes > 0
@@ -117,7 +88,7 @@ def ends(test: ImageSet) -> tuple[int, int]:
     return first, last
 
 
-def prior_samples(run: AutoencoderRun, count: int) -> Tensor:
+def prior_samples(run: CodingRun[Any], count: int) -> Tensor:
     """Samples of a VAE; of one that is told classes, all of them in turns."""
     classes = run.model.config.classes
     return drawable(run.sample(count, torch.arange(count) % classes if classes else None))
@@ -144,7 +115,7 @@ def _neighbours(latents: Tensor) -> Any:
     return plots.tsne(latents, perplexity=min(_PERPLEXITY, most))
 
 
-def _axes(run: AutoencoderRun, latents: Tensor) -> Tensor:
+def _axes(run: CodingRun[Any], latents: Tensor) -> Tensor:
     """What is drawn along the axes that tell most of the images, the widest first. (L', T, C, H, W)."""
     middle, width = latents.mean(0), latents.std(0, correction=0)
     chosen = width.argsort(descending=True)[:_MOST_AXES].tolist()
@@ -157,7 +128,7 @@ def _axes(run: AutoencoderRun, latents: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def _arithmetic(run: AutoencoderRun, labels: Tensor, latents: Tensor) -> Figure:
+def _arithmetic(run: CodingRun[Any], labels: Tensor, latents: Tensor) -> Figure:
     """Mean latents of three classes: a - b + c."""
     a, b, c = labels.unique().tolist()[:3]
     terms = [latents[labels == name].mean(0) for name in (a, b, c)]

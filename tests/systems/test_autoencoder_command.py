@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from latentcore import load_run
 from latentcore.cli import main
 from latentcore.data import ImageSet, mnist, save_images
-from latentcore.evaluate.autoencoder import drawable, ways
-from latentcore.training import load_run
+from latentcore.evaluate.pictures import drawable, ways
 
 
 def call(*arguments):
@@ -28,7 +28,7 @@ def trained(once, few_digits, tmp_path):
 def train_three(folder, data):
     """Train small networks."""
     for preset in ("vae-2d", "cvae", "ae-20"):
-        assert call("config", preset, "--out", folder / f"{preset}.json") == 0
+        assert call("config", "autoencoder", preset, "--out", folder / f"{preset}.json") == 0
         config = json.loads((folder / f"{preset}.json").read_text())
         network = config["vae"] or config["autoencoder"]
         network["hidden"] = network["decoder_hidden"] = [16]
@@ -57,7 +57,7 @@ def test_a_run_has_figures_and_pictures(trained, name, more):
 
 def test_evaluate_finds_the_same_again(trained, few_digits, capsys):
     before = json.loads((trained / "vae-2d" / "metrics.json").read_text())
-    assert call("evaluate", "autoencoder", trained / "vae-2d", "--data", few_digits) == 0
+    assert call("evaluate", trained / "vae-2d", "--data", few_digits) == 0
     assert "iw_nll" in capsys.readouterr().out
     assert json.loads((trained / "vae-2d" / "metrics.json").read_text()) == before
 
@@ -175,6 +175,15 @@ def test_an_early_stop_without_validation_is_refused_before_the_training(of_a_fi
     assert call("train", "autoencoder", *words) == 1
     assert "TrainConfig.early_stop: expected 0 without validation data" in capsys.readouterr().err
     assert not (tmp_path / "early").exists()
+
+
+def test_weights_are_chosen_by_a_share_of_what_is_learned(of_a_file, tmp_path):
+    words = ("--config", tmp_path / "small.json", "--epochs", 3, "--run-dir", tmp_path / "shared")
+    data = ("--data", tmp_path / "own.npy", "--validation", 0.2, "--early-stop", 1)
+    assert call("train", "autoencoder", *data, *words) == 0
+    header = (tmp_path / "shared/metrics.csv").read_text().splitlines()[0]
+    assert "validation_loss" in header
+    assert json.loads((tmp_path / "shared/metrics.json").read_text())["test_images"] == 3
 
 
 @pytest.mark.parametrize("content", ["epoch,loss\n0,much\n", "epoch\n0\n", "epoch,loss\n0\n"])
@@ -310,7 +319,6 @@ def test_a_run_goes_on(trained, few_digits, capsys):
         ),
         (("interpolate", "RUN", "PICTURE", "PICTURE", "--out", "way.png"), "expected 28 x 28 pixels, got 9 x 9"),
         (("interpolate", "RUN", "PICTURE", "PICTURE", "--fit", "--label", 3, "--out", "way.png"), "labels"),
-        (("evaluate", "RUN", "--files", "x.h5"), "--files: expected it beside"),
     ],
 )
 def test_mistakes_are_one_line(trained, few_digits, tmp_path, monkeypatch, capsys, words, message):

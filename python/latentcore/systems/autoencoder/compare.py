@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,11 +10,12 @@ from torch import Tensor
 from latentcore import _errors, plots
 from latentcore.data import ImageSet
 from latentcore.data.convert import as_classes, to_unit
-from latentcore.evaluate.autoencoder import SHOWN, drawable, figures, labels_for, prior_samples, walks
-from latentcore.evaluate.pictures import history, save_pictures, spread, write_table
+from latentcore.evaluate.pictures import drawable, history, save_pictures, spread, write_table
 from latentcore.models import VAE
 from latentcore.plots.style import literal
-from latentcore.training.autoencoder import AutoencoderRun
+from latentcore.systems.autoencoder.evaluation import figures, labels_for
+from latentcore.systems.autoencoder.pictures import SHOWN, prior_samples, walks
+from latentcore.training.run import CodingRun
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -21,8 +23,8 @@ _SCATTERED = 5_000  # latents of a run in the picture
 _NOT_LOSSES = ("epoch", "seconds", "images_per_second")
 
 
-def table(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> list[dict[str, float | str]]:
-    """A row of figures for each run: what it took, and what `evaluate.autoencoder.figures` finds on test images.
+def table(runs: Mapping[str, CodingRun[Any]], test: ImageSet) -> list[dict[str, float | str]]:
+    """A row of figures for each run: what it took, and what `evaluation.figures` finds on test images.
 
     Raises:
         ValueError: A run is of images of another size, or labels are missing where a model is told them.
@@ -37,7 +39,7 @@ def table(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> list[dict[str, 
 
 
 def write_comparison(
-    runs: Mapping[str, AutoencoderRun], test: ImageSet, folder: Path, rows: list[dict[str, float | str]]
+    runs: Mapping[str, CodingRun[Any]], test: ImageSet, folder: Path, rows: list[dict[str, float | str]]
 ) -> list[Path]:
     """Draw runs side by side: losses, reconstructions, latents, interpolations, samples; and their table as CSV.
 
@@ -74,7 +76,7 @@ def write_comparison(
     return [*save_pictures(folder, drawn), write_table(folder / "figures.csv", rows)]
 
 
-def _check(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> None:
+def _check(runs: Mapping[str, CodingRun[Any]], test: ImageSet) -> None:
     """Nothing is measured of some runs that will fail with others."""
     shapes = {name: run.model.config.image_shape for name, run in runs.items()}
     if set(shapes.values()) != {tuple(test.images.shape[1:])}:
@@ -85,13 +87,13 @@ def _check(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> None:
             as_classes(test.labels, len(test), run.model.config.classes, f"{name}: labels")
 
 
-def _drawn(runs: Mapping[str, AutoencoderRun], test: ImageSet) -> dict[str, Tensor]:
+def _drawn(runs: Mapping[str, CodingRun[Any]], test: ImageSet) -> dict[str, Tensor]:
     some = ImageSet(test.images[:SHOWN], None if test.labels is None else test.labels[:SHOWN])
     rows = {name: drawable(run.reconstruct(some.images, labels_for(run, some))) for name, run in runs.items()}
     return {"original": to_unit(drawable(some.images)), **rows}
 
 
-def _walked(runs: Mapping[str, AutoencoderRun], test: ImageSet, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _walked(runs: Mapping[str, CodingRun[Any]], test: ImageSet, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The straight way of each run."""
     return {name: walks(run, test, latents[name])["linear"] for name, run in runs.items()}
 

@@ -1,21 +1,65 @@
-"""Configurations of autoencoders and VAEs: the studies' own, and their relatives."""
+"""Configuration of an autoencoder or a VAE, and measured ones: the studies' own, and their relatives."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Self
 
-from latentcore.models import AutoencoderConfig, VAEConfig
-from latentcore.training.autoencoder import AutoencodingConfig
+from latentcore import _config, _errors
+from latentcore.models.config import AutoencoderConfig, VAEConfig
 from latentcore.training.config import Augmentation, TrainConfig
+
+
+@dataclass(frozen=True)
+class AutoencodingConfig(_config.Configuration):
+    """Configuration of an autoencoder or a VAE, of which one is given, and of its training."""
+
+    vae: VAEConfig | None = None
+    autoencoder: AutoencoderConfig | None = None
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+        if (self.vae is None) == (self.autoencoder is None):
+            got = "none" if self.vae is None else "both"
+            _errors.fail_value("AutoencodingConfig", "a vae or an autoencoder", got)
+
+    @property
+    def network(self) -> VAEConfig | AutoencoderConfig:
+        """The one that is given."""
+        found = self.vae or self.autoencoder
+        assert found is not None
+        return found
+
+    def for_shape(self, shape: tuple[int, ...]) -> Self:
+        """The same for images of another size, (C, H, W)."""
+        channels, height, width = shape
+        size = (channels, height, width)
+        if self.vae is not None:
+            return replace(self, vae=replace(self.vae, image_shape=size))
+        assert self.autoencoder is not None, "one of both is given"
+        return replace(self, autoencoder=replace(self.autoencoder, image_shape=size))
+
+
+@dataclass(frozen=True)
+class AutoencodingOptions:
+    """What is drawn besides.
+
+    Attributes:
+        tsne: t-SNE of the latents too, which takes minutes.
+    """
+
+    tsne: bool = False
+
 
 # the studies train 784-128-2 and their like for ten epochs of Adam; a cycle of the rate gets further in as many
 _SHORT = TrainConfig(epochs=10, batch_size=128, learning_rate=5e-3, schedule="one-cycle")
 _LONG = replace(_SHORT, epochs=20, learning_rate=2e-3)
 _CONVOLUTIONS = replace(_SHORT, epochs=30, learning_rate=3e-3, precision="auto", channels_last=True)
 
-AUTOENCODERS: dict[str, AutoencodingConfig] = {
+PRESETS = {
+    "vae-2d": AutoencodingConfig(vae=VAEConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT),
     "ae-2d": AutoencodingConfig(
         autoencoder=AutoencoderConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT
     ),
-    "vae-2d": AutoencodingConfig(vae=VAEConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT),
     "vae-2d-deep": AutoencodingConfig(
         vae=VAEConfig(
             latent=2,
