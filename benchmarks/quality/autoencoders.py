@@ -18,15 +18,15 @@ from typing import Any
 
 import torch
 
+import latentcore
+from benchmarks.quality import digits
 from benchmarks.quality.figures import Figure
 from benchmarks.studies import PlainConvVAE, PlainVAE, Study
-from latentcore.commands.inputs import data_folder
-from latentcore.data import ImageSet, mnist
+from latentcore.data import ImageSet
 from latentcore.evaluate.likelihood import elbo
 from latentcore.models import VAE
-from latentcore.training.autoencoder import AutoencoderRun, train_autoencoder
-from latentcore.training.classifier import train_classifier
-from latentcore.training.presets import AUTOENCODERS, UPRIGHT_DIGITS
+from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
+from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
 
 SEEDS = range(3)
 STUDY_EPOCHS, TURNS, TURN_EPOCHS, SAMPLES = 10, 3, 3, 1000
@@ -45,8 +45,7 @@ FULL_ONLY: frozenset[str] = frozenset()
 
 def run(data: Path | None, *, full: bool, names: Collection[str]) -> list[dict[str, Any]]:
     """The rows of the suite: seed 0, or three seeds where `full`; speeds are measured once."""
-    folder = data_folder(data)
-    train, test = (mnist.load(folder, split) for split in ("train", "test"))
+    train, test = digits.read(data)
     with tempfile.TemporaryDirectory() as place:
         study = _Rows(Path(place), train, test)
         rows = []
@@ -83,11 +82,11 @@ class _Rows:
         found = self._costs.get(name, [])
         return {"training": {key: [one[key] for one in found] for key in ("seconds", "parameters")}} if found else {}
 
-    def _trained(self, preset: str, figure: str, seed: int) -> AutoencoderRun:
+    def _trained(self, preset: str, figure: str, seed: int) -> Any:
         config = AUTOENCODERS[preset]
         config = replace(config, train=replace(config.train, seed=seed))
-        labels = self._train.known_labels() if config.network.classes else None
-        run = train_autoencoder(self._train.images, config, self._folder / f"{figure}-{seed}", labels=labels)
+        place = self._folder / f"{figure}-{seed}"
+        run = latentcore.train("autoencoder", self._train, config=config, run_dir=place)
         self._costs.setdefault(figure, []).append(run.metrics)
         return run
 
@@ -106,7 +105,8 @@ class _Rows:
     def _accuracy(self, seed: int) -> float:
         run = self._trained("cvae", "cvae_accuracy", seed)
         asked = torch.arange(10).repeat(SAMPLES)
-        judge = train_classifier(self._train.images, self._train.labels, UPRIGHT_DIGITS, self._folder / f"judge-{seed}")
+        place = self._folder / f"judge-{seed}"
+        judge = latentcore.train("classifier", self._train, config=CLASSIFIERS["upright"], run_dir=place)
         return float((judge.classify(run.sample(len(asked), asked, seed=seed)) == asked).float().mean())
 
     def _ratio(self, preset: str, model: PlainVAE | PlainConvVAE) -> float:
@@ -117,7 +117,8 @@ class _Rows:
         theirs: list[float] = []
         ours: list[float] = []
         for turn in range(TURNS + 1):
-            run = train_autoencoder(self._train.images, config, self._folder / f"{preset}-speed-{turn}")
+            place = self._folder / f"{preset}-speed-{turn}"
+            run = latentcore.train("autoencoder", self._train, config=config, run_dir=place)
             ours.append(len(self._train) / run.metrics["images_per_second"])
             theirs.append(study.epoch())
         # the first turn warms up

@@ -15,15 +15,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality import photographs
+import latentcore
+from benchmarks.quality import digits, photographs
 from benchmarks.quality.figures import Figure
-from latentcore.commands.inputs import data_folder
-from latentcore.data import ImageSet, mnist
-from latentcore.evaluate.gan import figures
-from latentcore.training.autoencoder import train_autoencoder
-from latentcore.training.classifier import ClassifierRun, train_classifier
-from latentcore.training.gan import train_gan
-from latentcore.training.presets import AUTOENCODERS, GANS, UPRIGHT_DIGITS
+from latentcore.data import ImageSet
+from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
+from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
+from latentcore.systems.gan.config import PRESETS as GANS
+from latentcore.systems.gan.evaluation import figures
 
 SEEDS = range(3)
 
@@ -64,12 +63,14 @@ class _Digits:
     def measured(self, seed: int) -> dict[str, float]:
         """What a GAN of this seed reaches beside a VAE of this seed."""
         train, test = self._images
-        config, beside = GANS["digits"], AUTOENCODERS["conv-vae-32"]
-        vae = train_autoencoder(
-            train.images, replace(beside, train=replace(beside.train, seed=seed)), self._folder / f"vae-{seed}"
-        )
-        gan = train_gan(
-            train.images, replace(config, train=replace(config.train, seed=seed)), self._folder / f"gan-{seed}"
+        vae, gan = (
+            latentcore.train(
+                system,
+                train,
+                config=replace(config, train=replace(config.train, seed=seed)),
+                run_dir=self._folder / f"{system}-{seed}",
+            )
+            for system, config in (("autoencoder", AUTOENCODERS["conv-vae-32"]), ("gan", GANS["digits"]))
         )
         found = figures(gan, self._judge, train, test, beside=vae)
         found |= {name: gan.metrics[name] for name in ("seconds", "parameters")}
@@ -79,10 +80,9 @@ class _Digits:
 
     @cached_property
     def _images(self) -> tuple[ImageSet, ImageSet]:
-        folder = data_folder(self._data)
-        return mnist.load(folder, "train"), mnist.load(folder, "test")
+        return digits.read(self._data)
 
     @cached_property
-    def _judge(self) -> ClassifierRun:
-        train = self._images[0]
-        return train_classifier(train.images, train.labels, UPRIGHT_DIGITS, self._folder / "judge")
+    def _judge(self) -> Any:
+        place = self._folder / "judge"
+        return latentcore.train("classifier", self._images[0], config=CLASSIFIERS["upright"], run_dir=place)

@@ -11,6 +11,7 @@ from benchmarks.quality import __main__ as quality
 from benchmarks.quality import autoencoders, digits148, egamma, generative, latent_rotation, photographs
 from benchmarks.quality.figures import Figure
 
+import latentcore
 from benchmarks import egamma_throughput
 
 ROTATION_CONTRACT = {
@@ -116,7 +117,7 @@ def test_autoencoders_have_the_promised_figures(tmp_path, monkeypatch, few_digit
         ("TURNS", 1),
         ("SAMPLES", 5),
         ("AUTOENCODERS", quick),
-        ("UPRIGHT_DIGITS", short(autoencoders.UPRIGHT_DIGITS)),
+        ("CLASSIFIERS", {"upright": short(autoencoders.CLASSIFIERS["upright"])}),
     ):
         monkeypatch.setattr(autoencoders, name, value)
     file = tmp_path / "out.json"
@@ -142,23 +143,23 @@ def of_one_epoch(presets, name, **changes):
 
 @pytest.fixture
 def quick_generative(monkeypatch):
-    """Small trainings; the digits that are trained on are counted."""
+    """Small trainings; the systems that are trained by name."""
     trained = []
 
-    def counted(*arguments):
-        trained.append("gan")
-        return train_gan(*arguments)
+    def counted(system, *arguments, **others):
+        trained.append(system)
+        return train(system, *arguments, **others)
 
-    train_gan = generative.train_gan
+    train = latentcore.train
     small = dataclasses.replace(generative.GANS["digits"].gan, channels=(4, 8), hidden=16)
     patches = tuple(torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8) for count in (130, 40))
     vae = dataclasses.replace(photographs.PHOTOGRAPHS["patches"].vae, channels=(4, 8), latent=4)
     for module, name, value in (
-        (generative, "train_gan", counted),
+        (latentcore, "train", counted),
         (generative, "figures", partial(generative.figures, samples=200)),
         (generative, "GANS", of_one_epoch(generative.GANS, "digits", gan=small)),
         (generative, "AUTOENCODERS", of_one_epoch(generative.AUTOENCODERS, "conv-vae-32")),
-        (generative, "UPRIGHT_DIGITS", short(generative.UPRIGHT_DIGITS)),
+        (generative, "CLASSIFIERS", {"upright": short(generative.CLASSIFIERS["upright"])}),
         (photographs, "PHOTOGRAPHS", of_one_epoch(photographs.PHOTOGRAPHS, "patches", vae=vae)),
         (photographs, "patches", lambda: patches),
     ):
@@ -173,7 +174,7 @@ def test_generative_has_the_promised_figures(tmp_path, monkeypatch, few_digits, 
     assert quality.main() == 0
     rows = {row["figure"]: row for row in json.loads(file.read_text())["rows"]}
     assert list(rows) == ["gan_frechet", "gan_coverage_error", "photos_mse_ratio_pca"]
-    assert quick_generative == ["gan"]  # of both rows
+    assert quick_generative.count("gan") == 1  # of both rows
     beside = rows["gan_frechet"]["beside"][0]
     assert rows["gan_frechet"]["reached"] == pytest.approx(beside["frechet"] / beside["frechet_beside"])
     assert rows["gan_coverage_error"]["reached"] == beside["coverage_error"]

@@ -5,16 +5,17 @@ import pytest
 import torch
 from report_pages import Page
 
+from latentcore import load_run, train
 from latentcore._files import write_json
 from latentcore.data import ImageSet, mnist
-from latentcore.evaluate import autoencoder as autoencoder_evaluation
 from latentcore.evaluate import few_label as few_label_evaluation
 from latentcore.evaluate import photographs as photographs_evaluation
 from latentcore.evaluate.latents import write_latents
 from latentcore.models import AutoencoderConfig, GANConfig, LatentConfig, SharpConfig, VAEConfig
 from latentcore.report.page import write_report
-from latentcore.training import TrainConfig, load_run
-from latentcore.training.autoencoder import AutoencodingConfig, train_autoencoder
+from latentcore.systems.autoencoder import pictures as autoencoder_pictures
+from latentcore.systems.autoencoder.config import AutoencodingConfig
+from latentcore.training import TrainConfig
 from latentcore.training.few_label import FewLabelConfig, MixtureConfig, train_few_label
 from latentcore.training.gan import GANTraining, train_gan
 from latentcore.training.pairs import PairsConfig
@@ -37,9 +38,9 @@ def made(once):
 
 def make(folder):
     """Train them."""
-    train, test = mnist.embedded("train"), mnist.embedded("test")
+    digits, test = mnist.embedded("train"), mnist.embedded("test")
 
-    some, few = train.select([1, 4, 8]), test.select([1, 4, 8])
+    some, few = digits.select([1, 4, 8]), test.select([1, 4, 8])
     labelled = some.draw(5, seed=0)
     config = FewLabelConfig(
         vae=VAEConfig(**PLAIN), train=dataclasses.replace(TRAIN, epochs=12), mixture=MixtureConfig(components=6)
@@ -49,8 +50,8 @@ def make(folder):
     write_json(run.folder / "metrics.json", {**run.metrics, **few_label_evaluation.figures(run, few)})
 
     config = AutoencodingConfig(autoencoder=AutoencoderConfig(**PLAIN), train=TRAIN)
-    run = train_autoencoder(train.images[:600], config, folder / "ae-2d")
-    autoencoder_evaluation.write_pictures(run, ImageSet(test.images[:300], test.labels[:300]))
+    run = train("autoencoder", digits.images[:600], config=config, run_dir=folder / "ae-2d")
+    autoencoder_pictures.write_pictures(run, ImageSet(test.images[:300], test.labels[:300]), run.folder)
 
     config = RotationConfig(
         vae=VAEConfig(latent=6, encoder="conv", hidden=(32,), decoder_hidden=(32,), channels=(4, 8), activation="silu"),
@@ -58,13 +59,13 @@ def make(folder):
         pairs=PairsConfig(upright=0.5),
         train=TRAIN,
     )
-    two = train.select([1, 2])
+    two = digits.select([1, 2])
     run = train_rotation(two.images[:128], config, folder / "rotation", labels=two.labels[:128])
     shown = test.select([1, 2])
     write_latents(run.folder, shown.images, run.encode(shown.images), shown.labels)
 
     config = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16), train=TRAIN)
-    train_gan(train.images[:256], config, folder / "gan")
+    train_gan(digits.images[:256], config, folder / "gan")
 
     photographs = torch.rand(40, 3, 16, 16)
     config = PhotographsConfig(

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from latentcore import train
 from latentcore.models import ResNetConfig
+from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
 from latentcore.training import TrainConfig
-from latentcore.training.autoencoder import train_autoencoder
 from latentcore.training.classifier import ClassifierConfig, train_classifier
 from latentcore.training.egamma import train_egamma
 from latentcore.training.few_label import train_few_label
 from latentcore.training.gan import train_gan
 from latentcore.training.optimizer import LeanAdamW
 from latentcore.training.photographs import train_photographs
-from latentcore.training.presets import AUTOENCODERS, CLASSIFIERS, EGAMMAS, FEW_LABEL, GANS, PHOTOGRAPHS, ROTATIONS
+from latentcore.training.presets import CLASSIFIERS, EGAMMAS, FEW_LABEL, GANS, PHOTOGRAPHS, ROTATIONS
 from latentcore.training.rotation import train_rotation
 
 EXAMPLES = 20
@@ -33,9 +34,7 @@ def labels():
 
 
 def autoencoder(config, folder):
-    train_autoencoder(
-        images(config.network.image_shape), config, folder, labels=labels() if config.network.classes else None
-    )
+    train("autoencoder", images(config.network.image_shape), config=config, labels=labels(), run_dir=folder)
 
 
 def few_label(config, folder):
@@ -87,8 +86,8 @@ WIDTHS = {
     for channels in range(1, 21)
 }
 TRAININGS = {
-    f"{train.__name__}: {name}": (train, config)
-    for train, presets in [*SYSTEMS, (classifier, WIDTHS)]
+    f"{begin.__name__}: {name}": (begin, config)
+    for begin, presets in [*SYSTEMS, (classifier, WIDTHS)]
     for name, config in presets.items()
 }
 
@@ -99,7 +98,7 @@ class EnoughError(Exception):
 
 def gradients_of_first_steps(name, precision, folder):
     """What the first step of each training of a run finds, by the name of the run's preset."""
-    train, config = TRAININGS[name]
+    begin, config = TRAININGS[name]
     # some begin with a training of the VAE alone
     fields = [field for field in ("train", "vae_train") if getattr(config, field, None) is not None]
     changes = {field: brief(getattr(config, field), precision) for field in fields}
@@ -116,7 +115,7 @@ def gradients_of_first_steps(name, precision, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LeanAdamW, "step", keep)
         with pytest.raises(EnoughError):
-            train(dataclasses.replace(config, **changes), folder)
+            begin(dataclasses.replace(config, **changes), folder)
     return list(found.values())
 
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from latentcore import train
 from latentcore.models import SharpConfig, VAEConfig
+from latentcore.systems.autoencoder.config import AutoencodingConfig
 from latentcore.training import TrainConfig
-from latentcore.training.autoencoder import AutoencodingConfig, train_autoencoder
 from latentcore.training.classifier import ClassifierConfig, train_classifier
 from latentcore.training.few_label import FewLabelConfig, train_few_label
 from latentcore.training.gan import GANTraining, train_gan
@@ -17,7 +18,9 @@ IMAGES, LABELS = torch.zeros(40, 1, 28, 28, dtype=torch.uint8), torch.arange(40)
 SHARP = SharpConfig((1, 16, 16), 8, channels=(4, 8))
 
 CALLS = {
-    "autoencoder": lambda run: train_autoencoder(IMAGES, AutoencodingConfig(vae=VAEConfig(), train=EARLY), run),
+    "autoencoder": lambda run: train(
+        "autoencoder", IMAGES, config=AutoencodingConfig(vae=VAEConfig(), train=EARLY), run_dir=run
+    ),
     "classifier": lambda run: train_classifier(IMAGES, LABELS, ClassifierConfig(train=EARLY), run),
     "few-label": lambda run: train_few_label(IMAGES, IMAGES, LABELS, FewLabelConfig(train=EARLY), run),
     "gan": lambda run: train_gan(IMAGES, GANTraining(train=EARLY), run),
