@@ -108,4 +108,4 @@ def _kind_of(system: str) -> type[Run]:
         from latentcore.training.photographs import PhotographsRun
 
         return PhotographsRun
-    _errors.fail_value("system", "a known one", repr(system))
+    raise ValueError(f"system: expected a known one, got {system!r}")

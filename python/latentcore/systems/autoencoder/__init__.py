@@ -13,6 +13,7 @@ SYSTEM = System(
     checked="latentcore.systems.autoencoder.command:check",
     evaluate="latentcore.systems.autoencoder.command:evaluate",
     options=AutoencodingOptions,
+    aliases=("vae",),  # the VAEs that rotation trains alone have said so
     headlines=("nats", "iw_nll", "mse", "psnr", "ssim"),
     commands={
         "compare": Command("autoencoders and VAEs side by side", "latentcore.systems.autoencoder.command:compare"),
