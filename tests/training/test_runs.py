@@ -11,9 +11,9 @@ import torch
 
 import latentcore
 from children import run_child
-from latentcore import _config
+from latentcore import _config, load_run
 from latentcore.models import VAE, VAEConfig, save_vae
-from latentcore.training import create_run, load_run
+from latentcore.training import create_run
 from latentcore.training.checkpoint import seconds_trained
 from latentcore.training.journal import Journal
 from latentcore.training.provenance import commands_of
@@ -23,22 +23,22 @@ CONFIG = VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,))
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = create_run("vae", {"vae": _config.to_plain(CONFIG)}, tmp_path / "run")
+    folder = create_run("autoencoder", {"vae": _config.to_plain(CONFIG)}, tmp_path / "run")
     save_vae(VAE(CONFIG), folder / "checkpoints" / "model.pth")
     return folder
 
 
 def test_a_new_folder_has_its_parts_and_is_never_overwritten(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folders = [create_run("vae", {"vae": {}}) for _ in range(3)]
+    folders = [create_run("autoencoder", {"vae": {}}) for _ in range(3)]
     assert len(set(folders)) == 3
     for folder in folders:
-        assert re.fullmatch(r"runs/vae-\d{8}T\d{6}(-\d+)?", str(folder))
+        assert re.fullmatch(r"runs/autoencoder-\d{8}T\d{6}(-\d+)?", str(folder))
         files = {"config.json", "commands.json", "checkpoints", "pictures", "tensorboard"}
         assert {entry.name for entry in folder.iterdir()} == files
-    assert json.loads((folders[0] / "config.json").read_text()) == {"system": "vae", "vae": {}}
+    assert json.loads((folders[0] / "config.json").read_text()) == {"system": "autoencoder", "format": 2, "vae": {}}
     with pytest.raises(ValueError, match="run_dir: expected a folder without a run"):
-        create_run("vae", {}, folders[0])
+        create_run("autoencoder", {}, folders[0])
 
 
 def test_of_many_who_begin_the_same_run_one_does(tmp_path):
@@ -58,7 +58,7 @@ def test_of_many_who_begin_the_same_run_one_does(tmp_path):
 
 def begin(folder, number):
     try:
-        create_run("vae", {"number": number}, folder)
+        create_run("autoencoder", {"number": number}, folder)
     except ValueError:
         return False
     return True
@@ -68,12 +68,12 @@ def test_a_run_is_not_begun_over_a_link(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(ValueError, match="a folder without a run"):
-        create_run("vae", {}, tmp_path / "run")
+        create_run("autoencoder", {}, tmp_path / "run")
     assert not (tmp_path / "elsewhere.json").exists()
 
 
 def test_encode_decode_sample(folder):
-    run = latentcore.load_run(folder)
+    run = load_run(folder)
     pictures = np.random.default_rng(0).integers(0, 256, (5, 12, 12), dtype=np.uint8)
     means = run.encode(pictures)
     assert means.shape == (5, 2)
@@ -95,7 +95,7 @@ def test_encode_decode_sample(folder):
 
 
 def test_a_run_without_a_classifier_says_so(folder):
-    with pytest.raises(TypeError, match=r"'vae' .* does not classify"):
+    with pytest.raises(TypeError, match=r"'autoencoder' .* does not classify"):
         load_run(folder).classify(torch.zeros(1, 12, 12))
 
 
@@ -241,9 +241,12 @@ def test_data_may_come_from_very_many_files(folder):
         ("[]", "expected a JSON object"),
         ("[" * 100_000, "expected a JSON file"),
         ("{}", "expected the name of a system under 'system'"),
-        ('{"system": "vae"}', "expected 'vae' or 'autoencoder'"),
-        ('{"system": "vae", "vae": {"latent": "2"}}', r"vae\.latent: expected an int"),
-        ('{"system": "vae", "vae": {"hidden": [1000000000, 1000000000]}}', "expected a state dict of the configured"),
+        ('{"system": "autoencoder"}', "AutoencodingConfig: expected a vae or an autoencoder, got none"),
+        ('{"system": "autoencoder", "vae": {"latent": "2"}}', r"vae\.latent: expected an int"),
+        (
+            '{"system": "autoencoder", "vae": {"hidden": [1000000000, 1000000000]}}',
+            "expected a state dict of the configured",
+        ),
     ],
 )
 def test_damaged_configurations(folder, content, message):
