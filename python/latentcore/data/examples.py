@@ -1,5 +1,6 @@
 """Data in their roles: to learn from, to choose weights by, to judge by; and how they are opened and found again."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -90,3 +91,16 @@ class DataKind(ABC):
     def shape(self, examples: Examples) -> tuple[int, ...] | None:
         """Shape of an example, which a preset follows; None where the examples follow the configuration."""
         return None
+
+
+def places_in(data: Any) -> tuple[str, ...] | None:
+    """Names or paths, one or several, as words, none where nothing is said; None of data themselves.
+
+    Example:
+        >>> places_in("mnist"), places_in([Path("a.h5"), "b.h5"]), places_in(None), places_in([1, 2])
+        (('mnist',), ('a.h5', 'b.h5'), (), None)
+    """
+    found = () if data is None else (data,) if isinstance(data, str | os.PathLike) else data
+    if not isinstance(found, list | tuple) or not all(isinstance(place, str | os.PathLike) for place in found):
+        return None
+    return tuple(str(os.fspath(place)) for place in found)

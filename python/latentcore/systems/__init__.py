@@ -8,7 +8,7 @@ from typing import Any
 from latentcore import _errors
 from latentcore._catalogue import Catalogue
 from latentcore._files import read_config
-from latentcore.data.examples import Where
+from latentcore.data.examples import Where, places_in
 from latentcore.training.system import System
 
 GROUP = "latentcore.systems"
@@ -156,7 +156,8 @@ def resume(
 
     Args:
         folder: The run's folder.
-        data: What it learns from, as `train` takes it; ``None``: from where it was.
+        data: What it learns from, as `train` takes it; ``None``: from where it was. Names and paths say where that
+            lies now.
         labels: As in `train`.
         labelled: As in `train`.
         validation: As in `train`.
@@ -172,9 +173,11 @@ def resume(
     found = system_of(folder)
     _, config = driver.configuration_in(found, Path(folder))
     kind = found.part("data")
-    more = {"labels": labels, "labelled": labelled, "validation": validation, "test": test}
-    if data is None:
-        examples = kind.reopened(Path(folder), Where(), config, "train")
+    others = {"labels": labels, "labelled": labelled, "validation": validation}
+    more = {name: value for name, value in others.items() if value is not None}
+    places, tests = places_in(data), places_in(test)
+    if places is not None and tests is not None and not more:
+        examples = kind.reopened(Path(folder), Where(places, tests), config, "train")
     else:
-        examples = kind.given(data, config, **{name: value for name, value in more.items() if value is not None})
+        examples = kind.given(data, config, **more, **({} if test is None else {"test": test}))
     return driver.resume(found, folder, examples, model=model)
