@@ -89,7 +89,7 @@ def where(told: Mapping[str, Any], options: Any) -> Where:
 
 def changes(system: System[Any], told: Mapping[str, Any]) -> dict[str, str]:
     """Fields of the configuration and the words that they are set to."""
-    found = {}
+    found: dict[str, str] = {}
     for option, paths in shortcuts(system).items():
         value = told[option[2:].replace("-", "_")]
         if value is not None:
@@ -99,6 +99,8 @@ def changes(system: System[Any], told: Mapping[str, Any]) -> dict[str, str]:
         if not equals:
             _errors.fail_value("--set", "FIELD=VALUE", repr(text))
         found[path] = value
+    if told["config"] is None and _is_zero(found.get("train.validation", "")):
+        found.setdefault("train.early_stop", "0")  # a preset's early stop has nothing to look at then
     return found
 
 
@@ -115,6 +117,13 @@ def described(system: System[Any]) -> str:
     """All fields of the configuration, with the values of the first preset."""
     rows = [f"  {name} = {_plain(value)}" for name, value in _config.flat(system.preset)]
     return "\n".join([f"fields for --set, as the preset {next(iter(system.presets))} has them:", *rows])
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) == 0
+    except ValueError:  # which is said where the field is set
+        return False
 
 
 def _plain(value: Any) -> str:

@@ -76,7 +76,10 @@ class Training(ABC, Generic[C]):
         return objective_of(model)
 
     def start(self, model: Any) -> None:
-        """Give a new model what it takes from the data; a resumed one has it in its checkpoint."""
+        """Give a new model what it takes from the data; a resumed one has it in its checkpoint.
+
+        What fails here leaves no folder behind.
+        """
 
     def before(self, model: Any, folder: Path) -> None:
         """What comes before the loop, also where a run goes on."""
@@ -130,6 +133,7 @@ def train(
         expected = "0 without validation data (TrainConfig.validation, --validation SHARE)"
         _errors.fail_value("TrainConfig.early_stop", expected, wanted.train.early_stop)
     new = _new(system, training, model)  # what does not fit leaves no folder behind
+    training.start(new[0])
     about = {**_config.to_plain(training.config), "data": training.fingerprint, "source": dict(data.source)}
     if model is not None:
         about["model"] = _name_of(model)
@@ -156,7 +160,10 @@ def resume(system: System[C], folder: str | os.PathLike[str], data: Examples, *,
     training = system.part("training")(config, data, together(config.train))
     if about.get("data") != training.fingerprint:
         _errors.fail_value("data", f"the data with which {folder} began", "others")
-    return _train(system, training, _new(system, training, model), folder, model)
+    new = _new(system, training, model)
+    if not last_path(folder).exists():
+        training.start(new[0])
+    return _train(system, training, new, folder, model)
 
 
 @torch_as_usual()
@@ -205,8 +212,6 @@ def _train(
 ) -> Any:
     began = time.perf_counter() - _seconds_before(folder)
     config, fabric, (model, objective) = training.config, training.fabric, new
-    if not last_path(folder).exists():
-        training.start(model)
     fabric.barrier()  # nobody looks for a checkpoint when the first process has written one
     model, source = synchronised(fabric, model), training.source()
     with resumable(folder):

@@ -93,7 +93,7 @@ class System(Generic[C]):
     kind: str = "images"
     judged_beside_training: bool = False
     options: type = NoOptions
-    shortcuts: Mapping[str, str] = field(default_factory=dict)
+    shortcuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     upgraded: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     draws: bool = True
