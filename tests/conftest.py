@@ -84,6 +84,15 @@ def seeded():
     assert torch.get_num_threads() == threads, "a test leaves another number of threads to those after it"
 
 
+@pytest.fixture
+def one_thread():
+    """What trains on as many threads as the copies of a process that `endings` makes, and so to the same bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible():
     """Processes that the tests start know Ctrl-C, even where a shell runs pytest in the background and ignores it."""

@@ -1,15 +1,5 @@
 import pytest
-import torch
 from rotations import runs_that_learned_little
-
-
-@pytest.fixture
-def one_thread():
-    """What trains on as many threads as the copies of a process that `endings` makes, and so to the same bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

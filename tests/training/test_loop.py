@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from killed import endings
 from torch.nn.modules.module import register_module_forward_hook
 
+from killed import endings
 from latentcore import _config
 from latentcore._native import flush_denormals
 from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig, load_vae

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from killed import endings
 from rotations import FROZEN, bars
 from torch.nn.modules.module import register_module_forward_hook
 
+from killed import endings
 from latentcore.models import VAE, TransformingVAE
 from latentcore.training.rotation import resume_rotation, train_rotation
 
