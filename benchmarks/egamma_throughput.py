@@ -23,15 +23,16 @@ from torch.nn import functional as F
 from latentcore.data.egamma.simulator import simulate
 from latentcore.models import ResNet15
 from latentcore.models.objectives import CrossEntropy
+from latentcore.systems.egamma.config import PRESETS
+from latentcore.systems.egamma.sources import StoredEvents
 from latentcore.terminal.tables import show
 from latentcore.training import TrainConfig, create_run
 from latentcore.training.config import Augmentation
-from latentcore.training.events import StoredEvents
 from latentcore.training.loop import minimise
 from latentcore.training.plan import Plan
-from latentcore.training.presets import EGAMMA
 
 BATCH, STEPS, TURNS = 64, 16, 6
+EGAMMA = PRESETS["egamma"]
 NETWORK = replace(EGAMMA.resnet, dropout=0.0)  # whose draws would differ
 PLAIN = TrainConfig(epochs=1, batch_size=BATCH, learning_rate=1e-3)
 FAST = replace(PLAIN, precision=EGAMMA.train.precision, channels_last=EGAMMA.train.channels_last)

@@ -16,10 +16,10 @@ from typing import Any
 
 from benchmarks import egamma_reader, egamma_throughput
 from benchmarks.quality.figures import Figure
+from latentcore import train
 from latentcore.data.egamma.simulator import write
-from latentcore.evaluate import egamma as evaluation
-from latentcore.training.egamma import EgammaConfig, train_egamma
-from latentcore.training.presets import EGAMMAS
+from latentcore.systems.egamma import evaluation
+from latentcore.systems.egamma.config import PRESETS, EgammaConfig
 
 TRAIN_EVENTS, TEST_EVENTS, READER_EVENTS = 200_000, 20_000, 100_000
 SEEDS = range(3)
@@ -77,10 +77,11 @@ def _speeds(folder: Path, wanted: list[Figure]) -> dict[str, float]:
 
 
 def _trained(folder: Path, seed: int) -> dict[str, float]:
-    train, test = folder / "train.h5", folder / "test.h5"
-    write(train, TRAIN_EVENTS, seed=1000 + seed, threads=2)
-    write(test, TEST_EVENTS, seed=2000 + seed, threads=2)
-    run = train_egamma(train, _configured(EGAMMAS["small"], seed), folder / f"run-{seed}", test=test)
+    learned, judged = folder / "train.h5", folder / "test.h5"
+    write(learned, TRAIN_EVENTS, seed=1000 + seed, threads=2)
+    write(judged, TEST_EVENTS, seed=2000 + seed, threads=2)
+    config = _configured(PRESETS["small"], seed)
+    run = train("egamma", learned, config=config, run_dir=folder / f"run-{seed}", test=judged)
     parts = run.parts()
     figures = {**run.metrics, **evaluation.figures(evaluation.score(run, parts.test_files, parts.test))}
     print(f"seed {seed}: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()), flush=True)
@@ -89,5 +90,4 @@ def _trained(folder: Path, seed: int) -> dict[str, float]:
 
 def _configured(config: EgammaConfig, seed: int) -> EgammaConfig:
     """All events of the file for the training: the last weights are kept."""
-    events = replace(config.events, validation=0.0)
-    return replace(config, train=replace(config.train, seed=seed, early_stop=0), events=events)
+    return replace(config, train=replace(config.train, seed=seed, validation=0.0, early_stop=0))

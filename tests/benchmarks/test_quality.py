@@ -94,7 +94,7 @@ def test_egamma_has_the_promised_figures(tmp_path, monkeypatch):
         (egamma_throughput, "NETWORK", dataclasses.replace(egamma_throughput.NETWORK, width=1 / 16)),
     ):
         monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(egamma, "EGAMMAS", {"small": short(egamma.EGAMMAS["small"])})
+    monkeypatch.setattr(egamma, "PRESETS", {"small": short(egamma.PRESETS["small"])})
     file = tmp_path / "out.json"
     monkeypatch.setattr(sys, "argv", ["quality", "egamma", "--json", str(file)])
     assert quality.main() == 0

@@ -21,7 +21,7 @@ DIGITS = (("--data", "digits"), ("--data", "digits"))
 DATA = {
     "autoencoder": DIGITS,
     "classifier": DIGITS,
-    "egamma": (("--files", "events.h5"), ("events.h5",)),
+    "egamma": (("events.h5",), ("events.h5",)),
     "few-label": DIGITS,
     "gan": DIGITS,
     "photographs": (("--files", "snapshots"), ("snapshots",)),

@@ -6,18 +6,18 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from latentcore.training.gan import train_gan
 
 from latentcore import train
 from latentcore.models import ResNetConfig
 from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
+from latentcore.systems.egamma.config import PRESETS as EGAMMAS
 from latentcore.training import TrainConfig
 from latentcore.training.classifier import ClassifierConfig, train_classifier
-from latentcore.training.egamma import train_egamma
 from latentcore.training.few_label import train_few_label
-from latentcore.training.gan import train_gan
 from latentcore.training.optimizer import LeanAdamW
 from latentcore.training.photographs import train_photographs
-from latentcore.training.presets import CLASSIFIERS, EGAMMAS, FEW_LABEL, GANS, PHOTOGRAPHS, ROTATIONS
+from latentcore.training.presets import CLASSIFIERS, FEW_LABEL, GANS, PHOTOGRAPHS, ROTATIONS
 from latentcore.training.rotation import train_rotation
 
 EXAMPLES = 20
@@ -56,7 +56,7 @@ def egamma(config, folder):
     with h5py.File(folder.with_suffix(".h5"), "w") as file:
         file["X"] = random.exponential(0.1, (10 * EXAMPLES, height, width, channels)).astype("f4")
         file["y"] = np.arange(10 * EXAMPLES) % 2
-    train_egamma(folder.with_suffix(".h5"), config, folder)
+    train("egamma", folder.with_suffix(".h5"), config=config, run_dir=folder)
 
 
 def gan(config, folder):

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from children import run_child
+from latentcore import load_run, resume, train
 from latentcore.data.egamma.simulator import write
 from latentcore.models import ResNetConfig
-from latentcore.training import Augmentation, TrainConfig, load_run
+from latentcore.systems.egamma.config import EgammaConfig, EventsConfig
+from latentcore.training import Augmentation, TrainConfig
 from latentcore.training.checkpoint import State
-from latentcore.training.egamma import EgammaConfig, resume_egamma, train_egamma
 from latentcore.training.loop import _Loop
-from latentcore.training.parts import EventsConfig
 from latentcore.training.processes import SharedBatchNorm2d
 
 EPOCHS = 8
@@ -31,8 +31,9 @@ CONFIG = EgammaConfig(
         ema=0.9,
         precision="64-true",
         augmentation=Augmentation(mirror="xy", center=(15.0, 15.0)),
+        validation=0.2,
     ),
-    EventsConfig(validation=0.2, test=0.4, storage="resident"),
+    EventsConfig(test=0.4, storage="resident"),
 )
 RUNS = {
     "resident": CONFIG,
@@ -43,8 +44,8 @@ RUNS = {
 # three steps in each epoch, a checkpoint after two of them, and a validation that two processes cannot share evenly
 STEPS = dataclasses.replace(
     CONFIG,
-    train=dataclasses.replace(CONFIG.train, epochs=2, batch_size=12, checkpoint_every=2),
-    events=dataclasses.replace(CONFIG.events, validation=0.22, storage="streamed"),
+    train=dataclasses.replace(CONFIG.train, epochs=2, batch_size=12, checkpoint_every=2, validation=0.22),
+    events=dataclasses.replace(CONFIG.events, storage="streamed"),
 )
 
 SCRIPT = """
@@ -59,7 +60,7 @@ def train_all(folder):
     """What each of two processes does; the last run is interrupted in the middle of its second epoch, and goes on."""
     events = Path(folder) / "events.h5"
     for name, config in RUNS.items():
-        train_egamma(events, config, Path(folder) / name)
+        train("egamma", events, config=config, run_dir=Path(folder) / name)
     save, calls = State.save, []
 
     def interrupted(self, *place):
@@ -72,8 +73,8 @@ def train_all(folder):
         patch.setattr(State, "save", interrupted)
         patch.setattr(_Loop, "save", broadcast(_Loop.save))
         with pytest.raises(InterruptedError):
-            train_egamma(events, STEPS, Path(folder) / "interrupted")
-    resume_egamma(Path(folder) / "interrupted")
+            train("egamma", events, config=STEPS, run_dir=Path(folder) / "interrupted")
+    resume(Path(folder) / "interrupted")
 
 
 def broadcast(save):
@@ -114,7 +115,7 @@ def rows(run):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["resident", "streamed"])
 def test_two_processes_have_the_losses_of_one(folder, tmp_path, name):
-    train_egamma(folder / "events.h5", RUNS[name], tmp_path / "alone")
+    train("egamma", folder / "events.h5", config=RUNS[name], run_dir=tmp_path / "alone")
     alone, together = rows(tmp_path / "alone"), rows(folder / name)
     assert len(alone) == len(together) == EPOCHS
     for column in ("loss", "validation_loss", "auc"):
@@ -131,7 +132,7 @@ def test_two_processes_have_the_losses_of_one(folder, tmp_path, name):
 
 @pytest.mark.long
 def test_an_interrupted_run_of_two_processes_has_the_losses_of_one(folder, tmp_path):
-    train_egamma(folder / "events.h5", STEPS, tmp_path / "alone")
+    train("egamma", folder / "events.h5", config=STEPS, run_dir=tmp_path / "alone")
     alone, together = rows(tmp_path / "alone"), rows(folder / "interrupted")
     for column in ("loss", "auc", "accuracy", "validation_loss", "validation_auc"):
         expected = [float(row[column]) for row in alone]
@@ -151,7 +152,7 @@ def test_a_run_of_two_processes_is_one_run(folder, tmp_path):
     assert run.metrics.keys() >= {"seconds", "events_per_second", "auc"}
     assert len(list((folder / "resident" / "tensorboard").glob("events.out.tfevents.*"))) == 1
     shutil.copytree(folder / "resident", tmp_path / "resident")
-    resume_egamma(tmp_path / "resident", folder / "events.h5")  # by one process: there is nothing left to do
+    resume(tmp_path / "resident", folder / "events.h5")  # by one process: there is nothing left to do
 
 
 def test_shared_normalisation_of_one_process_is_torchs(tmp_path):

@@ -16,6 +16,7 @@ GROUP = "latentcore.systems"
 
 _OWN = {
     "autoencoder": "latentcore.systems.autoencoder:SYSTEM",
+    "egamma": "latentcore.systems.egamma:SYSTEM",
     "gan": "latentcore.systems.gan:SYSTEM",
 }
 

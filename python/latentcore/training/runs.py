@@ -96,10 +96,6 @@ def _kind_of(system: str) -> type[Run]:
         from latentcore.training.classifier import ClassifierRun
 
         return ClassifierRun
-    if system == "egamma":
-        from latentcore.training.egamma import EgammaRun
-
-        return EgammaRun
     if system == "gan":
         from latentcore.training.gan import GANRun
 

@@ -1,10 +1,8 @@
 """Measured configurations, by name."""
 
 from latentcore.training.classifier import ClassifierConfig
-from latentcore.training.egamma import EgammaConfig
 from latentcore.training.few_label import FewLabelConfig
 from latentcore.training.presets.classifier import ROTATED_DIGITS, UPRIGHT_DIGITS
-from latentcore.training.presets.egamma import EGAMMA, SMALL
 from latentcore.training.presets.few_label import DIGITS148, PLAIN
 from latentcore.training.presets.gan import GANS
 from latentcore.training.presets.photographs import PHOTOGRAPHS
@@ -13,7 +11,6 @@ from latentcore.training.rotation import RotationConfig
 
 FEW_LABEL: dict[str, FewLabelConfig] = {"digits148": DIGITS148, "plain": PLAIN}
 CLASSIFIERS: dict[str, ClassifierConfig] = {"rotated": ROTATED_DIGITS, "upright": UPRIGHT_DIGITS}
-EGAMMAS: dict[str, EgammaConfig] = {"egamma": EGAMMA, "small": SMALL}
 ROTATIONS: dict[str, RotationConfig] = {
     "rotation": ROTATION,
     "frozen": FROZEN,
@@ -26,8 +23,6 @@ ROTATIONS: dict[str, RotationConfig] = {
 __all__ = [
     "CLASSIFIERS",
     "DIGITS148",
-    "EGAMMA",
-    "EGAMMAS",
     "FEW_LABEL",
     "FROZEN",
     "GANS",
@@ -39,7 +34,6 @@ __all__ = [
     "ROTATION",
     "ROTATIONS",
     "SCALE_TRANSLATE",
-    "SMALL",
     "STUDY",
     "UPRIGHT_DIGITS",
 ]

@@ -8,54 +8,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
 
-from latentcore import _config, _errors
-from latentcore._memory import available
+from latentcore import _errors
+from latentcore._files import read_config
 from latentcore.data.egamma import EgammaFiles
+from latentcore.data.examples import DataKind, Examples, Where, places_in
 from latentcore.data.held_out import read_record, record_path
+from latentcore.data.registry import located
+from latentcore.systems.egamma.config import EgammaConfig
 
 # shapes: N events of all files, n of them
 
-_RESIDENT = 0.25  # of the free memory that resident events may fill
-
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-
-
-@dataclass(frozen=True)
-class EventsConfig:
-    """How events are divided, scaled and kept.
-
-    Attributes:
-        validation: Share of the events by which the best weights are chosen; 0 keeps the last ones.
-        test: Share by which the model is judged, where no files are given for that. The rest is for training. Each part
-            has the same share of electrons.
-        split_seed: From which the parts are drawn.
-        scaling: Of the channels, as `latentcore.data.egamma.Normalisation` has it; measured on the training events.
-        storage: "resident": training events in the memory of the device, mixed anew in every epoch; "streamed": read
-            from the files in every epoch; "auto": resident where they fill less than a quarter of the free memory.
-        window: Streamed events that are mixed.
-        memory_mb: About how much memory of each process streamed events may hold, in MB.
-    """
-
-    validation: float = 0.1
-    test: float = 0.1
-    split_seed: int = 42
-    scaling: Literal["standard", "nonzero", "maximum"] = "standard"
-    storage: Literal["auto", "resident", "streamed"] = "auto"
-    window: int = 10_000
-    memory_mb: float = 200.0
-
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-        for name in ("validation", "test"):
-            _config.in_range(self, name, 0, 0.99)
-        if self.validation + self.test > 0.99:
-            _errors.fail_value("EventsConfig.test", f"less than {0.99 - self.validation:g}", self.test)
-        _config.in_range(self, "split_seed", 0, 2**63 - 1)
-        _config.in_range(self, "window", 1)
-        _config.in_range(self, "memory_mb", 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +40,12 @@ class Parts:
     test_files: EgammaFiles
     test: np.ndarray
 
+    @property
+    def fingerprint(self) -> str:
+        """A word for all events."""
+        own = self.files.fingerprint
+        return own if self.test_files is self.files else f"{own} {self.test_files.fingerprint}"
+
     def describe(self) -> dict[str, dict[str, Any]]:
         """Number of each role's events and a hash of their rows; of what is held out, of the events themselves too.
 
@@ -95,7 +65,7 @@ class Parts:
             _errors.fail_value(str(record_path(folder)), f"the events that are there, {found}", f"others for {changed}")
 
 
-def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
+def divided(paths: Paths, test: Paths | None, config: EgammaConfig) -> Parts:
     """Divide the events of some files; those of test files, where there are some, all are for the test.
 
     Raises:
@@ -108,17 +78,85 @@ def divided(paths: Paths, test: Paths | None, config: EventsConfig) -> Parts:
     if others is not None and others.shape != files.shape:
         _errors.fail_value("test", f"events of shape {files.shape}, as for training", others.shape)
     _check_different(files, others)
-    if others is None and config.test == 0:
-        _errors.fail_value("EventsConfig.test", "more than 0 where there is no test file", config.test)
-    held_out = {"validation": config.validation, "test": config.test if others is None else 0.0}
+    if others is None and config.events.test == 0:
+        _errors.fail_value("EventsConfig.test", "more than 0 where there is no test file", config.events.test)
+    held_out = {"validation": config.train.validation, "test": config.events.test if others is None else 0.0}
     shares = {"train": 1 - sum(held_out.values()), **{name: share for name, share in held_out.items() if share}}
     whole = len(shares) == 1
-    drawn = (np.arange(len(files)),) if whole else files.split(tuple(shares.values()), seed=config.split_seed).parts
+    drawn = (
+        (np.arange(len(files)),) if whole else files.split(tuple(shares.values()), seed=config.events.split_seed).parts
+    )
     rows = dict(zip(shares, drawn, strict=True))
     judge, judged = (files, rows["test"]) if others is None else (others, np.arange(len(others)))
     parts = Parts(files, rows["train"], rows.get("validation"), judge, judged)
     _check_classes(parts)
     return parts
+
+
+class EventFiles(DataKind):
+    """Events of HDF5 files, which say themselves where electrons and photons are."""
+
+    def given(self, data: Any, config: EgammaConfig, *, test: Any = None, **others: Any) -> Examples:
+        """Names of data sets or paths, one or several; `Examples` as they are."""
+        if isinstance(data, Examples):
+            return data
+        for name in others:
+            _errors.fail_value(name, "none beside files of events, which have labels and are divided by shares", "some")
+        return self.opened(Where(words_of("data", data), words_of("test", test)), config)
+
+    def opened(self, where: Where, config: EgammaConfig) -> Examples:
+        """Events of all files, divided by shares; those of test files are all for the test."""
+        parts = divided(_found(where.data), _found(where.test) if where.test else None, config)
+        source = {"files": _names(parts.files), "test": _names(parts.test_files) if where.test else None}
+        return Examples(parts, parts, record=parts.describe(), source=source)
+
+    def reopened(
+        self, run: Path, where: Where, config: EgammaConfig, use: Literal["train", "test", "both"]
+    ) -> Examples:
+        """All events of the run, whatever for: a part is known by the whole."""
+        about = read_config(run)
+        source = about.get("source")
+        if not isinstance(source, dict) or not isinstance(source.get("files"), list):
+            _errors.fail_value(str(run / "config.json"), "the names of files under 'source'", source)
+        if where.test and not source.get("test"):
+            _errors.fail_value("test", f"none: {run} is judged by events of its own files", list(where.test))
+        paths = _found(where.data) if where.data else source["files"]
+        parts = divided(paths, _found(where.test) if where.test else source.get("test"), config)
+        if about.get("data") != parts.fingerprint:
+            _errors.fail_value("paths or test", f"the data with which {run} began", "others")
+        parts.check_same(run)
+        return Examples(parts, parts)
+
+    def shape(self, examples: Examples) -> tuple[int, int, int]:
+        """(C, H, W) of the events."""
+        shape: tuple[int, int, int] = examples.train.files.shape
+        return shape
+
+
+EVENTS = EventFiles()
+
+
+def words_of(name: str, paths: Any) -> tuple[str, ...]:
+    """Names and paths as words; none where nothing is said."""
+    found = places_in(paths)
+    if found is None:
+        _errors.fail_type(name, "the path of an HDF5 file of events, or several", type(paths).__name__)
+    return found
+
+
+def _found(words: tuple[str, ...]) -> list[str]:
+    """The files that words name, of data sets all of theirs."""
+    if not words and not os.environ.get("LATENTCORE_DATA"):
+        _errors.fail_value("DATA", "at least one HDF5 file of events", "none; `latentcore data simulate` writes one")
+    found: list[str] = []
+    for word in words or (None,):
+        place = located(word, "events")
+        found += words_of(str(word), place.path if place.dataset is None else place.dataset.load(place.path))
+    return found
+
+
+def _names(files: EgammaFiles) -> list[str]:
+    return [str(file.path.resolve()) for file in files.files]
 
 
 def _described(rows: np.ndarray) -> dict[str, Any]:
@@ -144,16 +182,3 @@ def _check_classes(parts: Parts) -> None:
             paths = ", ".join(str(file.path) for file in files.files)
             got = f"{len(rows) - electrons} photons and {electrons} electrons"
             _errors.fail_value(f"events for {name} in {paths}", "both electrons and photons", got)
-
-
-def storage_of(config: EventsConfig, parts: Parts, fabric: Fabric) -> Literal["resident", "streamed"]:
-    """Where the events shall be, decided once for all processes and for the whole training."""
-    if config.storage != "auto":
-        return config.storage
-    held = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
-    size = held * 4 * int(np.prod(parts.files.shape))
-    if fabric.device.type == "cuda":
-        free = torch.cuda.mem_get_info(fabric.device)[0]
-    else:
-        size, free = size * fabric.world_size, available()  # the processes share it
-    return "resident" if size < _RESIDENT * free else "streamed"

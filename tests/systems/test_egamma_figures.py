@@ -10,7 +10,8 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from latentcore import metrics, plots
-from latentcore.evaluate.egamma import Scored, figures, write_pictures
+from latentcore.systems.egamma.evaluation import Scored, figures
+from latentcore.systems.egamma.pictures import write_pictures
 
 PICTURES = ["roc", "scores", "calibration", "occupancy"]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from latentcore import load_run
 from latentcore._files import read_json, write_json
 from latentcore.cli import main
 from latentcore.models import ResNet15, ResNetConfig
-from latentcore.training import load_run
 
 
 def call(*arguments):
@@ -88,7 +88,7 @@ def test_a_run_has_figures_and_pictures(trained, capsys):
     names = {"roc.png", "scores.png", "calibration.png", "occupancy.png", "occupancy.csv", "losses.png"}
     assert {path.name for path in (run / "pictures").iterdir()} == names
     before = figures["test_auc"]
-    for words in (("egamma", run), (run, "--files", trained / "events.h5")):
+    for words in ((run,), (run, trained / "events.h5")):
         assert call("evaluate", *words) == 0
         assert "auc_gap_oracle" in capsys.readouterr().out
         assert json.loads((run / "metrics.json").read_text())["test_auc"] == before
@@ -173,15 +173,18 @@ def test_a_configuration_is_taken_over(trained, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("train", "egamma"), "FILE: expected at least one"),
-        (("train", "egamma", "EVENTS", "--preset", "small", "--config", "RUN"), "--preset: expected no preset"),
+        (("train", "egamma"), "DATA: expected at least one HDF5 file of events"),
+        (
+            ("train", "egamma", "EVENTS", "--preset", "small", "--config", "RUN"),
+            "--config: expected no --preset beside it",
+        ),
         (("train", "egamma", "--resume", "RUN", "--epochs", 3), "--resume: expected no --epochs"),
         (("train", "egamma", "EVENTS", "--validation", 0.9, "--test-share", 0.9), "EventsConfig.test"),
         (("train", "egamma", "EVENTS", "--run-dir", "RUN"), "run_dir: expected a folder without a run"),
         (("train", "egamma", "missing.h5"), "missing.h5"),
         (
             ("train", "egamma", "EVENTS", "--config", "CONFIG", "--validation", 0),
-            "of the command for --validation), got 6",
+            "(TrainConfig.validation, --validation SHARE), got 6",
         ),
         (("predict", "RUN", "EVENTS", "--out", "out.txt"), "ends in .h5, .hdf5 or .csv"),
         (("predict", "RUN", "missing.h5", "--out", "out.csv"), "missing.h5"),
@@ -191,6 +194,7 @@ def test_a_configuration_is_taken_over(trained, tmp_path):
 )
 def test_mistakes_are_one_line(trained, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LATENTCORE_DATA", raising=False)
     places = {"EVENTS": trained / "events.h5", "RUN": trained / "run", "CONFIG": trained / "run/config.json"}
     assert call(*(places.get(word, word) for word in words)) == 1
     error = capsys.readouterr().err

@@ -10,7 +10,7 @@ from latentcore import _errors
 from latentcore._files import replacing
 from latentcore._hdf5 import new_file
 from latentcore.data.egamma import EgammaFiles
-from latentcore.training.egamma import EgammaRun
+from latentcore.systems.egamma.run import EgammaRun
 
 # shapes: N events of all files
 
@@ -40,7 +40,7 @@ def write_predictions(run: EgammaRun, files: EgammaFiles, path: str | os.PathLik
     Example:
         >>> from latentcore import load_run
         >>> from latentcore.data.egamma import EgammaFiles
-        >>> from latentcore.evaluate.predictions import write_predictions
+        >>> from latentcore.systems.egamma.predictions import write_predictions
         >>> run, files = load_run("runs/egamma"), EgammaFiles("events.h5", labelled=False)  # doctest: +SKIP
         >>> write_predictions(run, files, "predicted.csv")  # doctest: +SKIP
         1000
