@@ -129,16 +129,18 @@ def test_a_run_goes_on(trained, tmp_path, capsys):
         moved.rename(trained / "events.h5")
 
 
-def test_all_events_may_be_for_training_and_crops_may_have_other_sizes(trained, tmp_path):
+@pytest.mark.parametrize("none", [("--validation", 0), ("--set", "train.validation=0")])
+def test_all_events_may_be_for_training_and_crops_may_have_other_sizes(tmp_path, none):
     random = np.random.default_rng(0)
     for name, count in (("train.h5", 60), ("test.h5", 40)):
         with h5py.File(tmp_path / name, "w") as file:
             file["X"], file["y"] = random.random((count, 9, 8, 1)), np.arange(count) % 2
-    small = ("--preset", "small", "--width", 0.0625, "--batch-size", 20, "--epochs", 1, "--validation", 0)
+    small = ("--preset", "small", "--width", 0.0625, "--batch-size", 20, "--epochs", 1, *none)
     words = (tmp_path / "train.h5", "--test", tmp_path / "test.h5", *small, "--run-dir", tmp_path / "run")
     assert call("train", "egamma", *words) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["resnet"]["image_shape"] == [1, 9, 8]
+    assert config["train"]["early_stop"] == 0  # the preset's has nothing to look at
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test_events"] == 40
 
 

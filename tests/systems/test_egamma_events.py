@@ -10,10 +10,12 @@ import torch
 from small_events import CONFIG, with_events, with_train, write_events
 
 from latentcore import load_run, resume, train
+from latentcore.data import registry
 from latentcore.data.egamma import EgammaFiles
 from latentcore.models import EventClassifier, ResNetConfig
+from latentcore.systems.egamma import SYSTEM
 from latentcore.systems.egamma.config import PRESETS, EgammaConfig, EventsConfig
-from latentcore.systems.egamma.parts import divided
+from latentcore.systems.egamma.parts import EVENTS, divided
 from latentcore.systems.egamma.sources import StreamedEvents
 from latentcore.training import Augmentation, TrainConfig
 from latentcore.training.plan import Plan
@@ -164,6 +166,52 @@ def test_a_mistake_in_the_test_events_is_found_before_the_training(events, tmp_p
     with pytest.raises(ValueError, match=r"TrainConfig\.batch_size: expected at least 2 events"):
         train("egamma", events, config=with_train(batch_size=8, accumulate=8), run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_in_the_training_events_leaves_no_run_behind(events, tmp_path):
+    rows = divided(events, None, CONFIG).train
+    with h5py.File(events, "r+") as file:
+        file["X"][rows[5], 0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match=r"events\.h5: X: expected finite numbers"):
+        train("egamma", events, config=CONFIG, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_has_a_name(events, monkeypatch):
+    known = registry.DataSet("calorimeter", "events of somebody", lambda path: [events], kind="events")
+    monkeypatch.setattr(registry, "names", lambda: {"calorimeter": "elsewhere:CALORIMETER"})
+    monkeypatch.setattr(registry, "find", lambda name: known)
+    found = EVENTS.given("calorimeter", CONFIG)
+    assert (len(found.train.train), len(found.test.test)) == (420, 120)
+    assert found.source == {"files": [str(events)], "test": None}
+    assert EVENTS.shape(found) == (2, 8, 8)
+
+
+def test_events_are_in_files_which_have_their_labels(events):
+    with pytest.raises(TypeError, match="data: expected the path of an HDF5 file of events, or several, got ndarray"):
+        train("egamma", np.zeros((3, 2, 8, 8)), config=CONFIG)
+    for name in ("labels", "validation"):
+        with pytest.raises(ValueError, match=f"{name}: expected none beside files of events"):
+            train("egamma", events, config=CONFIG, **{name: np.zeros(600)})
+
+
+def test_a_run_goes_on_where_its_files_lie_now(events, tmp_path):
+    other = write_events(tmp_path / "other.h5", 70, seed=1)
+    train("egamma", [events], config=with_train(epochs=1), run_dir=tmp_path / "run", test=other)
+    learned, judged = events.rename(tmp_path / "learned.h5"), other.rename(tmp_path / "judged.h5")
+    with pytest.raises(FileNotFoundError, match=r"events\.h5"):
+        resume(tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match=r"other\.h5"):
+        resume(tmp_path / "run", learned)
+    assert len(resume(tmp_path / "run", learned, test=judged).parts([learned], judged).test) == 70
+
+
+def test_a_configuration_of_before_says_the_same():
+    plain = {"system": "egamma", **CONFIG.to_dict()}
+    plain["events"]["validation"] = plain["train"].pop("validation")
+    assert SYSTEM.read(plain, "config.json") == CONFIG
+    with pytest.raises(ValueError, match=r"config\.json\.events\.validation: expected a field among"):
+        SYSTEM.read({"format": 2, **plain}, "config.json")
 
 
 def test_a_run_is_judged_by_its_own_test_events(events, tmp_path):
