@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import torch
+from latentcore.training.gan import GANTraining, train_gan
 from report_pages import Page
 
 from latentcore import load_run, train
@@ -17,7 +18,6 @@ from latentcore.systems.autoencoder import pictures as autoencoder_pictures
 from latentcore.systems.autoencoder.config import AutoencodingConfig
 from latentcore.training import TrainConfig
 from latentcore.training.few_label import FewLabelConfig, MixtureConfig, train_few_label
-from latentcore.training.gan import GANTraining, train_gan
 from latentcore.training.pairs import PairsConfig
 from latentcore.training.photographs import PhotographsConfig, train_photographs
 from latentcore.training.rotation import RotationConfig, train_rotation

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from latentcore.training.gan import GANTraining, train_gan
 
 from latentcore import train
 from latentcore.models import SharpConfig, VAEConfig
@@ -9,7 +10,6 @@ from latentcore.systems.autoencoder.config import AutoencodingConfig
 from latentcore.training import TrainConfig
 from latentcore.training.classifier import ClassifierConfig, train_classifier
 from latentcore.training.few_label import FewLabelConfig, train_few_label
-from latentcore.training.gan import GANTraining, train_gan
 from latentcore.training.photographs import PhotographsConfig, train_photographs
 from latentcore.training.rotation import RotationConfig, train_rotation
 
