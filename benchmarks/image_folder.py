@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+import latentcore
 from benchmarks.quality.figures import machine
 from latentcore._files import write_json
 from latentcore.data import ImageFolder
+from latentcore.systems.photographs.config import PRESETS
 from latentcore.terminal.tables import show
-from latentcore.training.photographs import train_photographs
-from latentcore.training.presets import PHOTOGRAPHS
 from latentcore.training.sources import Images
 
 _SIZE, _BATCH, _STEPS = (320, 240), 64, 10
@@ -117,7 +117,7 @@ def bare(paths: list[Path]) -> None:
 
 def gathered(images: torch.Tensor) -> float:
     """Seconds of an epoch of batches, in a mixed order, mirrored and turned as in training."""
-    source = Images(images, PHOTOGRAPHS["photographs"].train.augmentation, "augmented")
+    source = Images(images, PRESETS["photographs"].train.augmentation, "augmented")
     began = time.perf_counter()
     for rows in torch.randperm(len(images)).split(_BATCH):
         source.batch(rows, 2 * torch.rand(source.numbers, len(rows)) - 1)
@@ -126,9 +126,10 @@ def gathered(images: torch.Tensor) -> float:
 
 def network(images: torch.Tensor, place: Path) -> float:
     """Seconds of an epoch of training, scaled from a short one; the first epoch warms up."""
-    config = PHOTOGRAPHS["photographs"]
+    config = PRESETS["photographs"]
     some = images[: _STEPS * _BATCH]
-    run = train_photographs(some, replace(config, train=replace(config.train, epochs=3)), place / "run")
+    short = replace(config, train=replace(config.train, epochs=3))
+    run = latentcore.train("photographs", some, config=short, run_dir=place / "run")
     with (run.folder / "metrics.csv").open() as file:
         rows = file.read().splitlines()
     rate = float(dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))["images_per_second"])

@@ -14,7 +14,7 @@ _LARGER = ("conv-vae-32", "residual-vae-32", "attention")
 _ROTATIONS = ("frozen", "study", "held-out", "never-turned", "scale-translate")
 _OPERATORS = ("step", "recurrent", "transformer")  # those of the presets are equivariant or an MLP
 _EVENTS = ("--preset", "small", "--epochs", "3")
-_PHOTOGRAPHS = ("--size", "32", "--latent", "8", "--epochs", "3")
+_PHOTOGRAPHS = ("--set", "vae.image_shape=3,32,32", "--latent", "8", "--epochs", "3")
 
 # 640 digits in batches of 128 are five steps an epoch: of 560 all but the first are recorded or replayed. In batches of
 # 16, fourteen epochs are as many, with checkpoints within them.

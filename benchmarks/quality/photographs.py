@@ -20,10 +20,10 @@ from sklearn.datasets import load_sample_images
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+import latentcore
 from latentcore.data.convert import to_unit
-from latentcore.evaluate.photographs import figures
-from latentcore.training.photographs import train_photographs
-from latentcore.training.presets import PHOTOGRAPHS
+from latentcore.systems.photographs.config import PRESETS
+from latentcore.systems.photographs.evaluation import figures
 
 SIDE, HEIGHT, SCALES, HELD_OUT = 64, 500, (1, 2, 3, 4), 0.25
 TRAIN_STRIDE, TEST_STRIDE = 8, 16  # of pixels of the photograph, at every scale
@@ -61,12 +61,11 @@ def patches() -> tuple[Tensor, Tensor]:
 def measured(folder: Path, seed: int) -> dict[str, float]:
     """Figures of the preset "patches" on the test patches, and the ratio to scikit-learn's PCA."""
     train, test = patches()
-    config = PHOTOGRAPHS["patches"]
-    run = train_photographs(
-        train, replace(config, train=replace(config.train, seed=seed)), folder / f"photographs-{seed}", shown=test
-    )
+    config = PRESETS["patches"]
+    seeded = replace(config, train=replace(config.train, seed=seed))
+    run = latentcore.train("photographs", train, config=seeded, run_dir=folder / f"photographs-{seed}", test=test)
     pca = pca_mse(train, test, config.vae.latent)
-    found = run.metrics | figures(run, test) | {"sklearn_pca_mse": pca}
+    found: dict[str, float] = run.metrics | figures(run, test) | {"sklearn_pca_mse": pca}
     print(f"seed {seed}: {found}", flush=True)
     return found | {"photos_mse_ratio_pca": found["mse"] / pca}
 

@@ -153,14 +153,14 @@ def quick_generative(monkeypatch):
     train = latentcore.train
     small = dataclasses.replace(generative.GANS["digits"].gan, channels=(4, 8), hidden=16)
     patches = tuple(torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8) for count in (130, 40))
-    vae = dataclasses.replace(photographs.PHOTOGRAPHS["patches"].vae, channels=(4, 8), latent=4)
+    vae = dataclasses.replace(photographs.PRESETS["patches"].vae, channels=(4, 8), latent=4)
     for module, name, value in (
         (latentcore, "train", counted),
         (generative, "figures", partial(generative.figures, samples=200)),
         (generative, "GANS", of_one_epoch(generative.GANS, "digits", gan=small)),
         (generative, "AUTOENCODERS", of_one_epoch(generative.AUTOENCODERS, "conv-vae-32")),
         (generative, "CLASSIFIERS", {"upright": short(generative.CLASSIFIERS["upright"])}),
-        (photographs, "PHOTOGRAPHS", of_one_epoch(photographs.PHOTOGRAPHS, "patches", vae=vae)),
+        (photographs, "PRESETS", of_one_epoch(photographs.PRESETS, "patches", vae=vae)),
         (photographs, "patches", lambda: patches),
     ):
         monkeypatch.setattr(module, name, value)

@@ -29,7 +29,7 @@ def add_data(parser: Parser, system: System[Any], words: str) -> None:
     parser.add_argument("data", nargs="*", metavar="DATA", help=words)
     parser.add_argument("--data", dest="more_data", action="append", metavar="DATA", help="the same")
     parser.add_argument("--test", nargs="+", default=(), metavar="DATA", help="other data, to judge by")
-    if system.kind == "images":
+    if system.kind in ("images", "photographs"):  # these may be images too
         add_channels_last(parser)
 
 

@@ -121,8 +121,8 @@ def load_images(path: str | os.PathLike[str], *, labelled: bool = False, channel
         torch.Size([2, 3, 8, 8])
     """
     path = Path(path)
-    if path.suffix not in (*_READERS, *_HDF5):
-        _errors.fail_value(str(path), "a file named " + ", ".join((*_READERS, *_HDF5)), path.name)
+    if path.suffix not in SUFFIXES:
+        _errors.fail_value(str(path), "a file named " + ", ".join(SUFFIXES), path.name)
     names, array = _read(path, _IMAGE_KEYS)
     if array is None:
         _errors.fail_value(str(path), "an array named " + " or ".join(_IMAGE_KEYS), names)
@@ -205,3 +205,5 @@ _READERS: dict[str, Callable[[IO[bytes], Sequence[str]], Found]] = {
     ".npz": read_npz,
     ".npy": read_npy,
 }
+SUFFIXES = (*_READERS, *_HDF5)
+"""Of the files that `load_images` reads."""

@@ -1,7 +1,6 @@
 """Images for training and test, from whatever a path leads to."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from latentcore import _errors
@@ -46,15 +45,3 @@ def load_split(
     if others.images.shape[1:] != images.images.shape[1:]:
         _errors.fail_value(str(test), f"images of {tuple(images.images.shape[1:])}", tuple(others.images.shape[1:]))
     return images, others
-
-
-def divide_files(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Training and test files: every tenth is for test, so that each folder of a sorted list gives its share.
-
-    Raises:
-        ValueError: There are fewer than 20.
-    """
-    if len(files) < 20:
-        where = str(files[0].parent) if files else "files"
-        _errors.fail_value(where, "at least 20 photographs, of which a tenth is kept back", len(files))
-    return [path for i, path in enumerate(files) if i % 10 != 5], list(files[5::10])

@@ -18,6 +18,7 @@ _OWN = {
     "autoencoder": "latentcore.systems.autoencoder:SYSTEM",
     "egamma": "latentcore.systems.egamma:SYSTEM",
     "gan": "latentcore.systems.gan:SYSTEM",
+    "photographs": "latentcore.systems.photographs:SYSTEM",
 }
 
 

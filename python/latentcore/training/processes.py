@@ -84,8 +84,10 @@ def set_up(fabric: Fabric, model: nn.Module, config: TrainConfig) -> nn.Module:
 
 
 def is_first() -> bool:
-    """Whether this is the first process, or the only one: the one that speaks."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
+    """Whether this is the first process, or the only one: the one that speaks; also before they know each other."""
+    if distributed.is_initialized():
+        return distributed.get_rank() == 0
+    return not distributed.is_torchelastic_launched() or os.environ["RANK"] == "0"
 
 
 def from_first(fabric: Fabric, work: Callable[[], T]) -> T:

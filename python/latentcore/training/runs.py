@@ -100,8 +100,4 @@ def _kind_of(system: str) -> type[Run]:
         from latentcore.training.gan import GANRun
 
         return GANRun
-    if system == "photographs":
-        from latentcore.training.photographs import PhotographsRun
-
-        return PhotographsRun
     raise ValueError(f"system: expected a known one, got {system!r}")

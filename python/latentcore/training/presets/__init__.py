@@ -5,7 +5,6 @@ from latentcore.training.few_label import FewLabelConfig
 from latentcore.training.presets.classifier import ROTATED_DIGITS, UPRIGHT_DIGITS
 from latentcore.training.presets.few_label import DIGITS148, PLAIN
 from latentcore.training.presets.gan import GANS
-from latentcore.training.presets.photographs import PHOTOGRAPHS
 from latentcore.training.presets.rotation import FROZEN, HELD_OUT, NEVER_TURNED, ROTATION, SCALE_TRANSLATE, STUDY
 from latentcore.training.rotation import RotationConfig
 
@@ -28,7 +27,6 @@ __all__ = [
     "GANS",
     "HELD_OUT",
     "NEVER_TURNED",
-    "PHOTOGRAPHS",
     "PLAIN",
     "ROTATED_DIGITS",
     "ROTATION",

@@ -12,7 +12,6 @@ from latentcore.data._depth import WHITE
 from latentcore.data.folders import Found, find_images
 from latentcore.data.hashes import file_hash, joint_hash
 from latentcore.data.held_out import read_record, record_path
-from latentcore.data.sets import divide_files
 from latentcore.training.checkpoint import last_path
 
 _ELSE = "name others with --test"
@@ -39,7 +38,7 @@ class Files:
     white: int | None = None
 
 
-def divided(folders: Sequence[Path], test: Sequence[Path] | None) -> Files:
+def divided(folders: Sequence[Path], test: Sequence[Path]) -> Files:
     """Photographs for a run that begins: every tenth is to judge by, where there are no others for that."""
     # listed once, so that no file that comes meanwhile moves another one to the other side
     found = find_images(folders)
@@ -54,9 +53,21 @@ def divided(folders: Sequence[Path], test: Sequence[Path] | None) -> Files:
     return Files(Found(files, found.left_out), others)
 
 
+def divide_files(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Training and test files: every tenth is for test, so that each folder of a sorted list gives its share.
+
+    Raises:
+        ValueError: There are fewer than 20.
+    """
+    if len(files) < 20:
+        where = str(files[0].parent) if files else "files"
+        _errors.fail_value(where, "at least 20 photographs, of which a tenth is kept back", len(files))
+    return [path for i, path in enumerate(files) if i % 10 != 5], list(files[5::10])
+
+
 def record_of(
     folders: Sequence[Path],
-    test: Sequence[Path] | None,
+    test: Sequence[Path],
     learned: Sequence[Path],
     held_out: Sequence[Path],
     white: int | None,
@@ -72,7 +83,7 @@ def record_of(
     }
 
 
-def resumed(run: Path, folders: Sequence[Path], test: Sequence[Path] | None) -> Files | None:
+def resumed(run: Path, folders: Sequence[Path], test: Sequence[Path]) -> Files | None:
     """The photographs of a run that goes on, where they were or where the options say; None of a run without a record.
 
     Raises:
@@ -84,13 +95,13 @@ def resumed(run: Path, folders: Sequence[Path], test: Sequence[Path] | None) -> 
         return None
     if test and not record["test"]:
         raise ValueError(f"--test: expected none beside --resume: {run} has held out photographs of its own folders")
-    learned = _located(run, record["learned"], _tops(record["folders"], folders, "FOLDER"), "learned")
+    learned = _located(run, record["learned"], _tops(record["folders"], folders, "DATA"), "learned")
     if missing := [path for path in learned if not path.is_file()]:
         _fail(run, "learned", learned, missing, "missing", "")
     return Files(Found(learned, []), Found(_held_out(run, record, folders, test), []), white=record.get("white"))
 
 
-def judged_by(run: Path, folders: Sequence[Path], test: Sequence[Path] | None) -> Files | None:
+def judged_by(run: Path, folders: Sequence[Path], test: Sequence[Path]) -> Files | None:
     """The photographs to judge a run by: `test`, or those that it has held out; None of a run without a record.
 
     Errors as `resumed`.
@@ -99,14 +110,14 @@ def judged_by(run: Path, folders: Sequence[Path], test: Sequence[Path] | None) -
     if record is None:
         return None
     if not test:
-        return Files(Found([], []), Found(_held_out(run, record, folders, None), []), white=record.get("white"))
+        return Files(Found([], []), Found(_held_out(run, record, folders, []), []), white=record.get("white"))
     found = find_images(test)
     hashes = [file_hash(path) for path in found.files]
     own = hashes == [entry[2] for entry in record["held_out"]]
     return Files(Found([], []), found, own, test[0].stem, joint_hash(hashes), record.get("white"))
 
 
-def judged_by_before(run: Path, folders: Sequence[Path], test: Sequence[Path] | None, known: bool) -> Files:
+def judged_by_before(run: Path, folders: Sequence[Path], test: Sequence[Path], known: bool) -> Files:
     """As `judged_by`, of a run that did not write down what it held out: it must have as many photographs as then.
 
     Args:
@@ -118,7 +129,7 @@ def judged_by_before(run: Path, folders: Sequence[Path], test: Sequence[Path] | 
     if test:
         found = find_images(test)
         return Files(Found([], []), found, known, test[0].stem, joint_hash(map(file_hash, found.files)))
-    files = divided(folders, None)
+    files = divided(folders, [])
     count = load_tensors(inside(run, last_path(run))).get("count") if last_path(run).exists() else None
     listed = run / "left_out.txt"
     left_out = len(read_bounded(inside(run, listed)).decode().splitlines()) if listed.exists() else 0
@@ -128,10 +139,10 @@ def judged_by_before(run: Path, folders: Sequence[Path], test: Sequence[Path] | 
     return files
 
 
-def _held_out(run: Path, record: dict[str, Any], folders: Sequence[Path], test: Sequence[Path] | None) -> list[Path]:
+def _held_out(run: Path, record: dict[str, Any], folders: Sequence[Path], test: Sequence[Path]) -> list[Path]:
     """The photographs that a run has held out, none of which has changed."""
-    option, given = ("--test", test) if record["test"] else ("--files", folders)
-    tops = _tops(record["test"] or record["folders"], given or (), option)
+    option, given = ("--test", test) if record["test"] else ("DATA", folders)
+    tops = _tops(record["test"] or record["folders"], given, option)
     paths = _located(run, record["held_out"], tops, "held_out")
     if missing := [path for path in paths if not path.is_file()]:
         _fail(run, "held out", paths, missing, "missing", f"; {_ELSE}")

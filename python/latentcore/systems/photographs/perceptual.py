@@ -2,47 +2,26 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcore import _config, _errors, metrics, ops
+from latentcore import _errors, metrics, ops
 from latentcore._tensors import load_tensors
 from latentcore.data.convert import to_unit
 from latentcore.models.files import load_state
 from latentcore.models.objectives import Terms
+from latentcore.systems.photographs.config import Kind, PerceptualConfig
 
 # shapes: (B, C, H, W) images
-
-Kind = Literal["none", "auto", "vgg16", "ms-ssim"]
 
 _WEIGHTS = "vgg16-397923af.pth"  # as torchvision names the file that it downloads
 _LAYERS = (3, 8, 15, 22)  # of its features: the last activation before each halving but the last
 # of ImageNet's pixels, with which those weights were learned
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class PerceptualConfig(_config.Configuration):
-    """A perceptual term beside the negative ELBO.
-
-    Attributes:
-        kind: "vgg16": mean squared difference of VGG16's features, for which torchvision and its file of weights must
-            be on the disk; nothing is downloaded. "ms-ssim": 1 - multi-scale SSIM. "auto": the first where it can be,
-            else the second. "none".
-        weight: Of the term, in nats.
-    """
-
-    kind: Kind = "none"
-    weight: float = 10.0
-
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-        _config.in_range(self, "weight", 0)
 
 
 class VGGFeatures(nn.Module):
