@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from latentcore.data import ImageFolder, _image_cache, folders, read_image
-from latentcore.data.sets import divide_files
 from latentcore.testing import peak_memory_mb
 
 RANDOM = np.random.default_rng(0)
@@ -282,12 +281,3 @@ def test_memory_is_that_of_the_images(tmp_path):
     before = peak_memory_mb()
     ImageFolder(tmp_path, SHAPE, threads=2)
     assert peak_memory_mb() - before < 60  # all of them decoded would be 350
-
-
-def test_every_tenth_file_is_for_test(tmp_path):
-    files = [tmp_path / f"{number}" for number in range(25)]
-    train, test = divide_files(files)
-    assert [path.name for path in test] == ["5", "15"]
-    assert sorted(train + test) == sorted(files)
-    with pytest.raises(ValueError, match="expected at least 20 photographs, of which a tenth is kept back, got 19"):
-        divide_files(files[:19])

@@ -24,7 +24,7 @@ DATA = {
     "egamma": (("events.h5",), ("events.h5",)),
     "few-label": DIGITS,
     "gan": DIGITS,
-    "photographs": (("--files", "snapshots"), ("snapshots",)),
+    "photographs": (("snapshots",), ("snapshots",)),
     "rotation": DIGITS,
 }
 # the same weights on another processor; the last epoch learned there

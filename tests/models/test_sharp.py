@@ -5,8 +5,8 @@ import torch
 
 from latentcore.models import SharpConfig, SharpVAE
 from latentcore.plots import pca
+from latentcore.systems.photographs.pca import principal_axes
 from latentcore.testing import assert_near
-from latentcore.training.principal import principal_axes
 
 SMALL = SharpConfig(image_shape=(3, 16, 16), latent=6, channels=(4, 8), refinements=1)
 
@@ -34,7 +34,7 @@ def test_axes_are_those_of_a_whole_decomposition():
 def test_axes_of_bytes_in_parts_are_the_same(monkeypatch):
     images = (255 * photographs(100)).byte()
     whole = principal_axes(images, 3)
-    monkeypatch.setattr("latentcore.training.principal._BATCH", 7)
+    monkeypatch.setattr("latentcore.systems.photographs.pca._BATCH", 7)
     parts = principal_axes(images, 3)
     assert_near(parts.deviations, whole.deviations, tolerance=1e-4)
     assert_near(parts.components, whole.components, tolerance=1e-3)

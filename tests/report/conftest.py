@@ -10,16 +10,16 @@ from latentcore import load_run, train
 from latentcore._files import write_json
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import few_label as few_label_evaluation
-from latentcore.evaluate import photographs as photographs_evaluation
 from latentcore.evaluate.latents import write_latents
 from latentcore.models import AutoencoderConfig, GANConfig, LatentConfig, SharpConfig, VAEConfig
 from latentcore.report.page import write_report
 from latentcore.systems.autoencoder import pictures as autoencoder_pictures
 from latentcore.systems.autoencoder.config import AutoencodingConfig
+from latentcore.systems.photographs import pictures as photographs_pictures
+from latentcore.systems.photographs.config import PhotographsConfig
 from latentcore.training import TrainConfig
 from latentcore.training.few_label import FewLabelConfig, MixtureConfig, train_few_label
 from latentcore.training.pairs import PairsConfig
-from latentcore.training.photographs import PhotographsConfig, train_photographs
 from latentcore.training.rotation import RotationConfig, train_rotation
 
 TRAIN = TrainConfig(epochs=2, batch_size=64, learning_rate=3e-3, device="cpu")
@@ -72,8 +72,8 @@ def make(folder):
         vae=SharpConfig(image_shape=(3, 16, 16), latent=4, channels=(4, 8), refinements=1),
         train=dataclasses.replace(TRAIN, epochs=3, batch_size=16, beta=0.01),
     )
-    run = train_photographs(photographs, config, folder / "photographs")
-    photographs_evaluation.write_pictures(run, photographs, range(40))
+    run = train("photographs", photographs, config=config, run_dir=folder / "photographs")
+    photographs_pictures.write_pictures(run, photographs, range(40), run.folder)
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from latentcore import train
 from latentcore.models import ResNetConfig
 from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
 from latentcore.systems.egamma.config import PRESETS as EGAMMAS
+from latentcore.systems.photographs.config import PRESETS as PHOTOGRAPHS
 from latentcore.training import TrainConfig
 from latentcore.training.classifier import ClassifierConfig, train_classifier
 from latentcore.training.few_label import train_few_label
 from latentcore.training.optimizer import LeanAdamW
-from latentcore.training.photographs import train_photographs
-from latentcore.training.presets import CLASSIFIERS, FEW_LABEL, GANS, PHOTOGRAPHS, ROTATIONS
+from latentcore.training.presets import CLASSIFIERS, FEW_LABEL, ROTATIONS
 from latentcore.training.rotation import train_rotation
 
 EXAMPLES = 20
@@ -66,7 +66,7 @@ def gan(config, folder):
 def photographs(config, folder):
     # as many principal axes as latents are asked for
     config = dataclasses.replace(config, vae=dataclasses.replace(config.vae, latent=4))
-    train_photographs(images(config.vae.image_shape), config, folder)
+    train("photographs", images(config.vae.image_shape), config=config, run_dir=folder)
 
 
 SYSTEMS = [

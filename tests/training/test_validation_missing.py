@@ -7,10 +7,10 @@ from latentcore.training.gan import GANTraining, train_gan
 from latentcore import train
 from latentcore.models import SharpConfig, VAEConfig
 from latentcore.systems.autoencoder.config import AutoencodingConfig
+from latentcore.systems.photographs.config import PhotographsConfig
 from latentcore.training import TrainConfig
 from latentcore.training.classifier import ClassifierConfig, train_classifier
 from latentcore.training.few_label import FewLabelConfig, train_few_label
-from latentcore.training.photographs import PhotographsConfig, train_photographs
 from latentcore.training.rotation import RotationConfig, train_rotation
 
 EARLY = TrainConfig(epochs=1, early_stop=3)
@@ -24,8 +24,8 @@ CALLS = {
     "classifier": lambda run: train_classifier(IMAGES, LABELS, ClassifierConfig(train=EARLY), run),
     "few-label": lambda run: train_few_label(IMAGES, IMAGES, LABELS, FewLabelConfig(train=EARLY), run),
     "gan": lambda run: train_gan(IMAGES, GANTraining(train=EARLY), run),
-    "photographs": lambda run: train_photographs(
-        IMAGES[:, :, :16, :16], PhotographsConfig(vae=SHARP, train=EARLY), run
+    "photographs": lambda run: train(
+        "photographs", IMAGES[:, :, :16, :16], config=PhotographsConfig(vae=SHARP, train=EARLY), run_dir=run
     ),
     "rotation": lambda run: train_rotation(IMAGES, RotationConfig(train=EARLY), run),
     "vae of rotation": lambda run: train_rotation(IMAGES, RotationConfig(vae_train=EARLY), run),

@@ -11,8 +11,9 @@ from PIL import Image
 from latentcore._files import write_json
 from latentcore.cli import main
 from latentcore.models import SharpConfig
+from latentcore.systems.photographs.config import PhotographsConfig
+from latentcore.systems.photographs.files import divide_files
 from latentcore.training import TrainConfig
-from latentcore.training.photographs import PhotographsConfig
 
 
 def call(*arguments):
@@ -54,7 +55,7 @@ def test_a_run_has_figures_pictures_and_a_list_of_what_was_left_out(place):
 
 def test_evaluate_finds_the_same_again(place, capsys):
     before = json.loads((place / "run/metrics.json").read_text())
-    assert call("evaluate", "photographs", place / "run") == 0
+    assert call("evaluate", place / "run") == 0
     assert "mse_ratio_pca" in capsys.readouterr().out
     assert json.loads((place / "run/metrics.json").read_text()) == before
 
@@ -86,13 +87,12 @@ def test_what_is_held_out_stays_when_photographs_come_and_go(place, moved, capsy
     names = {row.split(",")[0] for row in (place / "run/pictures/anomalies.csv").read_text().splitlines()}
     shutil.copy(moved / "own/1/01.jpg", moved / "own/0/-first.jpg")  # moves every tenth file of a listing
     for words in (("evaluate", moved / "run"), ("train", "photographs", "--resume", moved / "run")):
-        more = ("--files", moved / "own") if words[0] == "evaluate" else (moved / "own",)
-        assert call(*words[:2], *more, *words[2:]) == 0
+        assert call(*words[:2], moved / "own", *words[2:]) == 0
         assert "4 photographs to judge by" in capsys.readouterr().out
         rows = (moved / "run/pictures/anomalies.csv").read_text().splitlines()
         assert {row.split(",")[0].replace(str(moved), str(place)) for row in rows} == names
     (moved / "own/0/00.jpg").unlink()  # learned from: evaluation needs the others alone
-    assert call("evaluate", moved / "run", "--files", moved / "own") == 0
+    assert call("evaluate", moved / "run", moved / "own") == 0
     assert call("train", "photographs", moved / "own", "--resume", moved / "run") == 1
     assert "own/0/00.jpg: expected one of the 36 photographs that" in capsys.readouterr().err
     found, before = (json.loads(text) for text in ((moved / "run/metrics.json").read_bytes(), figures))
@@ -106,7 +106,7 @@ def test_held_out_photographs_that_changed_are_one_message(moved, capsys):
     path = moved / "own" / name
     for change, words in ((path.unlink, "missing"), (lambda: shutil.copy(moved / "own/0/00.jpg", path), "contents")):
         change()
-        assert call("evaluate", moved / "run", "--files", moved / "own") == 1
+        assert call("evaluate", moved / "run", moved / "own") == 1
         error = capsys.readouterr().err
         assert f"{path}: expected one of the 4 photographs" in error
         assert words in error
@@ -114,24 +114,24 @@ def test_held_out_photographs_that_changed_are_one_message(moved, capsys):
     record = json.loads((moved / "run/held_out.json").read_text())
     for damage in ({"held_out": [[number, "../" + name, ""]]}, {"held_out": [[7, name, ""]]}, {"held_out": [1]}):
         write_json(moved / "run/held_out.json", record | damage)
-        assert call("evaluate", moved / "run", "--files", moved / "own") == 1
+        assert call("evaluate", moved / "run", moved / "own") == 1
         assert "held_out.json" in capsys.readouterr().err
 
 
 @pytest.mark.long
 def test_a_run_of_before_is_judged_where_the_number_of_photographs_is_the_same(moved, capsys):
     (moved / "run/held_out.json").unlink()
-    assert call("evaluate", moved / "run", "--files", moved / "own") == 0
+    assert call("evaluate", moved / "run", moved / "own") == 0
     for number in range(2):
         shutil.copy(moved / "own/1/01.jpg", moved / f"own/0/-{number}.jpg")
-    assert call("evaluate", moved / "run", "--files", moved / "own") == 1
+    assert call("evaluate", moved / "run", moved / "own") == 1
     assert "expected the 36 photographs that" in capsys.readouterr().err
     assert call("evaluate", moved / "run", "--test", moved / "own/0") == 0
 
 
 def test_figures_go_where_they_are_told_to(moved, capsys):
     before = {path: path.read_bytes() for path in (moved / "run").rglob("*") if path.is_file()}
-    words = ("evaluate", moved / "run", "--files", moved / "own", "--out")
+    words = ("evaluate", moved / "run", moved / "own", "--out")
     assert call(*words, moved / "out") == 0
     assert {path: path.read_bytes() for path in (moved / "run").rglob("*") if path.is_file()} == before
     assert (moved / "out/pictures/anomalies.png").exists()
@@ -203,10 +203,39 @@ def test_a_damaged_source_is_one_message(place, tmp_path, capsys, source):
         assert "config.json: source: expected lists of folders" in capsys.readouterr().err
 
 
+def test_photographs_have_the_same_names_in_all_tables(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(place)
+    words = ("--config", "small.json", "--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "photographs", "own", *words) == 0
+    table = tmp_path / "run/pictures/anomalies.csv"
+    before, left_out = table.read_text(), (tmp_path / "run/left_out.txt").read_text()
+    assert str(place.resolve() / "own") in before
+    assert call("train", "photographs", "--resume", tmp_path / "run") == 0
+    assert table.read_text() == before
+    assert (tmp_path / "run/left_out.txt").read_text() == left_out
+
+
+def test_images_of_a_file_are_learned_from_too(place, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "colours.npz", images=images)
+    words = ("--set", "vae.channels=4,8", "--latent", 2, "--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "photographs", tmp_path / "colours.npz", "--channels-last", *words) == 0
+    assert json.loads((tmp_path / "run/config.json").read_text())["vae"]["image_shape"] == [3, 16, 32]
+    table = (tmp_path / "run/pictures/anomalies.csv").read_text().splitlines()
+    assert sorted(int(row.split(",")[0]) for row in table[1:]) == list(range(6))
+    before = (tmp_path / "run/metrics.json").read_bytes()
+    assert call("evaluate", tmp_path / "run") == 0
+    assert (tmp_path / "run/metrics.json").read_bytes() == before
+    # photographs are read as the run has images
+    assert call("evaluate", tmp_path / "run", "--test", place / "own/0") == 0
+    (others,) = (tmp_path / "run/evaluations").iterdir()
+    assert json.loads((others / "metrics.json").read_text())["test_images"] == 14
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("train", "photographs"), "FOLDER: expected at least one folder of photographs, got none"),
+        (("train", "photographs"), "DATA: expected at least one folder of photographs (or LATENTCORE_DATA), got none"),
         (("train", "photographs", "nowhere"), "nowhere"),
         (
             ("train", "photographs", "few"),
@@ -216,18 +245,24 @@ def test_a_damaged_source_is_one_message(place, tmp_path, capsys, source):
             ("train", "photographs", "OWN", "--preset", "patches", "--config", "CONFIG"),
             "--config: expected no --preset",
         ),
-        (("train", "photographs", "OWN", "--size", "20"), "image_shape: expected height and width that are multiples"),
+        (
+            ("train", "photographs", "OWN", "--set", "vae.image_shape=3,20,20"),
+            "image_shape: expected height and width that are multiples",
+        ),
         (("train", "photographs", "OWN", "--cache", "0.01"), "cache: expected at least 0.504 megabytes for 41 images"),
         (("train", "photographs", "OWN", "--perceptual", "vgg16"), "PerceptualConfig.kind: expected torchvision"),
         (("train", "photographs", "--resume", "RUN", "--latent", 3), "--resume: expected no --latent"),
-        (("train", "photographs", "OWN/0", "OWN/1", "--resume", "RUN"), "FOLDER: expected 1, where the run's"),
+        (("train", "photographs", "OWN/0", "OWN/1", "--resume", "RUN"), "DATA: expected 1, where the run's"),
         (
             ("train", "photographs", "OWN", "--cache", "nan"),
             "for 41 images, or a folder for them as cache_dir, got nan",
         ),
         (("train", "photographs", "OWN/0", "--test", "OWN"), "--test: expected other photographs than those to learn"),
         (("evaluate", "RUN", "--test", "few"), "expected at least 2 photographs to judge by, got 1"),
-        (("evaluate", "gan", "RUN"), "expected a run of the system 'gan', got one of 'photographs'"),
+        (("evaluate", "RUN", "colours.npy"), "colours.npy: expected the photographs with which"),
+        (("evaluate", "RUN", "--test", "small.npy"), "small: expected images of (3, 16, 16), got (3, 8, 8)"),
+        (("train", "photographs", "OWN", "--channels-last"), "channels_last: expected a file of images beside it"),
+        (("train", "photographs", "digits"), "height and width that are multiples of 16, got (1, 28, 28)"),
     ],
 )
 def test_mistakes_are_one_line(place, tmp_path, monkeypatch, capsys, words, message):
@@ -235,6 +270,9 @@ def test_mistakes_are_one_line(place, tmp_path, monkeypatch, capsys, words, mess
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     (tmp_path / "few").mkdir()
     Image.new("RGB", (20, 20)).save(tmp_path / "few/one.png")
+    monkeypatch.delenv("LATENTCORE_DATA", raising=False)
+    for name, side in (("colours", 16), ("small", 8)):
+        np.save(tmp_path / f"{name}.npy", np.zeros((30, 3, side, side), np.uint8))
     places = {"OWN": "own", "RUN": "run", "CONFIG": "small.json"}
     filled = [str(word) for word in words]
     for name, path in places.items():
@@ -244,3 +282,12 @@ def test_mistakes_are_one_line(place, tmp_path, monkeypatch, capsys, words, mess
     assert message in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_every_tenth_file_is_for_test(tmp_path):
+    files = [tmp_path / f"{number}" for number in range(25)]
+    train, test = divide_files(files)
+    assert [path.name for path in test] == ["5", "15"]
+    assert sorted(train + test) == sorted(files)
+    with pytest.raises(ValueError, match="expected at least 20 photographs, of which a tenth is kept back, got 19"):
+        divide_files(files[:19])

@@ -9,8 +9,8 @@ from PIL import Image
 from latentcore._files import write_json
 from latentcore.cli import main
 from latentcore.models import SharpConfig
+from latentcore.systems.photographs.config import PhotographsConfig
 from latentcore.training import TrainConfig
-from latentcore.training.photographs import PhotographsConfig
 
 
 def test_what_is_learned_and_what_is_judged_have_one_white(tmp_path):

@@ -9,15 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from latentcore import metrics
+from latentcore import load_run, metrics, resume, train
 from latentcore.data import ImageFolder
 from latentcore.models import SharpConfig, SharpVAE
 from latentcore.plots import save_image
-from latentcore.training import Augmentation, TrainConfig, load_run, perceptual
-from latentcore.training import photographs as system
-from latentcore.training.perceptual import PerceptualConfig, PerceptualELBO, chosen_kind, difference_of, dissimilarity
-from latentcore.training.photographs import PhotographsConfig, resume_photographs, train_photographs
-from latentcore.training.presets import PHOTOGRAPHS
+from latentcore.systems.photographs import perceptual, training
+from latentcore.systems.photographs.config import PRESETS, PerceptualConfig, PhotographsConfig
+from latentcore.systems.photographs.perceptual import PerceptualELBO, chosen_kind, difference_of, dissimilarity
+from latentcore.training import Augmentation, TrainConfig
 
 TRAIN = TrainConfig(
     epochs=3,
@@ -46,13 +45,13 @@ def photographs():
 
 def test_it_learns_more_than_its_axes_and_its_run_says_the_same_again(tmp_path, photographs):
     longer = replace(CONFIG, train=replace(TRAIN, epochs=20, augmentation=Augmentation()))
-    run = train_photographs(photographs, longer, tmp_path / "run")
+    run = train("photographs", photographs, config=longer, run_dir=tmp_path / "run")
     drawn, axes = run.reconstruct(photographs), run.principal(photographs)
     assert metrics.mse(photographs / 255, drawn).mean() < 0.6 * metrics.mse(photographs / 255, axes).mean()
     again = load_run(tmp_path / "run")
     assert torch.equal(again.reconstruct(photographs), drawn)
     assert torch.equal(again.principal(photographs), axes)
-    assert again.settings == longer
+    assert again.config == longer
     assert {"seconds", "parameters", "images_per_second", "loss", "reconstruction", "kl"} <= run.metrics.keys()
     assert len(list((tmp_path / "run/pictures/epochs").iterdir())) == 20
 
@@ -60,7 +59,7 @@ def test_it_learns_more_than_its_axes_and_its_run_says_the_same_again(tmp_path, 
 @pytest.mark.parametrize("kind", ["none", "ms-ssim"])
 def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, photographs, monkeypatch, kind):
     config = replace(CONFIG, perceptual=PerceptualConfig(kind, 5.0))
-    whole = train_photographs(photographs, config, tmp_path / "whole")
+    whole = train("photographs", photographs, config=config, run_dir=tmp_path / "whole")
 
     def stop_at_two(write):
         def write_or_stop(epochs):
@@ -70,17 +69,17 @@ def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, photograph
 
         return write_or_stop
 
-    pictures = system.pictures_of_epochs
-    monkeypatch.setattr(system, "pictures_of_epochs", lambda *words: stop_at_two(pictures(*words)))
+    pictures = training.pictures_of_epochs
+    monkeypatch.setattr(training, "pictures_of_epochs", lambda *words: stop_at_two(pictures(*words)))
     with pytest.raises(KeyboardInterrupt, match=r"the last checkpoint is whole, and `--resume .*` goes on"):
-        train_photographs(photographs, config, tmp_path / "cut")
+        train("photographs", photographs, config=config, run_dir=tmp_path / "cut")
     monkeypatch.undo()
-    monkeypatch.setattr(system, "principal_axes", None)  # they are in the checkpoint
-    resumed = resume_photographs(tmp_path / "cut", photographs)
+    monkeypatch.setattr(training, "principal_axes", None)  # they are in the checkpoint
+    resumed = resume(tmp_path / "cut", photographs)
     for name, value in whole.model.state_dict().items():
         assert name.endswith("_extra_state") or torch.equal(resumed.model.state_dict()[name], value), name
-    with pytest.raises(ValueError, match="photographs: expected the data with which"):
-        resume_photographs(tmp_path / "cut", photographs.flip(0))
+    with pytest.raises(ValueError, match="data: expected the data with which"):
+        resume(tmp_path / "cut", photographs.flip(0))
 
 
 def test_a_folder_is_as_good_as_its_images(tmp_path, photographs):
@@ -88,18 +87,49 @@ def test_a_folder_is_as_good_as_its_images(tmp_path, photographs):
         save_image(image / 255, tmp_path / f"in/{number:02}.png")
     folder = ImageFolder(tmp_path / "in", (3, 16, 16), cache_dir=tmp_path / "cache")
     short = replace(CONFIG, train=replace(TRAIN, epochs=1))
-    mapped = train_photographs(folder, short, tmp_path / "mapped", validation=photographs[40:60])
+    mapped = train("photographs", folder, config=short, run_dir=tmp_path / "mapped", validation=photographs[40:60])
     assert "validation_loss" in (tmp_path / "mapped/metrics.csv").read_text()
-    plain = train_photographs(photographs[:40], short, tmp_path / "plain", shown=photographs[40:60])
+    plain = train("photographs", photographs[:40], config=short, run_dir=tmp_path / "plain", test=photographs[40:60])
     assert torch.equal(mapped.reconstruct(photographs), plain.reconstruct(photographs))
-    assert mapped.config["data"] == plain.config["data"]
+    assert mapped.about["data"] == plain.about["data"]
+
+
+def test_folders_are_read_as_the_configuration_says(tmp_path, photographs):
+    for number, image in enumerate(photographs[:40]):
+        save_image(image / 255, tmp_path / f"in/{number:02}.png")
+    short = replace(CONFIG, train=replace(TRAIN, epochs=1))
+    run = train("photographs", tmp_path / "in", config=short, run_dir=tmp_path / "run")
+    learned = torch.arange(40) % 10 != 5  # the others are held out
+    plain = train("photographs", photographs[:40][learned], config=short, run_dir=tmp_path / "plain")
+    assert run.about["data"] == plain.about["data"]
+    assert len(json.loads((tmp_path / "run/held_out.json").read_text())["held_out"]) == 4
+    others = {"validation": photographs[40:60], "test": ImageFolder(tmp_path / "in", (3, 16, 16))}
+    judged = train("photographs", [tmp_path / "in"], config=short, run_dir=tmp_path / "judged", **others)
+    assert judged.about["data"] == plain.about["data"]
+    assert "validation_loss" in (tmp_path / "judged/metrics.csv").read_text()
+
+
+def test_a_share_is_kept_back_to_choose_weights_by(tmp_path, photographs):
+    chosen = replace(CONFIG, train=replace(TRAIN, epochs=2, validation=0.25, early_stop=1))
+    run = train("photographs", photographs, config=chosen, run_dir=tmp_path / "run")
+    assert "validation_loss" in (tmp_path / "run/metrics.csv").read_text()
+    assert run.principal(photographs[:3]).shape == (3, 3, 16, 16)
+
+
+def test_a_run_says_what_auto_was(tmp_path, photographs, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    undecided = replace(CONFIG, perceptual=PerceptualConfig("auto"), train=replace(TRAIN, epochs=1))
+    run = train("photographs", photographs, config=undecided, run_dir=tmp_path / "run")
+    assert json.loads((tmp_path / "run/config.json").read_text())["perceptual"]["kind"] == "ms-ssim"
+    assert run.config.perceptual.kind == "ms-ssim"
+    assert "perceptual" in run.metrics
 
 
 def test_what_does_not_fit_is_one_message(tmp_path, photographs):
-    with pytest.raises(ValueError, match=r"photographs: expected shape \(N, \(3, 16, 16\)\)"):
-        train_photographs(photographs[:, :1], CONFIG, tmp_path / "run")
-    with pytest.raises(ValueError, match="photographs: expected at least 2, got 1"):
-        train_photographs(photographs[:1], CONFIG, tmp_path / "one")
+    with pytest.raises(ValueError, match=r"images: expected shape \(N, \(3, 16, 16\)\)"):
+        train("photographs", photographs[:, :1], config=CONFIG, run_dir=tmp_path / "run")
+    with pytest.raises(ValueError, match="images: expected at least 2, got 1"):
+        train("photographs", photographs[:1], config=CONFIG, run_dir=tmp_path / "one")
     with pytest.raises(ValueError, match=r"SharpConfig\.image_shape: expected images of 1 channel or 3"):
         PhotographsConfig(vae=SharpConfig((2, 16, 16), 8, channels=(4, 8)))
     assert list(tmp_path.iterdir()) == []
@@ -109,10 +139,11 @@ def test_what_does_not_fit_is_one_message(tmp_path, photographs):
         difference_of("vgg16", 1, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
+@pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_models_and_travel_through_json(name):
-    config = PHOTOGRAPHS[name]
+    config = PRESETS[name]
     assert PhotographsConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.for_shape((1, 32, 48)).vae.image_shape == (1, 32, 48)
 
 
 def test_the_perceptual_term_is_added_by_its_weight(photographs):

@@ -1,16 +1,16 @@
 """Figures, anomaly scores and pictures of VAEs of photographs."""
 
 import csv
-from dataclasses import replace
 
 import pytest
 import torch
 
-from latentcore import metrics
-from latentcore.evaluate.photographs import anomaly_scores, figures, write_pictures
+from latentcore import metrics, train
 from latentcore.models import SharpConfig
+from latentcore.systems.photographs.config import PhotographsConfig
+from latentcore.systems.photographs.evaluation import anomaly_scores, figures
+from latentcore.systems.photographs.pictures import write_pictures
 from latentcore.training import TrainConfig
-from latentcore.training.photographs import PhotographsConfig, train_photographs
 
 PICTURES = {
     "losses.png",
@@ -38,12 +38,12 @@ def run(tmp_path_factory):
         vae=SharpConfig(image_shape=(3, 16, 16), latent=5, channels=(4, 8), refinements=1),
         train=TrainConfig(epochs=2, batch_size=32, beta=0.01),
     )
-    return train_photographs(ramps(128, 0), config, tmp_path_factory.mktemp("runs") / "run")
+    return train("photographs", ramps(128, 0), config=config, run_dir=tmp_path_factory.mktemp("runs") / "run")
 
 
 def test_figures_are_those_of_all_images_together(run, monkeypatch):
     images = ramps(30, 1)
-    monkeypatch.setattr("latentcore.evaluate.photographs._ROWS", 7)
+    monkeypatch.setattr("latentcore.systems.photographs.evaluation._ROWS", 7)
     found = figures(run, images)
     original, drawn = images / 255, run.reconstruct(images)
     assert found["test_images"] == 30
@@ -70,7 +70,7 @@ def test_odd_photographs_have_high_scores(run):
 def test_pictures_and_the_table_of_scores(run):
     images = torch.cat([ramps(20, 4), torch.randint(256, (1, 3, 16, 16), dtype=torch.uint8)])
     names = [f"{number}.jpg" for number in range(21)]
-    files = write_pictures(run, images, names)
+    files = write_pictures(run, images, names, run.folder)
     assert {path.name for path in files} == PICTURES
     assert all(path.stat().st_size > 100 for path in files)
     assert (run.folder / "latents.npz").exists()
@@ -91,7 +91,8 @@ def test_any_images_that_training_takes_have_figures(run):
 
 
 def test_two_photographs_are_enough(run):
-    assert {path.name for path in write_pictures(run, ramps(2, 5), ["a", "b"])} == PICTURES - {"latents3d.png"}
+    found = write_pictures(run, ramps(2, 5), ["a", "b"], run.folder)
+    assert {path.name for path in found} == PICTURES - {"latents3d.png"}
 
 
 def test_a_loss_without_a_prior_has_scores_too(tmp_path):
@@ -99,6 +100,6 @@ def test_a_loss_without_a_prior_has_scores_too(tmp_path):
         vae=SharpConfig(image_shape=(3, 16, 16), latent=2, channels=(4, 8), refinements=0, likelihood="bernoulli"),
         train=TrainConfig(epochs=1, batch_size=32, beta=0.0),
     )
-    run = train_photographs(ramps(64, 0), replace(config), tmp_path / "run")
+    run = train("photographs", ramps(64, 0), config=config, run_dir=tmp_path / "run")
     scores = anomaly_scores(run, ramps(4, 1))
     assert torch.equal(scores.score, scores.reconstruction)
