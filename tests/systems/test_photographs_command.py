@@ -262,7 +262,7 @@ def test_images_of_a_file_are_learned_from_too(place, tmp_path):
         (("evaluate", "RUN", "colours.npy"), "colours.npy: expected the photographs with which"),
         (("evaluate", "RUN", "--test", "small.npy"), "small: expected images of (3, 16, 16), got (3, 8, 8)"),
         (("train", "photographs", "OWN", "--channels-last"), "channels_last: expected a file of images beside it"),
-        (("train", "photographs", "digits"), "height and width that are multiples of 16, got (1, 28, 28)"),
+        (("train", "photographs", "digits"), "(64, 128, 128), got (1, 28, 28)"),
     ],
 )
 def test_mistakes_are_one_line(place, tmp_path, monkeypatch, capsys, words, message):

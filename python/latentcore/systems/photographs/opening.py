@@ -134,9 +134,9 @@ def _folders(words: Sequence[str], where: Where | None = None) -> list[Path]:
 def _begun_with_images(run: Path, where: Where) -> bool:
     """Whether images are meant, not photographs; whoever goes on must mean what the run began with."""
     record = read_record(run)
-    known = "images" if "data" in _source(run) else _KIND
-    if record is not None and record.get("kind") in ("images", _KIND):
-        known = record["kind"]
+    known = "images" if record is not None and record.get("kind") == "images" else _KIND
+    if record is None and "data" in _source(run):
+        known = "images"
     words = where.test or where.data
     found = "images" if _are_images(words) else _KIND
     if record is not None and words and not where.test and found != known:
@@ -149,15 +149,15 @@ def _to_judge_by(run: Path, folders: Sequence[Path], test: Sequence[Path]) -> Fi
     if (files := judged_by(run, folders, test)) is not None:
         return files
     known_folders, known_test = _places(run, folders, test)
-    if not known_folders and not known_test:
-        _errors.fail_value("DATA", f"the folders of photographs of {run}", "none")
     return judged_by_before(run, known_folders, known_test, known=not test)
 
 
 def _places(run: Path, folders: Sequence[Path], test: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
     """What somebody names, or else what the run remembers of where its photographs lie."""
     source = _source(run)
-    known, known_test = ([Path(name) for name in source.get(name) or []] for name in ("folders", "test"))
+    known, known_test = ([Path(name) for name in source.get(role) or []] for role in ("folders", "test"))
+    if not (folders or known or test or known_test):
+        _errors.fail_value("DATA", f"the folders of photographs of {run}", "none")
     return folders or known, test or known_test
 
 
