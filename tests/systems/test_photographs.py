@@ -80,6 +80,8 @@ def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, photograph
         assert name.endswith("_extra_state") or torch.equal(resumed.model.state_dict()[name], value), name
     with pytest.raises(ValueError, match="data: expected the data with which"):
         resume(tmp_path / "cut", photographs.flip(0))
+    with pytest.raises(ValueError, match=r"DATA: expected the folders of photographs of .*, got none"):
+        resume(tmp_path / "cut")  # arrays lie nowhere
 
 
 def test_a_folder_is_as_good_as_its_images(tmp_path, photographs):

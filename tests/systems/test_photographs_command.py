@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 from latentcore._files import write_json
 from latentcore.cli import main
+from latentcore.data.registry import DataSet, catalogue
 from latentcore.models import SharpConfig
 from latentcore.systems.photographs.config import PhotographsConfig
 from latentcore.systems.photographs.files import divide_files
@@ -213,6 +216,19 @@ def test_photographs_have_the_same_names_in_all_tables(place, tmp_path, monkeypa
     assert call("train", "photographs", "--resume", tmp_path / "run") == 0
     assert table.read_text() == before
     assert (tmp_path / "run/left_out.txt").read_text() == left_out
+
+
+def test_a_data_set_of_photographs_leads_to_its_folders(place, tmp_path, monkeypatch):
+    folders = [place / "own/0", place / "own/1"]
+    snapshots = DataSet("snapshots", "two folders", lambda path: folders, kind="photographs")
+    monkeypatch.setitem(sys.modules, "snapshots", SimpleNamespace(SNAPSHOTS=snapshots))
+    monkeypatch.setitem(catalogue.names, "snapshots", "snapshots:SNAPSHOTS")
+    monkeypatch.setitem(catalogue._found, "snapshots", snapshots)
+    words = ("--config", place / "small.json", "--epochs", 1, "--run-dir", tmp_path / "run")
+    assert call("train", "photographs", "snapshots", *words) == 0
+    record = json.loads((tmp_path / "run/held_out.json").read_text())
+    assert record["folders"] == [str(folder.resolve()) for folder in folders]
+    assert call("evaluate", tmp_path / "run") == 0  # where the folders are, the run knows
 
 
 def test_images_of_a_file_are_learned_from_too(place, tmp_path):
