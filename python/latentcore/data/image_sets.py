@@ -91,7 +91,7 @@ class Images(DataKind):
         return Examples(learned, judged, record=record, source=source, name=name, word=_hash(record["held_out"]))
 
     def reopened(self, run: Path, where: Where, config: Any, use: Literal["train", "test", "both"]) -> Examples:
-        """As it was, or as `where` says; "test" reads no more than the images to judge by where that is possible."""
+        """As it was, or as `where` says; "test" finds the images to judge by alone, and reads no others if it can."""
         record, moved = _record(run), bool(where.data)
         where = where if record is None else _filled(where, record)
         test = _test(where)
@@ -104,7 +104,7 @@ class Images(DataKind):
         found = self._of_before(run, where, config) if record is None else self._found_again(run, where, config, record)
         if use == "train" and record is not None and not found.own:
             check_unchanged(found.name, run, record["held_out"], describe(found.test))
-        return found
+        return replace(found, train=None) if use == "test" else found
 
     def shape(self, examples: Examples) -> tuple[int, ...]:
         """(C, H, W) of the images."""
@@ -151,7 +151,21 @@ def image_set(name: str, data: Any, labels: Any = None) -> ImageSet:
     if isinstance(data, tuple) and len(data) == 2:
         data, labels = data
     images = as_images(data, shape_of(data, name), name)
-    return ImageSet(images, None if labels is None else as_labels(labels, len(images), f"labels of {name}").cpu())
+    words = "labels" if name == "images" else f"labels of {name}"
+    return ImageSet(images, None if labels is None else as_labels(labels, len(images), words).cpu())
+
+
+def check_fit(data: Examples, shape: tuple[int, int, int], *, labelled: bool = False) -> None:
+    """Images are of a shape (C, H, W), and those to judge by have labels where they are `labelled`.
+
+    Raises:
+        ValueError: They are not, or have none.
+    """
+    for images in (data.train, data.test):
+        if images is not None and tuple(images.images.shape[1:]) != shape:
+            _errors.fail_value(data.name, f"images of {shape}", tuple(images.images.shape[1:]))
+    if labelled and data.test is not None and data.test.labels is None:
+        _errors.fail_value(data.name, "images to judge by with a label for each", "some without labels")
 
 
 def _hash(described: Any) -> str:

@@ -11,10 +11,10 @@ from latentcore.systems.gan.config import GANOptions, GANTraining
 
 def check(config: GANTraining, data: Examples, options: GANOptions) -> None:
     """Images and runs to compare with are such that samples can be compared with them."""
+    from latentcore.data.image_sets import check_fit
+
     shape = config.gan.image_shape
-    for images in (data.train, data.test):
-        if images is not None and tuple(images.images.shape[1:]) != shape:
-            _errors.fail_value(data.name, f"images of {shape}", tuple(images.images.shape[1:]))
+    check_fit(data, shape)
     if options.classifier is not None:
         if not hasattr(options.classifier, "features"):
             found = options.classifier.system
