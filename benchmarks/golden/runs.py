@@ -102,9 +102,9 @@ def _gans() -> list[Golden]:
 
 def _of_labels() -> list[Golden]:
     return [
-        _trained("classifier/upright", "--upright", "--epochs", "2"),
+        _trained("classifier/upright", "--preset", "upright", "--epochs", "2"),
         _trained("classifier/rotated", "--epochs", "2"),
-        _resumed("classifier/resumed", "--upright", "--epochs", "4"),
+        _resumed("classifier/resumed", "--preset", "upright", "--epochs", "4"),
         _trained("few-label/digits148", "--epochs", "6"),
         _trained("few-label/plain", "--preset", "plain", "--epochs", "6"),
         _resumed("few-label/resumed", "--epochs", "6"),

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcore.data import ImageSet, transformed
+from latentcore.data import ImageSet
+from latentcore.evaluate.angles import ANGLES, moves
 from latentcore.evaluate.fidelity import Quality, Truth
 from latentcore.training.classifier import ClassifierRun
 from latentcore.training.rotation import RotationRun
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
 
-ANGLES = tuple(30.0 * step for step in range(12))
 BETWEEN = tuple(angle + 15.0 for angle in ANGLES)
 
 
@@ -170,19 +170,3 @@ def _among(images: ImageSet, classes: Sequence[int]) -> Tensor:
 def on_canvas(run: RotationRun, images: Tensor) -> Tensor:
     """uint8 images as the run's model takes them, centred on its canvas where it has one."""
     return run.settings.pairs.images(images).images
-
-
-def moves(count: int, angle: float) -> Tensor:
-    """The parameters (count, 4) of a rotation."""
-    return torch.tensor([angle, 1.0, 0.0, 0.0]).expand(count, 4)
-
-
-def classifier_accuracy(
-    classifier: ClassifierRun, images: Tensor, labels: Tensor, angles: Sequence[float] = ANGLES
-) -> float:
-    """The classifier's accuracy on truly rotated images (N, C, H, W), uint8, the mean over the angles."""
-    right = 0.0
-    for angle in angles:
-        seen = classifier.classify(transformed(images, moves(len(images), angle)).clamp_(0, 1))
-        right += float((seen == labels).float().mean())
-    return right / len(angles)

@@ -17,6 +17,7 @@ GROUP = "latentcore.systems"
 _OWN = {
     "autoencoder": "latentcore.systems.autoencoder:SYSTEM",
     "egamma": "latentcore.systems.egamma:SYSTEM",
+    "classifier": "latentcore.systems.classifier:SYSTEM",
     "gan": "latentcore.systems.gan:SYSTEM",
     "photographs": "latentcore.systems.photographs:SYSTEM",
 }
