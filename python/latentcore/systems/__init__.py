@@ -18,6 +18,7 @@ _OWN = {
     "autoencoder": "latentcore.systems.autoencoder:SYSTEM",
     "egamma": "latentcore.systems.egamma:SYSTEM",
     "classifier": "latentcore.systems.classifier:SYSTEM",
+    "few-label": "latentcore.systems.few_label:SYSTEM",
     "gan": "latentcore.systems.gan:SYSTEM",
     "photographs": "latentcore.systems.photographs:SYSTEM",
 }

@@ -84,10 +84,6 @@ def load_run(folder: str | os.PathLike[str]) -> Any:
 
 def _kind_of(system: str) -> type[Run]:
     # the systems build on this module
-    if system == "few-label":
-        from latentcore.training.few_label import FewLabelRun
-
-        return FewLabelRun
     if system == "rotation":
         from latentcore.training.rotation import RotationRun
 

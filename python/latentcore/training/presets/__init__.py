@@ -33,5 +33,4 @@ __all__ = [
     "ROTATIONS",
     "SCALE_TRANSLATE",
     "STUDY",
-    "UPRIGHT_DIGITS",
 ]
