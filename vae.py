@@ -13,23 +13,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import latentcore
 from latentcore import metrics
 from latentcore._files import replacing
 from latentcore.data import ImageSet, load_images
 from latentcore.data.convert import as_images, to_unit
 from latentcore.mixture import load_mixture, save_mixture
 from latentcore.models import load_vae, save_vae
-from latentcore.training.few_label import train_few_label
-from latentcore.training.presets import DIGITS148
+from latentcore.systems.few_label.config import PRESETS
 
 
 def train(train_file: str, val_file: str, vae_file: str, gmm_file: str) -> None:
     """Train without labels, fit the mixture, name its components by the labels of the second file."""
     _check_outputs(vae_file, gmm_file)
     images, labelled = load_images(train_file), load_images(val_file, labelled=True)
-    config = replace(DIGITS148, vae=replace(DIGITS148.vae, image_shape=_shape(images)))
+    config = replace(PRESETS["digits148"], classes=()).for_shape(tuple(images.images.shape[1:]))
     with tempfile.TemporaryDirectory() as folder:
-        run = train_few_label(images.images, labelled.images, labelled.known_labels(), config, f"{folder}/run")
+        run = latentcore.train("few-label", images, labelled=labelled, config=config, run_dir=f"{folder}/run")
     with replacing(vae_file) as vae, replacing(gmm_file) as gmm:
         save_vae(run.model, vae)
         save_mixture(gmm, run.mixture)
@@ -61,11 +61,6 @@ def _check_outputs(vae_file: str, gmm_file: str) -> None:
     for path in (vae_file, gmm_file):
         if Path(path).is_dir():
             raise IsADirectoryError(f"{path}: expected a file to write, got a folder")
-
-
-def _shape(images: ImageSet) -> tuple[int, int, int]:
-    _, channels, height, width = images.images.shape
-    return channels, height, width
 
 
 def _print_figures(test: ImageSet, predicted: torch.Tensor) -> None:

@@ -13,13 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import latentcore
 from benchmarks.quality.figures import Figure
 from latentcore.commands.inputs import data_folder
 from latentcore.data import ImageSet, mnist
 from latentcore.evaluate import rotation as evaluation
+from latentcore.evaluate.angles import classifier_accuracy
+from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
+from latentcore.systems.classifier.run import ClassifierRun
 from latentcore.training import load_run
-from latentcore.training.classifier import ClassifierRun, train_classifier
-from latentcore.training.presets import ROTATED_DIGITS, ROTATIONS
+from latentcore.training.presets import ROTATIONS
 from latentcore.training.rotation import train_rotation
 
 SEEDS = range(3)
@@ -109,13 +112,14 @@ class _Study:
 
     def _judged(self) -> dict[str, float]:
         judge = self._classifier()
-        accuracy = evaluation.classifier_accuracy(judge, self._test.images, self._test.known_labels())
+        accuracy = classifier_accuracy(judge, self._test.images, self._test.known_labels())
         return {**judge.metrics, "classifier_accuracy": accuracy}
 
     def _classifier(self) -> ClassifierRun:
         if self._judge is None:
-            digits = self._train
-            self._judge = train_classifier(digits.images, digits.labels, ROTATED_DIGITS, self._folder / "classifier")
+            config, folder = CLASSIFIERS["rotated"], self._folder / "classifier"
+            self._judge = latentcore.train("classifier", self._train, config=config, run_dir=folder)
+        assert self._judge is not None
         return self._judge
 
 

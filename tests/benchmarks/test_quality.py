@@ -31,9 +31,9 @@ def test_a_figure_counts_the_mean_or_the_worst_seed():
 
 
 def test_the_file_is_as_promised(tmp_path, monkeypatch, mnist_folder, capsys):
-    preset = digits148.DIGITS148
+    preset = digits148.PRESET
     small = dataclasses.replace(preset, train=dataclasses.replace(preset.train, epochs=3))
-    monkeypatch.setattr(digits148, "DIGITS148", small)
+    monkeypatch.setattr(digits148, "PRESET", small)
     file = tmp_path / "out.json"
     arguments = ["quality", "digits148", "--json", str(file), "--data", str(mnist_folder)]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -62,7 +62,7 @@ def short(config):
 def test_latent_rotation_has_the_promised_figures(tmp_path, monkeypatch, few_digits, rows):
     presets = latent_rotation.ROTATIONS
     monkeypatch.setattr(latent_rotation, "ROTATIONS", {name: short(config) for name, config in presets.items()})
-    monkeypatch.setattr(latent_rotation, "ROTATED_DIGITS", short(latent_rotation.ROTATED_DIGITS))
+    monkeypatch.setattr(latent_rotation, "CLASSIFIERS", {"rotated": short(latent_rotation.CLASSIFIERS["rotated"])})
     file = tmp_path / "out.json"
     arguments = ["quality", "latent-rotation", "--json", str(file), "--data", str(few_digits)]
     monkeypatch.setattr(sys, "argv", [*arguments, *(["--rows", *rows] if rows else [])])

@@ -3,65 +3,75 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import torch
+from latentcore import systems
+from latentcore.terminal.parsing import Parser, folder_name, seed_number
 
-from latentcore._files import write_json
-from latentcore.commands.info import kernels
-from latentcore.data import mnist
-from latentcore.evaluate import few_label as evaluate
-from latentcore.ops import rotate
-from latentcore.report.page import write_report
-from latentcore.terminal.tables import number, show
-from latentcore.training.few_label import FewLabelConfig, MixtureConfig, train_few_label
-from latentcore.training.presets import DIGITS148
-
-_CLASSES = (1, 4, 8)
-_LABELS_PER_CLASS = 5
 # 900 images instead of 18,000: smaller batches, more epochs, fewer components
-CONFIG = replace(
-    DIGITS148,
-    train=replace(DIGITS148.train, epochs=120, batch_size=64, learning_rate=3e-3),
-    mixture=MixtureConfig(components=8),
-)
+TRAIN = {"epochs": 120, "batch_size": 64, "learning_rate": 3e-3}
+_COMPONENTS = 8
+_SHOWN = {"F1 score": ("f1", ""), "accuracy": ("accuracy", ""), "SSIM": ("ssim", ""), "PSNR": ("psnr", " dB")}
 
 
-def demo(run_dir: Path | None, seed: int | None, config: FewLabelConfig = CONFIG) -> None:
+def demo(words: list[str]) -> None:
     """Train, cluster, classify and rotate the digits that come with the package; leave a table, pictures and a page."""
-    train = mnist.embedded("train").select(_CLASSES)
-    test = mnist.embedded("test").select(_CLASSES)
-    labelled = train.draw(_LABELS_PER_CLASS, seed=seed or 0)
+    parser = Parser("demo", "train, cluster, classify and rotate the digits that come with the package")
+    parser.add_argument("--run-dir", type=folder_name, metavar="DIR", help="the run's folder (runs/few-label-<time>)")
+    parser.add_argument("--seed", type=seed_number, default=0, metavar="N", help="of all that is drawn (0)")
+    told = parser.told(words)
+    _demo(told["run_dir"], told["seed"])
+
+
+def _demo(run_dir: Path | None, seed: int) -> None:
+    from latentcore._files import write_json
+    from latentcore.data import mnist
+    from latentcore.data.examples import Where
+    from latentcore.report.page import write_report
+    from latentcore.training import driver
+
+    system = systems.find("few-label")
+    config = _config(system.preset, seed)
+    examples = system.part("data").opened(Where(("digits",)), config)
     print(
-        f"A VAE learns {len(train)} digits ({', '.join(map(str, _CLASSES))}) without labels; a Gaussian mixture\n"
-        f"in its latent plane, read with {_LABELS_PER_CLASS} labels a class, classifies {len(test)} test digits."
+        f"A VAE learns {len(examples.train)} digits ({', '.join(map(str, config.classes))}) without labels; a Gaussian "
+        f"mixture\nin its latent plane, read with {config.labels_per_class} labels a class, classifies "
+        f"{len(examples.test)} test digits."
     )
     began = time.perf_counter()
-    config = replace(config, train=replace(config.train, seed=seed or 0))
-    run = train_few_label(train.images, labelled.images, labelled.labels, config, run_dir)
-    found = evaluate.figures(run, test)
+    run = driver.train(system, examples, config, run_dir)
+    found = system.part("evaluate")(run, replace(examples, train=None), system.options(), run.folder)
     rate = _rotations_per_second(mnist.embedded("train").images)
-    pictures = evaluate.write_pictures(run, test)
     seconds = time.perf_counter() - began
-    write_json(run.folder / "metrics.json", {**run.metrics, **found, "seconds": seconds, "rotations_per_second": rate})
-    show(
-        "figures",
-        {
-            "F1 score": number(found["f1"]),
-            "accuracy": number(found["accuracy"]),
-            "SSIM": number(found["ssim"]),
-            "PSNR": f"{number(found['psnr'])} dB",
-            "rotations": f"{number(rate)} images/s",
-            "seconds": number(seconds),
-            "kernels": kernels(),
-        },
-    )
+    figures = {**run.metrics, **found, "seconds": seconds, "rotations_per_second": rate}
+    write_json(run.folder / "metrics.json", figures)
+    _show(figures)
     print(f"\nrun folder   {run.folder}")
-    print(f"pictures     {', '.join(path.name for path in pictures)}")
+    print(f"pictures     {', '.join(sorted(path.name for path in (run.folder / 'pictures').iterdir()))}")
     print(f"report       {write_report([run.folder], run.folder / 'report.html')}")
 
 
-def _rotations_per_second(images: torch.Tensor) -> float:
+def _config(preset: Any, seed: int) -> Any:
+    """The preset for few images."""
+    mixture = replace(preset.mixture, components=_COMPONENTS)
+    return replace(preset, train=replace(preset.train, **TRAIN, seed=seed), mixture=mixture)
+
+
+def _show(figures: dict[str, Any]) -> None:
+    from latentcore.commands.info import kernels
+    from latentcore.terminal.tables import number, show
+
+    rows = {word: f"{number(figures[name])}{unit}" for word, (name, unit) in _SHOWN.items()}
+    rows |= {"rotations": f"{number(figures['rotations_per_second'])} images/s", "seconds": number(figures["seconds"])}
+    show("figures", rows | {"kernels": kernels()})
+
+
+def _rotations_per_second(images: Any) -> float:
     """Rotation of uint8 images to float32, an angle each; the median of five runs."""
+    import torch
+
+    from latentcore.ops import rotate
+
     angles = torch.linspace(0, 360, len(images))
     seconds = []
     for _ in range(5):

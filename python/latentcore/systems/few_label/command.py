@@ -16,14 +16,8 @@ def check(config: FewLabelConfig, data: Examples, options: NoOptions) -> None:
 
 
 def evaluate(run: Any, data: Examples, options: NoOptions, folder: Path) -> dict[str, float]:
-    """Draw a run's pictures and judge it, after a training beside a mixture with one component per class."""
+    """Draw a run's pictures and judge it."""
     from latentcore.systems.few_label import evaluation, pictures
-    from latentcore.systems.few_label.mixture import plain_mixture
-    from latentcore.systems.few_label.sources import labelled_images
 
     pictures.write_pictures(run, data.test, folder)
-    found = evaluation.figures(run, data.test)
-    if data.train is None:
-        return found
-    plain = plain_mixture(run, data.train.images, labelled_images(data, run.config))
-    return {**found, "f1_plain": evaluation.plain_f1(plain, run, data.test)}
+    return evaluation.figures(run, data)
