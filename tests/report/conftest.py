@@ -3,24 +3,27 @@ import shutil
 
 import pytest
 import torch
-from latentcore.training.gan import GANTraining, train_gan
 from report_pages import Page
 
 from latentcore import load_run, train
 from latentcore._files import write_json
 from latentcore.data import ImageSet, mnist
-from latentcore.evaluate import few_label as few_label_evaluation
+from latentcore.data.examples import Where
 from latentcore.evaluate.latents import write_latents
 from latentcore.models import AutoencoderConfig, GANConfig, LatentConfig, SharpConfig, VAEConfig
 from latentcore.report.page import write_report
 from latentcore.systems.autoencoder import pictures as autoencoder_pictures
 from latentcore.systems.autoencoder.config import AutoencodingConfig
+from latentcore.systems.few_label import command as few_label
+from latentcore.systems.few_label.config import FewLabelConfig, MixtureConfig
+from latentcore.systems.few_label.sources import IMAGES
+from latentcore.systems.gan.config import GANTraining
 from latentcore.systems.photographs import pictures as photographs_pictures
 from latentcore.systems.photographs.config import PhotographsConfig
 from latentcore.training import TrainConfig
-from latentcore.training.few_label import FewLabelConfig, MixtureConfig, train_few_label
 from latentcore.training.pairs import PairsConfig
 from latentcore.training.rotation import RotationConfig, train_rotation
+from latentcore.training.system import NoOptions
 
 TRAIN = TrainConfig(epochs=2, batch_size=64, learning_rate=3e-3, device="cpu")
 PLAIN = {"hidden": (128,), "decoder_hidden": (128,)}
@@ -39,15 +42,15 @@ def made(once):
 def make(folder):
     """Train them."""
     digits, test = mnist.embedded("train"), mnist.embedded("test")
-
-    some, few = digits.select([1, 4, 8]), test.select([1, 4, 8])
-    labelled = some.draw(5, seed=0)
     config = FewLabelConfig(
-        vae=VAEConfig(**PLAIN), train=dataclasses.replace(TRAIN, epochs=12), mixture=MixtureConfig(components=6)
+        vae=VAEConfig(**PLAIN),
+        train=dataclasses.replace(TRAIN, epochs=12),
+        mixture=MixtureConfig(components=6),
+        classes=(1, 4, 8),
     )
-    run = train_few_label(some.images, labelled.images, labelled.labels, config, folder / "few-label")
-    few_label_evaluation.write_pictures(run, few)
-    write_json(run.folder / "metrics.json", {**run.metrics, **few_label_evaluation.figures(run, few)})
+    some = IMAGES.opened(Where(("digits",)), config)
+    run = train("few-label", some, config=config, run_dir=folder / "few-label")
+    write_json(run.folder / "metrics.json", {**run.metrics, **few_label.evaluate(run, some, NoOptions(), run.folder)})
 
     config = AutoencodingConfig(autoencoder=AutoencoderConfig(**PLAIN), train=TRAIN)
     run = train("autoencoder", digits.images[:600], config=config, run_dir=folder / "ae-2d")
@@ -65,7 +68,7 @@ def make(folder):
     write_latents(run.folder, shown.images, run.encode(shown.images), shown.labels)
 
     config = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16), train=TRAIN)
-    train_gan(digits.images[:256], config, folder / "gan")
+    train("gan", digits.images[:256], config=config, run_dir=folder / "gan")
 
     photographs = torch.rand(40, 3, 16, 16)
     config = PhotographsConfig(

@@ -6,18 +6,18 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from latentcore.training.gan import train_gan
-
-from latentcore import train
+import latentcore
 from latentcore.models import ResNetConfig
 from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
+from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
+from latentcore.systems.classifier.config import ClassifierConfig
 from latentcore.systems.egamma.config import PRESETS as EGAMMAS
+from latentcore.systems.few_label.config import PRESETS as FEW_LABEL
+from latentcore.systems.gan.config import PRESETS as GANS
 from latentcore.systems.photographs.config import PRESETS as PHOTOGRAPHS
 from latentcore.training import TrainConfig
-from latentcore.training.classifier import ClassifierConfig, train_classifier
-from latentcore.training.few_label import train_few_label
 from latentcore.training.optimizer import LeanAdamW
-from latentcore.training.presets import CLASSIFIERS, FEW_LABEL, ROTATIONS
+from latentcore.training.presets import ROTATIONS
 from latentcore.training.rotation import train_rotation
 
 EXAMPLES = 20
@@ -34,12 +34,13 @@ def labels():
 
 
 def autoencoder(config, folder):
-    train("autoencoder", images(config.network.image_shape), config=config, labels=labels(), run_dir=folder)
+    latentcore.train("autoencoder", images(config.network.image_shape), config=config, labels=labels(), run_dir=folder)
 
 
 def few_label(config, folder):
     shown = images(config.vae.image_shape)
-    train_few_label(shown, shown, labels(), config, folder)
+    config = dataclasses.replace(config, classes=())
+    latentcore.train("few-label", shown, labelled=(shown, labels()), config=config, run_dir=folder)
 
 
 def rotation(config, folder):
@@ -47,7 +48,8 @@ def rotation(config, folder):
 
 
 def classifier(config, folder):
-    train_classifier(images(config.resnet.image_shape), labels(), config, folder)
+    shown = images(config.resnet.image_shape)
+    latentcore.train("classifier", shown, labels=labels(), config=config, run_dir=folder)
 
 
 def egamma(config, folder):
@@ -56,17 +58,17 @@ def egamma(config, folder):
     with h5py.File(folder.with_suffix(".h5"), "w") as file:
         file["X"] = random.exponential(0.1, (10 * EXAMPLES, height, width, channels)).astype("f4")
         file["y"] = np.arange(10 * EXAMPLES) % 2
-    train("egamma", folder.with_suffix(".h5"), config=config, run_dir=folder)
+    latentcore.train("egamma", folder.with_suffix(".h5"), config=config, run_dir=folder)
 
 
 def gan(config, folder):
-    train_gan(images(config.gan.image_shape), config, folder)
+    latentcore.train("gan", images(config.gan.image_shape), config=config, run_dir=folder)
 
 
 def photographs(config, folder):
     # as many principal axes as latents are asked for
     config = dataclasses.replace(config, vae=dataclasses.replace(config.vae, latent=4))
-    train("photographs", images(config.vae.image_shape), config=config, run_dir=folder)
+    latentcore.train("photographs", images(config.vae.image_shape), config=config, run_dir=folder)
 
 
 SYSTEMS = [

@@ -2,15 +2,14 @@
 
 import pytest
 import torch
+from latentcore.evaluate.gan import Judge, figures, write_pictures
+from latentcore.training.gan import GANTraining, train_gan
 from PIL import Image
 
 from latentcore.data import ImageSet
-from latentcore.evaluate.gan import Judge, figures, write_pictures
 from latentcore.metrics import frechet_distance
 from latentcore.models import GANConfig, ResNetConfig
 from latentcore.training import TrainConfig
-from latentcore.training.classifier import ClassifierConfig, train_classifier
-from latentcore.training.gan import GANTraining, train_gan
 
 NETWORKS = GANConfig(image_shape=(1, 12, 12), latent=4, channels=(8, 16), hidden=16)
 
@@ -35,7 +34,7 @@ def judge(tmp_path_factory):
         resnet=ResNetConfig(image_shape=(1, 12, 12), classes=3, width=1 / 16),
         train=TrainConfig(epochs=4, batch_size=30, learning_rate=1e-2),
     )
-    run = train_classifier(train.images, train.labels, config, tmp_path_factory.mktemp("judge") / "run")
+    run = latentcore.train("classifier", train, config=config, run_dir=tmp_path_factory.mktemp("judge") / "run")
     assert float((run.classify(train.images) == train.labels).float().mean()) > 0.98
     return run
 

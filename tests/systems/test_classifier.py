@@ -10,8 +10,8 @@ from torch.nn.modules.module import register_module_forward_hook
 
 import latentcore
 from latentcore.models import ResNet15, ResNetConfig
+from latentcore.systems.classifier.config import PRESETS, ClassifierConfig
 from latentcore.training import Augmentation, TrainConfig
-from latentcore.training.classifier import ClassifierConfig, resume_classifier, train_classifier
 from latentcore.training.processes import precision_of
 
 CONFIG = ClassifierConfig(
@@ -33,9 +33,8 @@ def labels():
 
 
 def train(folder, images, labels, **changes):
-    return train_classifier(
-        images, labels, dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, **changes)), folder
-    )
+    config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, **changes))
+    return latentcore.train("classifier", images, labels=labels, config=config, run_dir=folder)
 
 
 def test_it_learns_and_loads_again(tmp_path, images, labels):
@@ -68,7 +67,8 @@ def test_the_folder_holds_what_was_promised(tmp_path, images, labels):
     plain = json.loads((run.folder / "config.json").read_text())
     assert plain.pop("system") == "classifier"
     assert len(plain.pop("data")) == 64
-    assert plain.pop("source") == {}
+    assert plain.pop("format") == 2
+    assert plain.pop("source") == {"image_shape": [1, 12, 12]}
     assert ClassifierConfig.from_dict(plain) == dataclasses.replace(
         CONFIG, train=dataclasses.replace(CONFIG.train, epochs=2)
     )
@@ -90,7 +90,7 @@ def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, la
             train(tmp_path / "run", images, labels)
     finally:
         handle.remove()
-    one = resume_classifier(tmp_path / "run", images, labels)
+    one = latentcore.resume(tmp_path / "run", images, labels=labels)
     torch.manual_seed(99)
     state = torch.get_rng_state()
     two = train(tmp_path / "other", images, labels)
@@ -104,11 +104,37 @@ def test_a_resumed_run_ends_bitwise_like_an_undisturbed_one(tmp_path, images, la
 
 def test_other_data_on_resuming(tmp_path, images, labels):
     train(tmp_path / "run", images, labels, epochs=1)
-    for others in ((images.flip(0), labels), (images, labels.flip(0)), (images[:299], labels[:299])):
-        with pytest.raises(ValueError, match=r"images: expected the data with which .* began"):
-            resume_classifier(tmp_path / "run", *others)
+    for others, theirs in ((images.flip(0), labels), (images, labels.flip(0)), (images[:299], labels[:299])):
+        with pytest.raises(ValueError, match=r"data: expected the data with which .* began"):
+            latentcore.resume(tmp_path / "run", others, labels=theirs)
     with pytest.raises(ValueError, match="run_dir: expected a folder without a run"):
         train(tmp_path / "run", images, labels)
+
+
+def test_labels_are_asked_for(tmp_path, images, labels):
+    with pytest.raises(ValueError, match="labels: expected one of 3 classes for each image, got none"):
+        latentcore.train("classifier", images, config=CONFIG, run_dir=tmp_path / "run")
+    words = {"labels": labels, "validation": images[:30], "config": CONFIG}
+    with pytest.raises(ValueError, match="labels of validation: expected one of 3 classes for each image, got none"):
+        latentcore.train("classifier", images, run_dir=tmp_path / "run", **words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_share_is_kept_back_to_choose_weights_by(tmp_path, images, labels):
+    run = train(tmp_path / "run", images, labels, validation=0.2)
+    with (run.folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert 0 <= float(rows[-1]["validation_accuracy"]) <= 1
+    given = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, early_stop=3))
+    words = {"labels": labels, "validation": (images[:30], labels[:30]), "config": given}
+    assert latentcore.train("classifier", images, run_dir=tmp_path / "other", **words).metrics["accuracy"] > 0.4
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_travel_through_json_and_take_other_sizes(name):
+    config = PRESETS[name]
+    assert ClassifierConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.for_shape((3, 8, 12)).resnet.image_shape == (3, 8, 12)
 
 
 @pytest.mark.parametrize(
@@ -162,16 +188,16 @@ def test_bad_images(run, call, images, error, message):
         ({"resnet": {"classes": 0}}, "classes: expected a number in"),
         ({"resnet": {"wide": 2}}, r"resnet\.wide: expected a field among"),
         ({"resnet": {"image_shape": [1, 12, 12]}}, r"model\.pth: expected a state dict of the configured ResNet15"),
-        ({"system": "rotation"}, r"config\.resnet: expected a field among"),
-        ({"system": "vae"}, "expected 'vae' or 'autoencoder'"),
+        ({"system": "gan"}, r"config\.json\.resnet: expected a field among"),
+        ({"system": "vae"}, r"config\.json: system: expected one of"),
     ],
 )
 def test_damaged_configurations(run, tmp_path, change, message):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "model.pth").write_bytes((run.folder / "checkpoints" / "model.pth").read_bytes())
-    for content in (run.config, run.config | change):
+    for content in (run.about, run.about | change):
         (tmp_path / "config.json").write_text(json.dumps(content))
-        if content is run.config:
+        if content is run.about:
             latentcore.load_run(tmp_path)
     with pytest.raises((ValueError, TypeError), match=message):
         latentcore.load_run(tmp_path)
