@@ -98,7 +98,7 @@ def test_they_go_on(place, name):
 
 def test_another_run_learns_what_an_old_one_did(place):
     """From its configuration, where a command takes one."""
-    for name in ("autoencoder", "gan", "rotation"):
+    for name in ("autoencoder", "classifier", "few-label", "gan", "rotation"):
         words = ("--config", f"{name}/config.json", "--epochs", 1, "--run-dir", f"new-{name}")
         assert call("train", name, *DATA[name][1], *words) == 0
         assert figures_of(place / f"new-{name}").keys() == figures_of(place / name).keys()

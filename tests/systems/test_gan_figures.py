@@ -2,13 +2,16 @@
 
 import pytest
 import torch
-from latentcore.evaluate.gan import Judge, figures, write_pictures
-from latentcore.training.gan import GANTraining, train_gan
 from PIL import Image
 
+import latentcore
 from latentcore.data import ImageSet
 from latentcore.metrics import frechet_distance
 from latentcore.models import GANConfig, ResNetConfig
+from latentcore.systems.classifier.config import ClassifierConfig
+from latentcore.systems.gan.config import GANTraining
+from latentcore.systems.gan.evaluation import Judge, figures
+from latentcore.systems.gan.pictures import write_pictures
 from latentcore.training import TrainConfig
 
 NETWORKS = GANConfig(image_shape=(1, 12, 12), latent=4, channels=(8, 16), hidden=16)
@@ -42,7 +45,8 @@ def judge(tmp_path_factory):
 @pytest.fixture(scope="module")
 def gan(tmp_path_factory):
     config = GANTraining(gan=NETWORKS, train=TrainConfig(epochs=2, batch_size=30))
-    return train_gan(stripes(300).images, config, tmp_path_factory.mktemp("gan") / "run")
+    folder = tmp_path_factory.mktemp("gan") / "run"
+    return latentcore.train("gan", stripes(300), config=config, run_dir=folder)
 
 
 def test_likeness_of_images_whose_classes_are_known(judge):
@@ -82,7 +86,7 @@ def test_figures_of_a_run_and_of_others(judge, gan):
 
 def test_pictures(gan):
     train, test = stripes(300), stripes(120)
-    found = write_pictures(gan, train, test, beside=gan)
+    found = write_pictures(gan, train, test, gan.folder / "pictures", beside=gan)
     stills = {"losses.png", "samples.png", "beside.png", "nearest.png", "walk.png"}
     assert {path.name for path in found} == stills | {"walk.gif", "epochs.gif"}
     assert all(path.stat().st_size > 0 for path in found)
