@@ -22,7 +22,18 @@ from latentcore.evaluate.likelihood import (
     likelihood_figures,
     nll_per_image,
 )
-from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
+from latentcore.models import (
+    VAE,
+    Autoencoder,
+    AutoencoderConfig,
+    Bernoulli,
+    Gaussian,
+    Likelihood,
+    Posterior,
+    Prior,
+    StandardNormal,
+    VAEConfig,
+)
 from latentcore.models.objectives import NegativeELBO
 
 SIDE, PIXELS = 2, 4
@@ -33,9 +44,10 @@ SMALL = VAEConfig(hidden=(32,), decoder_hidden=(32,))
 class Tiny(nn.Module):
     """A model of images of 2x2 pixels, float64: a posterior that is given, a decoder (R, L) -> (R, 4) of its means."""
 
-    def __init__(self, means, posterior, likelihood="bernoulli"):
+    def __init__(self, means, posterior, likelihood=None, prior=None):
         super().__init__()
-        self.config = SimpleNamespace(image_shape=(1, SIDE, SIDE), likelihood=likelihood)
+        self.config = SimpleNamespace(image_shape=(1, SIDE, SIDE))
+        self.likelihood, self.prior = likelihood or Bernoulli(), prior or StandardNormal(1)
         self.place = nn.Parameter(torch.zeros((), dtype=torch.float64))
         self.means, self.posterior = means, posterior
         self.decoded = []  # sizes of batches
@@ -65,7 +77,7 @@ def linear_gaussian(posterior_scale=1.0):
         rest = (x - 0.5).flatten(1)
         return 0.5 * ((rest @ covariance.inverse()) * rest).sum(1) + 0.5 * covariance.logdet()
 
-    return Tiny(lambda z: 0.5 + z @ A.T, posterior, "gaussian"), nll
+    return Tiny(lambda z: 0.5 + z @ A.T, posterior, Gaussian()), nll
 
 
 def bernoulli(spread=1.0):
@@ -192,6 +204,73 @@ def test_weights_by_hand():
     torch.testing.assert_close(nll_per_image(model, x, samples=4, seed=9), expected, rtol=0, atol=1e-10)
 
 
+class Shifted(Prior):
+    """N(m, s²), of density and samples alone."""
+
+    def __init__(self, m, s):
+        super().__init__()
+        self.m, self.s = m, s
+
+    def log_prob(self, z):
+        return torch.distributions.Normal(self.m, self.s).log_prob(z).sum(1)
+
+    def sample(self, n, generator=None):
+        raise NotImplementedError
+
+
+def shifted(model, m, s):
+    """The same distribution of images, by latents m + s z."""
+
+    def posterior(x):
+        mu, logvar = model.posterior(x)
+        return m + s * mu, logvar + 2 * s.log()
+
+    return Tiny(lambda z: model.means((z - m) / s), posterior, model.likelihood, Shifted(m, s))
+
+
+def test_another_prior_is_asked():
+    model, nll = linear_gaussian()
+    other = shifted(model, torch.tensor([1.0, -1.0]).double(), torch.tensor([0.5, 1.5]).double())
+    x = images()
+    for samples in (1, 5):
+        torch.testing.assert_close(nll_per_image(other, x, samples=samples), nll(x), rtol=0, atol=1e-10)
+    found, exact = elbo(other, x, samples=3000), elbo(model, x, samples=3000)
+    assert found.reconstruction == pytest.approx(exact.reconstruction, rel=1e-10)  # the noise is the same
+    assert found.kl == pytest.approx(exact.kl, abs=0.07)  # four standard deviations
+    axes = latent_axes(other, x)
+    assert axes.kl is None
+    torch.testing.assert_close(axes.variance, latent_axes(model, x).variance * other.prior.s**2)
+    assert likelihood_figures(other, x, samples=2).keys() == likelihood_figures(model, x, samples=2).keys()
+
+
+def test_more_samples_of_the_divergence_are_a_mean():
+    model, x = shifted(bernoulli(), torch.tensor([1.0]).double(), torch.tensor([2.0]).double()), images()
+    parts = []
+    for sample in range(3):
+        mu, logvar = model.encode(x)
+        z, kl = ops.reparameterize_kl(mu, logvar, seed=2, offset=sample * 2**40)
+        parts.append(model.prior.kl(Posterior(mu, logvar, z, kl)))
+    for size in (2, 100):
+        found = elbo(model, x, samples=3, seed=2, batch_size=size)
+        assert found.kl == pytest.approx(float(torch.stack(parts).mean()), rel=1e-12)
+
+
+def test_another_likelihood_is_asked():
+    class Halved(Likelihood):
+        def nll(self, outputs, target):
+            assert target.dtype == outputs.dtype
+            return 0.5 * F.binary_cross_entropy_with_logits(outputs, target, reduction="none").flatten(1).sum(1)
+
+        def mean(self, outputs):
+            return outputs.sigmoid()
+
+    model, x = VAE(SMALL), DIGITS
+    expected = elbo(model, x)
+    model.likelihood = Halved()
+    assert elbo(model, x).reconstruction == pytest.approx(0.5 * expected.reconstruction, rel=1e-5)
+    assert elbo(model, x).kl == expected.kl
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 4, 5, 13, 1000])
 def test_chunks_change_nothing(chunk):
     model, x = bernoulli(), images(11)
@@ -265,7 +344,8 @@ def test_modes_are_left_as_they_were():
 class Conditional:
     """Decodes and encodes with a shift that is the image's label; no module, and it always needs labels."""
 
-    config = SimpleNamespace(image_shape=(1, SIDE, SIDE), likelihood="bernoulli")
+    config = SimpleNamespace(image_shape=(1, SIDE, SIDE))
+    likelihood, prior = Bernoulli(), StandardNormal(1)
 
     def encode(self, images, *, labels):
         mu = images.flatten(1)[:, :1] + 0.1 * labels[:, None]
@@ -375,6 +455,9 @@ def test_errors_of_images_and_models():
         active_units(model, DIGITS, threshold=-1)
     with pytest.raises(TypeError, match=r"model: expected one that encodes images as \(mu, logvar\), got Autoencoder"):
         elbo(Autoencoder(AutoencoderConfig(hidden=(8,), decoder_hidden=(8,))), DIGITS[:2])
+    without = SimpleNamespace(encode=model.encode, decode_logits=model.decode_logits, config=model.config)
+    with pytest.raises(TypeError, match="model: expected one with a prior and a likelihood, got SimpleNamespace"):
+        elbo(without, DIGITS[:2])
     with pytest.raises(ValueError, match=r"images: expected shape \(N, H, W\) or \(N, C, H, W\), got \(3,\)"):
         binarised(torch.zeros(3))
     with pytest.raises(TypeError, match=r"images: expected a NumPy array or a torch.Tensor, got list"):

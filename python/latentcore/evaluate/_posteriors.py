@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from latentcore import _checks, _errors, ops
 from latentcore._memory import bounded
 from latentcore.data.convert import to_unit
+from latentcore.models.likelihoods import nll_of
+from latentcore.models.priors import Prior
 
 # shapes: (N, C, H, W) images, (N, L) latents, S samples of the latents of each image
 
@@ -68,18 +70,17 @@ def batches(model: Any, images: Tensor, labels: Tensor | None, size: int) -> Ite
         posterior = model.encode(to_unit(shown).to(dtype), **_keywords(told))
         if not isinstance(posterior, tuple):
             _errors.fail_type("model", "one that encodes images as (mu, logvar)", type(model).__name__)
+        if not (hasattr(model, "prior") and hasattr(model, "likelihood")):
+            _errors.fail_type("model", "one with a prior and a likelihood", type(model).__name__)
         mu, logvar = posterior
         yield Batch(first, shown, mu, logvar, told)
 
 
 def reconstruction(model: Any, batch: Batch, z: Tensor) -> Tensor:
-    """-log p(x|z) of latents (S, N, L) as `ops.vae_loss` defines it. (S, N), float64."""
+    """-log p(x|z) of latents (S, N, L), as the model's likelihood has it. (S, N), float64."""
     told = None if batch.labels is None else _repeated(batch.labels, len(z))
     logits = model.decode_logits(z.flatten(0, 1), **_keywords(told))
-    target = _repeated(batch.images, len(z))
-    prior = logits.new_zeros(len(logits), 1)  # the divergence of the prior from itself is exactly 0
-    nats = ops.vae_loss(logits, target, prior, prior, likelihood=model.config.likelihood, reduction="none")
-    return nats.reconstruction.double().view(z.shape[:2])
+    return nll_of(model.likelihood, logits, _repeated(batch.images, len(z))).double().view(z.shape[:2])
 
 
 def weighted_nll(model: Any, batch: Batch, samples: int, rows: int, seed: int) -> Tensor:
@@ -89,11 +90,19 @@ def weighted_nll(model: Any, batch: Batch, samples: int, rows: int, seed: int) -
     for begin in bounded(range(0, samples, together)):
         noise = _noise(batch, range(begin, min(begin + together, samples)), seed)
         z = batch.mu + (0.5 * batch.logvar).exp() * noise
-        # log p(z) - log q(z|x), where the factors of 2 pi cancel
-        log_weights = 0.5 * (noise.double().square() - z.double().square() + batch.logvar.double()).sum(2)
+        log_weights = _log_ratio(model.prior, z, noise, batch.logvar)
         log_weights -= reconstruction(model, batch, z.to(batch.mu.dtype))
         total = torch.logaddexp(total, log_weights.logsumexp(0))
     return math.log(samples) - total
+
+
+def _log_ratio(prior: Prior, z: Tensor, noise: Tensor, logvar: Tensor) -> Tensor:
+    """Log p(z) - log q(z|x) of samples z (S, N, L) that were made of noise (S, N, L). (S, N), float64."""
+    if prior.standard:
+        # all in float64, where the factors of 2 pi cancel; its log_prob would round to the dtype of z
+        return 0.5 * (noise.double().square() - z.double().square() + logvar.double()).sum(2)
+    density = prior.log_prob(z.flatten(0, 1)).double().view(z.shape[:2])
+    return density + 0.5 * (noise.double().square() + logvar.double() + math.log(2 * math.pi)).sum(2)
 
 
 def _noise(batch: Batch, samples: range, seed: int) -> Tensor:

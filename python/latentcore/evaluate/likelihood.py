@@ -1,9 +1,9 @@
 """How likely images are under a VAE: its evidence lower bound, a tighter one by importance sampling, and its axes.
 
-A model here is anything with ``encode(images) -> (mu, logvar)``, ``decode_logits(z)``, and a ``config`` that says
-``image_shape`` and ``likelihood``; its prior is standard normal, its posterior a diagonal Gaussian. It is asked in
-evaluation mode without gradients, and left in the mode it came in. One that takes ``labels`` too is given them by
-keyword. All figures are nats per image.
+A model here is anything with ``encode(images) -> (mu, logvar)``, ``decode_logits(z)``, a ``prior`` and a ``likelihood``
+as :mod:`latentcore.models` has them, and a ``config`` that says ``image_shape``; its posterior is a diagonal Gaussian.
+It is asked in evaluation mode without gradients, and left in the mode it came in. One that takes ``labels`` too is
+given them by keyword. All figures are nats per image.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from torch import Tensor
 from latentcore import _errors, ops
 from latentcore.evaluate._posteriors import MAX_SAMPLES, Batch, batches, evaluating, reconstruction, weighted_nll
 from latentcore.evaluate.targets import Target, binarised, target_images
+from latentcore.models.priors import Posterior
 
 # shapes: (N, C, H, W) images, (N, L) latents, S samples of the latents of each image
 
@@ -40,7 +41,7 @@ class ELBO(NamedTuple):
 
     Attributes:
         nats: Reconstruction + KL: the negative bound.
-        reconstruction: As :func:`latentcore.ops.vae_loss` defines it for the model's likelihood.
+        reconstruction: -log p(x|z), as the model's likelihood has it.
         kl: Divergence of the posterior from the prior.
     """
 
@@ -55,10 +56,11 @@ class LatentAxes(NamedTuple):
     Attributes:
         variance: Of the posterior means over the images, divided by N. (L,), float64.
         kl: Divergence of the posterior from the prior along the axis, mean over the images, in nats. (L,), float64.
+            None where the prior is not N(0, I): it need not be a product over the axes.
     """
 
     variance: Tensor
-    kl: Tensor
+    kl: Tensor | None
 
 
 def elbo(
@@ -77,10 +79,10 @@ def elbo(
 
         -\log p(x) \le E_{q(z|x)}[-\log p(x|z)] + KL(q(z|x) \,\|\, p(z))
 
-    The expectation is a mean over samples, the divergence is exact. Sample 0 has the noise that
-    :func:`latentcore.ops.reparameterize_kl` gives all images at once for the seed; batches do not change it. With grey
-    targets the cross entropy of the Bernoulli likelihood is a pseudo-likelihood: exp of minus it is no density over
-    greys.
+    The expectation is a mean over samples. The divergence is exact from N(0, I); from another prior it is the mean of
+    its `kl` over the same samples. Sample 0 has the noise that :func:`latentcore.ops.reparameterize_kl` gives all images
+    at once for the seed; batches do not change it. With grey targets the cross entropy of the Bernoulli likelihood is a
+    pseudo-likelihood: exp of minus it is no density over greys.
 
     Args:
         model: See the module.
@@ -119,7 +121,11 @@ def elbo(
             for sample in range(samples):
                 z, kl = ops.reparameterize_kl(batch.mu, batch.logvar, seed=seed, offset=batch.element(sample))
                 expected += float(reconstruction(model, batch, z.unsqueeze(0)).sum()) / samples
-            divergence += float(kl.sum(dtype=torch.float64))
+                if not model.prior.standard:
+                    kl = model.prior.kl(Posterior(batch.mu, batch.logvar, z, kl))
+                    divergence += float(kl.sum(dtype=torch.float64)) / samples
+            if model.prior.standard:  # the same for all samples
+                divergence += float(kl.sum(dtype=torch.float64))
     expected, divergence = expected / len(images), divergence / len(images)
     return ELBO(expected + divergence, expected, divergence)
 
@@ -167,7 +173,7 @@ def nll_per_image(
         -\log \frac1S \sum_{s=1}^S \frac{p(x|z_s) \, p(z_s)}{q(z_s|x)}, \qquad z_s \sim q(z|x)
 
     In expectation it is at least :math:`-\log p(x)` and falls towards it with S; for S = 1 its expectation is the
-    negative ELBO. :math:`-\log p(x|z)` is the reconstruction of :func:`latentcore.ops.vae_loss`:
+    negative ELBO. p(z) is the model's prior, :math:`-\log p(x|z)` its likelihood's `nll`:
 
     - ``"bernoulli"``: the cross entropy, for grey targets too, where exp of minus it is no density over greys: their
       figure is the integral of a pseudo-likelihood.
@@ -214,7 +220,8 @@ def latent_axes(
 ) -> LatentAxes:
     """How far the posterior means of images spread along each axis, and the KL divergence there.
 
-    Arguments and errors are those of :func:`elbo`; the divergences add up to its ``kl``.
+    Arguments and errors are those of :func:`elbo`; the divergences, which are known for N(0, I) alone, add up to its
+    ``kl``.
 
     Example:
         >>> import torch
@@ -227,8 +234,10 @@ def latent_axes(
         found = _batches(model, images, target, labels, batch_size, "batch_size")
         posteriors = [torch.stack([batch.mu, batch.logvar]).double().cpu() for batch in found]
     mu, logvar = torch.cat(posteriors, dim=1)
-    kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
-    return LatentAxes(mu.var(0, correction=0), kl.mean(0))
+    variance = mu.var(0, correction=0)
+    if not model.prior.standard:
+        return LatentAxes(variance, None)
+    return LatentAxes(variance, (0.5 * (mu.square() + logvar.exp() - 1 - logvar)).mean(0))
 
 
 def active_units(

@@ -29,6 +29,12 @@ from latentcore.models.files import save_vae as save_vae
 from latentcore.models.gan import GAN as GAN
 from latentcore.models.gan import GANOutput as GANOutput
 from latentcore.models.latent import build_operator as build_operator
+from latentcore.models.likelihoods import Bernoulli as Bernoulli
+from latentcore.models.likelihoods import Gaussian as Gaussian
+from latentcore.models.likelihoods import Likelihood as Likelihood
+from latentcore.models.priors import Posterior as Posterior
+from latentcore.models.priors import Prior as Prior
+from latentcore.models.priors import StandardNormal as StandardNormal
 from latentcore.models.resnet import ResNet15 as ResNet15
 from latentcore.models.sharp import PrincipalAxes as PrincipalAxes
 from latentcore.models.sharp import SharpVAE as SharpVAE

@@ -23,6 +23,10 @@ class Autoencoder(EncoderDecoder):
     Args:
         config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
 
+    Attributes:
+        likelihood: Of the pixels, given the logits: the one that the configuration names. A subclass may put another
+            one here.
+
     Example:
         >>> import torch
         >>> from latentcore.models import Autoencoder, AutoencoderConfig

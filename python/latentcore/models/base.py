@@ -1,4 +1,4 @@
-"""What all autoencoders are: an encoder, a decoder, and what a file says of them."""
+"""What all autoencoders are: an encoder, a decoder, a likelihood, and what a file says of them."""
 
 import math
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from latentcore import _checks, _config, _errors
 from latentcore.models.config import NetworkConfig
+from latentcore.models.likelihoods import Likelihood, likelihood_of
 from latentcore.models.networks import build_decoder, build_encoder
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N,) labels
@@ -18,10 +19,15 @@ class EncoderDecoder(nn.Module):
 
     Args:
         config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
+
+    Attributes:
+        likelihood: Of the pixels, given what the decoder computes: the one that the configuration names. A subclass may
+            put another one here.
     """
 
     encoder: nn.Module
     decoder: nn.Module
+    likelihood: Likelihood
     outputs_per_latent: ClassVar[int]  # numbers that the encoder gives for each latent axis
     # what the tensors of a state dict do not tell of plain networks; it is saved beside them
     _words: ClassVar[tuple[str, ...]] = ("image_shape", "activation", "likelihood")
@@ -34,6 +40,7 @@ class EncoderDecoder(nn.Module):
         if config.classes:
             # added to the image: for the first layer the same as further inputs that tell the class
             self.class_images = nn.Embedding(config.classes, math.prod(config.image_shape))
+        self.likelihood = likelihood_of(config.likelihood)
 
     def new_encoder(self) -> nn.Module:
         """What takes images (N, C, H, W) to (N, outputs_per_latent * L)."""
@@ -65,8 +72,8 @@ class EncoderDecoder(nn.Module):
         return logits
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (N, C, H, W) in [0, 1], sigmoid(logits), for latents z (N, L) and labels (N,) as `decode_logits`."""
-        return torch.sigmoid(self.decode_logits(z, labels))
+        """Images (N, C, H, W) in [0, 1], the likelihood's mean, for latents z (N, L) and labels as `decode_logits`."""
+        return self.likelihood.mean(self.decode_logits(z, labels))
 
     def _known(self, labels: Tensor | None, count: int) -> Tensor | None:
         """The labels, which a model of classes must be told and no other one may be."""

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentcore import _errors, ops
+from latentcore.models.likelihoods import nll_of
 
 # shapes: (B, C, H, W) images and targets
 
@@ -62,7 +63,16 @@ def flattened(terms: Sequence[Tensor]) -> Tensor:
 
 
 class NegativeELBO(Terms):
-    """Reconstruction + beta * KL of a `VAE`, in nats per image; batches are (input, target) or (…, labels)."""
+    r"""Reconstruction + beta * KL of a `VAE`, in nats per image; batches are (input, target) or (…, labels).
+
+    .. math::
+
+        E_{q(z|x)}[-\log p(x|z)] + \beta \, KL(q(z|x) \,\|\, p(z))
+
+    with one sample of the latents of each image. p(x|z) is the model's `likelihood`, p(z) its `prior`. Where that is
+    N(0, I) and the likelihood is one that :func:`latentcore.ops.vae_loss` knows, this finds all of it at once; the
+    divergence from another prior is `Prior.kl`.
+    """
 
     terms = ops.VAELoss._fields
 
@@ -72,7 +82,14 @@ class NegativeELBO(Terms):
         """Images go into the model; the target, uint8 or float in [0, 1], should come out."""
         images, target, *labels = batch
         out = model(images, *labels, seed=seed)
-        return ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=beta, likelihood=model.config.likelihood)
+        prior, likelihood = model.prior, model.likelihood
+        if prior.standard and likelihood.fused:
+            # the KL that came with the sample is not taken: other last bits of the gradient, and no less time
+            return ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=beta, likelihood=likelihood.fused)
+        reconstruction = nll_of(likelihood, out.logits, target).mean()
+        kl = prior.kl(out.posterior).mean()
+        factor = beta.reshape(()).to(kl.dtype) if isinstance(beta, Tensor) else beta
+        return ops.VAELoss(reconstruction + factor * kl, reconstruction, kl)
 
 
 class ReconstructionError(Terms):
@@ -86,9 +103,12 @@ class ReconstructionError(Terms):
         """`beta` and `seed` do nothing."""
         images, target, *labels = batch
         logits = model(images, *labels).logits
+        if not model.likelihood.fused:
+            reconstruction = nll_of(model.likelihood, logits, target).mean()
+            return ops.VAELoss(reconstruction, reconstruction, torch.zeros_like(reconstruction))
         # the KL term of the prior itself is exactly 0
         prior = logits.new_zeros(len(logits), 1)
-        return ops.vae_loss(logits, target, prior, prior, beta=beta, likelihood=model.config.likelihood)
+        return ops.vae_loss(logits, target, prior, prior, beta=beta, likelihood=model.likelihood.fused)
 
 
 class CrossEntropy(Terms):

@@ -7,7 +7,10 @@ from torch.nn import functional as F
 
 from latentcore import ops
 from latentcore.models.base import EncoderDecoder
+from latentcore.models.config import NetworkConfig
 from latentcore.models.objectives import NegativeELBO
+from latentcore.models.priors import Posterior, Prior, StandardNormal
+from latentcore.reference import sum_dtype
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -30,12 +33,24 @@ class VAEOutput(NamedTuple):
     logvar: Tensor
     z: Tensor
 
+    @property
+    def posterior(self) -> Posterior:
+        """What a `Prior` measures its divergence from; that from N(0, I) is found anew, in float32 at least."""
+        mu, logvar = (part.to(sum_dtype(part.dtype)) for part in (self.mu, self.logvar))
+        kl = 0.5 * (mu.square() + logvar.expm1() - logvar).sum(1)
+        return Posterior(self.mu, self.logvar, self.z, kl)
+
 
 class VAE(EncoderDecoder):
-    """Variational autoencoder with a diagonal Gaussian posterior and a standard normal prior.
+    """Variational autoencoder with a diagonal Gaussian posterior.
 
     Args:
         config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
+
+    Attributes:
+        prior: Of the latents: N(0, I). A subclass may put another one here, which its objective, the evaluation of its
+            likelihood and the samples of its runs then ask.
+        likelihood: As `Autoencoder` has it.
 
     Example:
         >>> import torch
@@ -50,6 +65,11 @@ class VAE(EncoderDecoder):
     """
 
     outputs_per_latent = 2
+    prior: Prior
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.prior = StandardNormal(config.latent)
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Posterior means and logarithms of the variances, (N, L) each.

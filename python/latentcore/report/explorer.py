@@ -48,7 +48,7 @@ def explorer(run: Any, latents: Latents | None) -> dict[str, Any]:
         "image": list(config.image_shape),
         "latent": config.latent,
         "classes": getattr(config, "classes", 0),
-        "plane": _plane(config.latent, latents),
+        "plane": _plane(run.model, latents),
         "mixture": _mixture(run),
         "turn": None,
     }
@@ -80,12 +80,16 @@ def _decoder(run: Any) -> nn.Sequential:
     raise UnsupportedError("the run has no decoder")
 
 
-def _plane(latent: int, latents: Latents | None) -> dict[str, Any] | None:
+def _plane(model: Any, latents: Latents | None) -> dict[str, Any] | None:
     """The latent plane itself; of more axes the plane of the two along which the latents vary most."""
+    latent = model.config.latent
     if latent < 2:
         return None
     if latents is None or len(latents.z) < 2:
-        return _prior_plane(latent)
+        plane = _prior_plane(latent)
+        if not getattr(getattr(model, "prior", None), "standard", True):
+            plane |= {"about": "The plane has no rings, for the prior is not N(0, I).", "rings": []}
+        return plane
     centre, axes, about = np.zeros(latent), np.eye(2, latent), ""
     points = latents.z.astype(np.float64)
     if latent > 2:

@@ -12,6 +12,7 @@ from latentcore._ambient import torch_as_usual
 from latentcore._files import inside, read_json
 from latentcore._memory import bounded
 from latentcore.data.convert import as_classes, as_images, as_latents, to_unit
+from latentcore.models.priors import StandardNormal
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N,) labels
 
@@ -80,11 +81,13 @@ class CodingRun(Run[C]):
         return self.decode(self.encode(images, labels), labels)
 
     @torch_as_usual(gradients=False)
+    @torch.no_grad()
     def sample(self, n: int, labels: Any = None, *, seed: int = 0) -> Tensor:
-        """`n` images (n, C, H, W), decoded from the prior: the standard normal one where the model has none."""
+        """`n` images (n, C, H, W), decoded from the model's prior: from N(0, I) where it has none."""
         _errors.integer("n", n, 1, 2**31)
         generator = torch.Generator().manual_seed(seed)
-        return self.decode(torch.randn(n, self.model.config.latent, generator=generator), labels)
+        prior = getattr(self.model, "prior", StandardNormal(self.model.config.latent))
+        return self.decode(prior.sample(n, generator), labels)
 
     def _means(self, images: Tensor, labels: Tensor | None) -> Tensor:
         encoded = self.model.encode(images, labels)
