@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
 
 import latentcore
 from benchmarks.quality import digits
@@ -27,6 +26,7 @@ from latentcore.data import ImageSet
 from latentcore.evaluate.likelihood import elbo
 from latentcore.models import VAE
 from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
+from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
 
 SEEDS = range(3)
 STUDY_EPOCHS, TURNS, TURN_EPOCHS, SAMPLES = 10, 3, 3, 1000

@@ -15,13 +15,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
-
 import latentcore
 from benchmarks.quality import digits, photographs
 from benchmarks.quality.figures import Figure
 from latentcore.data import ImageSet
 from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
+from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
 from latentcore.systems.gan.config import PRESETS as GANS
 from latentcore.systems.gan.evaluation import figures
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from latentcore.data import ImageSet, TransformedImages, load_images, save_images
-from latentcore.data.sets import load_split
+from latentcore.data.examples import Where
+from latentcore.data.image_sets import IMAGES as KIND
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (40, 6, 6), dtype=np.uint8)
@@ -17,7 +18,8 @@ def test_small_floats_stay_what_they_are(tmp_path):
     for name, array in (("a.npy", dim), ("b.npy", dim.astype(">f8"))):
         np.save(tmp_path / name, array)
         assert torch.equal(load_images(tmp_path / name).images[:, 0], torch.from_numpy(dim))
-    learned, judged = load_split(tmp_path / "a.npy")
+    found = KIND.opened(Where((str(tmp_path / "a.npy"),)), None)
+    learned, judged = found.train, found.test
     assert {learned.images.dtype, judged.images.dtype} == {torch.float32}
     save_images(tmp_path / "again.npz", learned)
     assert torch.equal(load_images(tmp_path / "again.npz").images, learned.images)
@@ -134,8 +136,8 @@ def test_channels_last_wants_four_dimensions(tmp_path):
     np.save(tmp_path / "a.npy", IMAGES)
     with pytest.raises(ValueError, match=r"a\.npy: images: expected shape \(N, H, W, C\), channels last, got \(40, 6,"):
         load_images(tmp_path / "a.npy", channels_last=True)
-    with pytest.raises(ValueError, match="channels_last: expected a file of images beside it, got the folder"):
-        load_split(tmp_path, channels_last=True)
+    with pytest.raises(ValueError, match="channels_last: expected a file of images beside it, got digits"):
+        KIND.opened(Where(("digits",), channels_last=True), None)
 
 
 @pytest.mark.parametrize("brightest", [1, 16])

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+
 import latentcore
 from latentcore.models import ResNetConfig
 from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS

@@ -113,6 +113,27 @@ def base(system: System[Any], told: Mapping[str, Any]) -> Any:
     return system.read(read_json(told["config"]), str(told["config"]))
 
 
+def configured(system: System[Any], told: Mapping[str, Any], shape: tuple[int, ...] | None = None) -> Any:
+    """The configuration that the words describe; a preset follows the shape of the data, where there is one."""
+    first, set_by_words = base(system, told), changes(system, told)
+    if shape is None or told["config"] is not None:
+        return _config.changed(first, set_by_words)
+    try:
+        return _config.changed(first.for_shape(shape), set_by_words)
+    except ValueError:  # a shape may fit only what the words make of the preset
+        return _config.changed(first, set_by_words).for_shape(shape)
+
+
+def configured_to_open(system: System[Any], told: Mapping[str, Any]) -> Any:
+    """The same before the shape of the data is known: what fits that one need not fit the preset's own."""
+    try:
+        return configured(system, told)
+    except ValueError:
+        if told["config"] is not None or system.kind != "images":
+            raise
+        return base(system, told)
+
+
 def described(system: System[Any]) -> str:
     """All fields of the configuration, with the values of the first preset."""
     rows = [f"  {name} = {_plain(value)}" for name, value in _config.flat(system.preset)]

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from latentcore import _config, systems
+from latentcore import systems
 from latentcore._catalogue import did_you_mean
 from latentcore.commands import options as given
 from latentcore.terminal.parsing import Parser, folder_name, table
@@ -38,10 +38,8 @@ def _train(system: System[Any], told: dict[str, Any]) -> None:
         _, config = driver.configuration_in(system, resumed)
         examples = kind.reopened(resumed, where, config, "train")
     else:
-        config = _config.changed(given.base(system, told), given.changes(system, told))
-        examples = kind.opened(where, config)
-        if told["config"] is None and (shape := kind.shape(examples)) is not None:
-            config = _config.changed(given.base(system, told).for_shape(shape), given.changes(system, told))
+        examples = kind.opened(where, given.configured_to_open(system, told))
+        config = given.configured(system, told, kind.shape(examples))
     if system.checked is not None:
         system.part("checked")(config, examples, options)
     if resumed is not None:

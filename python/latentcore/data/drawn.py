@@ -10,7 +10,7 @@ _SHARE = 0.1
 
 
 def rows_kept_back(count: int, name: str, *, seed: int = 0) -> Tensor:
-    """A tenth of the rows of `count` images, drawn from `seed` and sorted: those that `load_split` keeps back. (M,).
+    """A tenth of the rows of `count` images, drawn from `seed` and sorted: those to judge by. (M,).
 
     Args:
         count: Number of images, at least 6.

@@ -81,15 +81,19 @@ class NegativeELBO(Terms):
     ) -> ops.VAELoss:
         """Images go into the model; the target, uint8 or float in [0, 1], should come out."""
         images, target, *labels = batch
-        out = model(images, *labels, seed=seed)
-        prior, likelihood = model.prior, model.likelihood
-        if prior.standard and likelihood.fused:
-            # the KL that came with the sample is not taken: other last bits of the gradient, and no less time
-            return ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=beta, likelihood=likelihood.fused)
-        reconstruction = nll_of(likelihood, out.logits, target).mean()
-        kl = prior.kl(out.posterior).mean()
-        factor = beta.reshape(()).to(kl.dtype) if isinstance(beta, Tensor) else beta
-        return ops.VAELoss(reconstruction + factor * kl, reconstruction, kl)
+        return negative_elbo(model, model(images, *labels, seed=seed), target, beta)
+
+
+def negative_elbo(model: Any, out: Any, target: Tensor, beta: float | Tensor) -> ops.VAELoss:
+    """The terms of `NegativeELBO` for what a VAE has computed, and the images that should come out of it."""
+    prior, likelihood = model.prior, model.likelihood
+    if prior.standard and likelihood.fused:
+        # the KL that came with the sample is not taken: other last bits of the gradient, and no less time
+        return ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=beta, likelihood=likelihood.fused)
+    reconstruction = nll_of(likelihood, out.logits, target).mean()
+    kl = prior.kl(out.posterior).mean()
+    factor = beta.reshape(()).to(kl.dtype) if isinstance(beta, Tensor) else beta
+    return ops.VAELoss(reconstruction + factor * kl, reconstruction, kl)
 
 
 class ReconstructionError(Terms):

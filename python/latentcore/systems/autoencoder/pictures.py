@@ -33,8 +33,8 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
     `losses.png`; `reconstructions.png`; `latents.png`, on the plane or its first two principal axes, and
     `latents3d.png` where there are more than two; `interpolation.png`, from a 3 to an 8 or from an image of the first
     class to one of the last; `traversals.png` and `traversals.gif`; of a VAE `samples.png`, and of one with two axes
-    `manifold.png`; with labels of three classes or more `arithmetic.png`; where `tsne`, `tsne.png` of all test images,
-    which takes minutes. `latents.npz` is written beside the pictures. Models that are told classes have neither
+    and the prior N(0, I) `manifold.png`; with labels of three classes or more `arithmetic.png`; where `tsne`,
+    `tsne.png` of all test images, which takes minutes. `latents.npz` is written beside the pictures. Models that are told classes have neither
     `manifold.png` nor `arithmetic.png`. Principal axes are drawn where there are as many test images.
 
     Returns:
@@ -60,7 +60,7 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
     drawn["traversals"] = plots.traversals(axes)
     if isinstance(run.model, VAE):
         drawn["samples"] = plots.samples(prior_samples(run, _SIDE**2), _SIDE)
-        if run.model.config.latent == 2 and labels is None:
+        if run.model.config.latent == 2 and labels is None and run.model.prior.standard:
             drawn["manifold"] = plots.manifold(drawable(run.decode(plots.normal_grid())))
     if test.labels is not None and labels is None and len(test.labels.unique()) >= 3:
         drawn["arithmetic"] = _arithmetic(run, test.labels, latents)

@@ -31,7 +31,8 @@ def write_pictures(run: FewLabelRun, test: ImageSet, place: Path) -> list[Path]:
     drawn |= {"reconstructions": _reconstructions(run, test), "rotations": _rotations(test)}
     latents = run.encode(test.images)
     if run.model.config.latent == 2:
-        drawn["manifold"] = plots.manifold(run.decode(plots.normal_grid()))
+        if run.model.prior.standard:
+            drawn["manifold"] = plots.manifold(run.decode(plots.normal_grid()))
         drawn["latents"] = plots.latent_scatter(
             latents,
             test.labels,

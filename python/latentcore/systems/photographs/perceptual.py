@@ -13,7 +13,7 @@ from latentcore import _errors, metrics, ops
 from latentcore._tensors import load_tensors
 from latentcore.data.convert import to_unit
 from latentcore.models.files import load_state
-from latentcore.models.objectives import Terms
+from latentcore.models.objectives import Terms, negative_elbo
 from latentcore.systems.photographs.config import Kind, PerceptualConfig
 
 # shapes: (B, C, H, W) images
@@ -80,8 +80,8 @@ class PerceptualELBO(Terms):
         """Images go into the model; the target, uint8 or float in [0, 1], should come out."""
         images, target = batch
         out = model(images, seed=seed)
-        nats = ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=beta, likelihood=model.config.likelihood)
-        apart = self._difference(torch.sigmoid(out.logits.float()), to_unit(target).float())
+        nats = negative_elbo(model, out, target, beta)
+        apart = self._difference(model.likelihood.mean(out.logits.float()), to_unit(target).float())
         return nats.loss + self._weight * apart, nats.reconstruction, nats.kl, apart
 
 

@@ -89,7 +89,7 @@ def _drawing(model: SharpVAE, images: Tensor) -> Callable[[], Tensor]:
     """What draws some photographs, their reconstructions, and images of the prior."""
     rows = torch.linspace(0, len(images) - 1, SHOWN, dtype=torch.float64).long()
     shown = to_unit(images[rows])
-    z = torch.randn(2 * SHOWN, model.config.latent, generator=torch.Generator().manual_seed(0))
+    z = model.prior.sample(2 * SHOWN, torch.Generator().manual_seed(0))
 
     def draw() -> Tensor:
         like = next(model.parameters())  # of the device and the dtype that the model is trained in
