@@ -81,8 +81,8 @@ def elbo(
 
     The expectation is a mean over samples. The divergence is exact from N(0, I); from another prior it is the mean of
     its `kl` over the same samples. Sample 0 has the noise that :func:`latentcore.ops.reparameterize_kl` gives all
-    images at once for the seed; batches do not change it. With grey targets the cross entropy of the Bernoulli likelihood is a
-    pseudo-likelihood: exp of minus it is no density over greys.
+    images at once for the seed; batches do not change it. With grey targets the cross entropy of the Bernoulli
+    likelihood is a pseudo-likelihood: exp of minus it is no density over greys.
 
     Args:
         model: See the module.

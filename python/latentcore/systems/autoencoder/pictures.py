@@ -31,11 +31,12 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
     """Draw a run's pictures into the folder `pictures` of `place`.
 
     `losses.png`; `reconstructions.png`; `latents.png`, on the plane or its first two principal axes, and
-    `latents3d.png` where there are more than two; `interpolation.png`, from a 3 to an 8 or from an image of the first
-    class to one of the last; `traversals.png` and `traversals.gif`; of a VAE `samples.png`, and of one with two axes
-    and the prior N(0, I) `manifold.png`; with labels of three classes or more `arithmetic.png`; where `tsne`,
-    `tsne.png` of all test images, which takes minutes. `latents.npz` is written beside the pictures. Models that are told classes have neither
-    `manifold.png` nor `arithmetic.png`. Principal axes are drawn where there are as many test images.
+    `latents3d.png` where there are more than two; `interpolation.png`, from a 3 to an 8 or from an image of the
+    first class to one of the last; `traversals.png` and `traversals.gif`; of a VAE `samples.png`, and of one with
+    two axes and the prior N(0, I) `manifold.png`; with labels of three classes or more `arithmetic.png`; where
+    `tsne`, `tsne.png` of all test images, which takes minutes. `latents.npz` is written beside the pictures. Models
+    that are told classes have neither `manifold.png` nor `arithmetic.png`. Principal axes are drawn where there are
+    as many test images.
 
     Returns:
         The files.
