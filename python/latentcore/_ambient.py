@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch._C import _len_torch_function_stack
 
 from latentcore import _forks
+from latentcore._torch_private import function_modes
 
 _DEVICES = ("cpu", "cuda")
 
@@ -63,7 +63,7 @@ def torch_as_usual(*, gradients: bool = True) -> Iterator[None]:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         # only where there is one, which is a mode: it has a say in every call of a torch function
-        if _len_torch_function_stack() and torch.get_default_device().type != "cpu":
+        if function_modes() and torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         stack.enter_context(_float32)
         yield

@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch._C._functorch import TransformType, get_interpreter_stack, peek_interpreter_stack
-from torch.autograd import forward_ad
 
 from latentcore import _forks
+from latentcore._torch_private import (
+    PEELABLE,
+    TransformType,
+    constant_to_compilers,
+    get_interpreter_stack,
+    in_forward_mode,
+    kernels_of,
+    peek_interpreter_stack,
+    why_no_kernels,
+)
 
 _SIMD_LEVELS = ("baseline", "avx2", "avx512")
 
@@ -54,21 +62,18 @@ def _load(name: str, folder: Path | None) -> Library:
     return Library(name, path)
 
 
+def _load_cpu(folder: Path | None) -> Library:
+    if reason := why_no_kernels():
+        return Library("latentcore_cpu", None, reason)
+    return _load("latentcore_cpu", folder)
+
+
 def _load_cuda(cpu: Library, folder: Path | None) -> Library:
     if not torch.version.cuda:
         return Library("latentcore_cuda", None, f"torch {torch.__version__} was built without CUDA")
     if not cpu.loaded:
         return Library("latentcore_cuda", None, "liblatentcore_cpu, which holds the schemas, is not loaded")
     return _load("latentcore_cuda", folder)
-
-
-def _kernels(key: str) -> frozenset[str]:
-    """The operators that have a kernel for a dispatch key."""
-    names = torch._C._dispatch_get_all_op_names()
-    ours = [name for name in names if name.startswith("latentcore::")]
-    return frozenset(
-        name.removeprefix("latentcore::") for name in ours if torch._C._dispatch_has_kernel_for_dispatch_key(name, key)
-    )
 
 
 def _check_simd_variable() -> None:
@@ -78,9 +83,9 @@ def _check_simd_variable() -> None:
 
 
 _check_simd_variable()
-cpu_library = _load("latentcore_cpu", _folder())
+cpu_library = _load_cpu(_folder())
 cuda_library = _load_cuda(cpu_library, _folder())
-_KERNELS = {"cpu": _kernels("CPU"), "cuda": _kernels("CUDA")}
+_KERNELS = {"cpu": kernels_of("latentcore", "CPU"), "cuda": kernels_of("latentcore", "CUDA")}
 # operators with a rule for torch.func's vmap, as their registration says
 FOLDED: set[str] = set()
 
@@ -88,18 +93,15 @@ if not cpu_library.loaded:
     warnings.warn(f"latentcore runs on its slower torch reference: {cpu_library.reason}", RuntimeWarning, stacklevel=2)
 
 
+@constant_to_compilers  # which compile anew where torch.func's stack is another one
 def is_transformed() -> bool:
     """Whether one of torch.func's transformations (vmap, grad, ...) is at work."""
     return peek_interpreter_stack() is not None
 
 
-# a compiler asks when it comes to the call, and compiles anew where torch.func's stack is another one
-is_transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
 def is_peelable() -> bool:
     """Whether what is called now, in eager mode, is under no transformations but torch.func's vmap, grad and vjp."""
-    if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
+    if not PEELABLE or torch.compiler.is_compiling() or in_forward_mode():
         return False
     return all(level.key() in (TransformType.Vmap, TransformType.Grad) for level in get_interpreter_stack() or ())
 
@@ -111,8 +113,7 @@ def has_kernel(operator: str, tensor: torch.Tensor) -> bool:
     torch.func transforms; in eager mode the kernel runs below torch.func's levels.
     """
     _forks.check_threads()
-    # the level as a number that a compiler reads itself, and so compiles anew for another one
-    if forward_ad._current_level >= 0:
+    if in_forward_mode():
         return False
     if is_transformed() and not (is_peelable() and operator in FOLDED):
         return False

@@ -5,7 +5,7 @@ import platform
 import torch
 
 import latentcore
-from latentcore import _native
+from latentcore import _native, _torch_private
 from latentcore.terminal.parsing import Parser
 from latentcore.terminal.tables import show
 
@@ -23,6 +23,8 @@ def info(words: list[str]) -> None:
         "threads": str(torch.get_num_threads()),
         "devices": ", ".join(["cpu", *_cuda_devices()]),
     }
+    if _torch_private.LACKING:
+        rows["torch lacks"] = ", ".join(_torch_private.LACKING)
     if _native.cpu_library.loaded:
         from latentcore import _C
 

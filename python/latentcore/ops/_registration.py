@@ -6,10 +6,9 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
-from torch._C import _AutoDispatchBelowAutograd
-from torch._C._functorch import is_legacy_batchedtensor, peek_interpreter_stack
 
 from latentcore import _checks, _forks, _native
+from latentcore._torch_private import below_autograd, is_legacy_batchedtensor, peek_interpreter_stack
 from latentcore.ops import _transformed
 from latentcore.ops._autocast import is_cast, uncast
 from latentcore.ops._folds import Fold, one_by_one
@@ -58,9 +57,9 @@ def register(
         if any(grad is not None and is_legacy_batchedtensor(grad) for grad in grads):
             return _derivative_of(twin, ctx, grads, torch.is_grad_enabled())
         if not torch.is_grad_enabled():
-            with _AutoDispatchBelowAutograd():
+            with below_autograd():
                 return backward(ctx, *grads)
-        with torch.no_grad(), _AutoDispatchBelowAutograd():
+        with torch.no_grad(), below_autograd():
             values = backward(ctx, *grads)
         return _with_graph(values, _derivative_of(twin, ctx, grads, True))
 
@@ -68,7 +67,7 @@ def register(
     overload = getattr(torch.ops.latentcore, operator).default
 
     def forward(ctx: Any, *inputs: Any) -> Any:
-        with _AutoDispatchBelowAutograd():
+        with below_autograd():
             output = overload(*inputs)
         setup_context(ctx, inputs, output)
         return output
@@ -84,7 +83,7 @@ def register(
             return transformed(*inputs)
         if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
             return eager.apply(*inputs)
-        with _AutoDispatchBelowAutograd():
+        with below_autograd():
             return overload(*inputs)
 
     transformed = _transformed.differentiable(operator, call, transformed_derivative, setup_context, fold or one_by_one)

@@ -14,26 +14,26 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _AutoDispatchBelowAutograd
-from torch._C._functorch import (
-    CGradInterpreterPtr,
-    CInterpreter,
-    CVmapInterpreterPtr,
-    TransformType,
-    _add_batch_dim,
-    _unwrap_batched,
-    _unwrap_for_grad,
-    _wrap_for_grad,
-    get_unwrapped,
-    is_functorch_wrapped_tensor,
-    peek_interpreter_stack,
-    unwrap_if_dead,
-)
-from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
-from torch._functorch.utils import enable_single_level_autograd_function
-from torch.autograd.function import _SingleLevelFunction
 
 from latentcore import _forks, _native
+from latentcore._torch_private import (
+    PEELABLE,
+    CGradInterpreterPtr,
+    CVmapInterpreterPtr,
+    SingleLevelFunction,
+    TransformType,
+    add_batch_dim,
+    below_autograd,
+    below_topmost,
+    is_wrapped,
+    single_level_functions,
+    topmost_level,
+    unwrap_batched,
+    unwrap_for_grad,
+    unwrapped,
+    unwrapped_if_dead,
+    wrap_for_grad,
+)
 from latentcore.ops._autocast import uncast
 from latentcore.ops._folds import Fold, Mapped
 
@@ -48,8 +48,10 @@ def is_tracked(tensor: Tensor) -> bool:
     """
     if torch.compiler.is_compiling() or not _native.is_transformed():
         return tensor.requires_grad and torch.is_grad_enabled()
-    while not tensor.requires_grad and is_functorch_wrapped_tensor(tensor):
-        tensor = get_unwrapped(tensor)
+    if not PEELABLE:  # then nobody sees what is below a level
+        return True
+    while not tensor.requires_grad and is_wrapped(tensor):
+        tensor = unwrapped(tensor)
     return tensor.requires_grad
 
 
@@ -57,7 +59,7 @@ def constant(below: Call, fold: Fold) -> Call:
     """A function without a derivative, called under torch.func or not; `below` is it without any level."""
 
     def call(*inputs: Any) -> Any:
-        if torch.compiler.is_compiling() or (level := _topmost()) is None:
+        if torch.compiler.is_compiling() or (level := topmost_level()) is None:
             return below(*inputs)
         if level.key() == TransformType.Vmap:
             return _map(level, call, fold, inputs)
@@ -71,7 +73,7 @@ def beneath_maps(function: Call, fold: Fold) -> Call:
     """A function made of torch's operators, each of which costs more under vmap: it is called below those levels."""
 
     def call(*inputs: Any) -> Any:
-        if torch.compiler.is_compiling() or (level := _topmost()) is None or level.key() != TransformType.Vmap:
+        if torch.compiler.is_compiling() or (level := topmost_level()) is None or level.key() != TransformType.Vmap:
             return function(*inputs)
         return _map(level, call, fold, inputs)
 
@@ -87,7 +89,7 @@ def differentiable(operator: str, below: Call, derivative: Call, setup_context: 
     node = _node(operator, forward, setup_context, derivative)
 
     def call(*inputs: Any) -> Any:
-        level = _topmost()
+        level = topmost_level()
         if level is None:
             return below(*inputs)
         if level.key() == TransformType.Vmap:
@@ -124,12 +126,12 @@ def _first_derivative(operator: str, backward: Call, twin: Call, fold: Fold) -> 
     def kernel(state: Any, *tensors: Any) -> tuple[Tensor, ...]:
         _forks.check_threads()
         saved, grads = tensors[: state.saved], tensors[state.saved :]
-        with torch.no_grad(), _AutoDispatchBelowAutograd():
+        with torch.no_grad(), below_autograd():
             found = backward(SimpleNamespace(**vars(state), saved_tensors=saved), *grads)
         return tuple(torch.zeros_like(saved[p]) if found[p] is None else found[p] for p in _needed(state))
 
     def forward(*inputs: Any) -> Any:
-        return kernel(*inputs) if _topmost() is None else _below_node(call, inputs)
+        return kernel(*inputs) if topmost_level() is None else _below_node(call, inputs)
 
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.state, *tensors = inputs
@@ -147,7 +149,7 @@ def _first_derivative(operator: str, backward: Call, twin: Call, fold: Fold) -> 
     node = _node(f"{operator}_derivative", forward, setup_context, second)
 
     def call(state: Any, *tensors: Any) -> Any:
-        level = _topmost()
+        level = topmost_level()
         if level is None:
             recorded = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
             return node.apply(state, *tensors) if recorded else kernel(state, *tensors)
@@ -158,48 +160,41 @@ def _first_derivative(operator: str, backward: Call, twin: Call, fold: Fold) -> 
     return call
 
 
-def _topmost() -> CInterpreter | None:
-    """The topmost level. What torch makes of it is valid as long as this object lives."""
-    return peek_interpreter_stack()
-
-
-def _map(
-    level: CInterpreter, call: Call, fold: Fold, inputs: Sequence[Any], needed: tuple[int, ...] | None = None
-) -> Any:
+def _map(level: Any, call: Call, fold: Fold, inputs: Sequence[Any], needed: tuple[int, ...] | None = None) -> Any:
     """An operator at a level of vmap."""
     number, size = level.level(), CVmapInterpreterPtr(level).batchSize()
-    pairs = [_unwrap_batched(x, number) if isinstance(x, Tensor) else (x, None) for x in inputs]
+    pairs = [unwrap_batched(x, number) if isinstance(x, Tensor) else (x, None) for x in inputs]
     values, dims = zip(*pairs, strict=True)
-    with temporarily_pop_interpreter_stack():
+    with below_topmost():
         if all(dim is None for dim in dims):
             return call(*values)
         results, place = fold(call, Mapped(size, values, dims, needed))
-    return _for_each(results, lambda result: _add_batch_dim(result, place, number))
+    return _for_each(results, lambda result: add_batch_dim(result, place, number))
 
 
-def _record(level: CInterpreter, node: Any, call: Call, inputs: Sequence[Any]) -> Any:
+def _record(level: Any, node: Any, call: Call, inputs: Sequence[Any]) -> Any:
     """An operator at a level of grad, as a node of its graph."""
     if not torch.is_grad_enabled():
         return _below_grad(level, call, inputs)
     lift = CGradInterpreterPtr(level).lift  # what belongs to another level is a constant here
-    with enable_single_level_autograd_function():
+    with single_level_functions():
         return node.apply(*(lift(x) if isinstance(x, Tensor) else x for x in inputs))
 
 
 def _below_node(call: Call, inputs: Sequence[Any]) -> Any:
     """What a node of the topmost level does: itself it is without a graph, but the levels below have theirs."""
-    level = peek_interpreter_stack()
+    level = topmost_level()
     with torch.set_grad_enabled(CGradInterpreterPtr(level).prevGradMode()):
         return _below_grad(level, call, inputs)
 
 
-def _below_grad(level: CInterpreter, call: Call, inputs: Sequence[Any]) -> Any:
+def _below_grad(level: Any, call: Call, inputs: Sequence[Any]) -> Any:
     """An operator without the topmost level, which is one of grad."""
     number = level.level()
-    values = [_unwrap_for_grad(x, number) if isinstance(x, Tensor) else x for x in inputs]
-    with temporarily_pop_interpreter_stack():
+    values = [unwrap_for_grad(x, number) if isinstance(x, Tensor) else x for x in inputs]
+    with below_topmost():
         results = call(*values)
-    return _for_each(results, lambda result: _wrap_for_grad(result, number))
+    return _for_each(results, lambda result: wrap_for_grad(result, number))
 
 
 def _for_each(results: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -209,12 +204,12 @@ def _for_each(results: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def _node(name: str, forward: Call, setup_context: Call, backward: Call) -> Any:
     """A class of nodes. Its name is what torch calls its results' grad_fn by."""
     methods = {"forward": forward, "setup_context": setup_context, "backward": backward}
-    return type(name, (_SingleLevelFunction,), {key: staticmethod(method) for key, method in methods.items()})
+    return type(name, (SingleLevelFunction,), {key: staticmethod(method) for key, method in methods.items()})
 
 
 def _alive(tensor: Tensor | None) -> Tensor | None:
     """A tensor without the levels that have ended: a derivative may be asked for after the level of its operator."""
-    while tensor is not None and (inner := unwrap_if_dead(tensor)) is not tensor:
+    while tensor is not None and (inner := unwrapped_if_dead(tensor)) is not tensor:
         tensor = inner
     return tensor
 

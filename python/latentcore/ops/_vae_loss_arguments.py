@@ -2,11 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch._C import _len_torch_dispatch_stack
-from torch._C._functorch import peek_interpreter_stack
 from torch.nn import Parameter
 
 from latentcore import _checks, _errors
+from latentcore._torch_private import is_visible
 from latentcore.ops._transformed import is_tracked
 from latentcore.reference import sum_dtype
 
@@ -18,7 +17,7 @@ def is_known(value: Tensor) -> bool:
     down or transformed, and looking at a value on another device would wait for it.
     """
     known = type(value) in (Tensor, Parameter) and value.is_cpu and not torch.compiler.is_compiling()
-    return known and not _len_torch_dispatch_stack() and peek_interpreter_stack() is None
+    return known and is_visible(value)
 
 
 def is_plain(value: float | Tensor) -> bool:

@@ -7,12 +7,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from latentcore._torch_private import BATCH_NORMS, has_hooks, why_not_recorded
 from latentcore.models.objectives import Objective, flattened
 from latentcore.ops.reparameterize import first_row
 from latentcore.training.plan import Inputs, Plan
 from latentcore.training.python_kinds import is_library
-from latentcore.training.python_state import PythonState, has_hooks
-from latentcore.training.recorded import CudaGraph, Recorded, Work
+from latentcore.training.python_state import PythonState
+from latentcore.training.recorded import CudaGraph, Recorded, Work, warn
 from latentcore.training.sources import Resident
 
 _MANY = 500  # steps, on which the tenth of a second that recording takes is well spent
@@ -92,10 +93,14 @@ class Gradients:
         source = self._plan.source
         owners = (self._plain, self._objective, *(() if is_library(type(source)) else (source,)))
         self._held = PythonState(*owners)
+        if not self.totals.is_cuda and steps < _MANY:
+            return self._compute
+        if reason := why_not_recorded():
+            self._steady = False
+            warn(reason)
+            return self._compute
         if self.totals.is_cuda:
             return CudaGraph(self._compute, owners)
-        if steps < _MANY:
-            return self._compute
         return Recorded(self._compute, [*self._plain.buffers(), self.totals, self._step], owners)
 
     def _may_be_recorded(self) -> bool:
@@ -163,5 +168,5 @@ def noise_from(row: int) -> AbstractContextManager[None]:
 def _set_modes(model: nn.Module, *, frozen: bool) -> None:
     model.train()  # which leaves in evaluation mode what a model keeps so
     for layer in model.modules():
-        if frozen and isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        if frozen and isinstance(layer, BATCH_NORMS):
             layer.eval()

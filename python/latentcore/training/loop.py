@@ -234,7 +234,7 @@ class _Loop:
 
     @torch.no_grad()
     def _norm_of_weights(self) -> float:
-        return float(torch.stack(torch._foreach_norm(self._learned)).norm())
+        return float(nn.utils.get_total_norm(self._learned))
 
     def _step(self) -> None:
         self.gradients()

@@ -4,6 +4,7 @@ import torch
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
+from latentcore._torch_private import adamw
 from latentcore.training.plan import Plan
 
 
@@ -19,26 +20,17 @@ class LeanAdamW(AdamW):
         """Move the parameters that have a gradient; of a closure nothing is known here."""
         (group,) = self.param_groups
         moved = [parameter for parameter in group["params"] if parameter.grad is not None]
-        if not all(parameter in self.state for parameter in moved):
+        if adamw is None or not all(parameter in self.state for parameter in moved):
             super().step()  # which makes the states
             return
-        states = [self.state[parameter] for parameter in moved]
-        steps = [state["step"] for state in states]
-        torch._foreach_add_(steps, 1)
-        torch._fused_adamw_(
+        adamw(
             moved,
-            [parameter.grad for parameter in moved],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            steps,
+            [self.state[parameter] for parameter in moved],
             lr=group["lr"],
             beta1=group["betas"][0],
             beta2=group["betas"][1],
             weight_decay=group["weight_decay"],
             eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
         )
 
 

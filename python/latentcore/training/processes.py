@@ -12,6 +12,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from latentcore._torch_private import multiplies_bfloat16
 from latentcore.training.config import TrainConfig
 
 # shapes: (N, C, H, W) maps of one process
@@ -61,16 +62,8 @@ def precision_of(config: TrainConfig) -> Literal["32-true", "64-true", "bf16-mix
     if config.precision != "auto":
         return config.precision
     on_cuda = torch.cuda.is_available() and config.device != "cpu"
-    fast = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else _cpu_multiplies_bfloat16()
+    fast = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else multiplies_bfloat16()
     return "bf16-mixed" if fast else "32-true"
-
-
-def _cpu_multiplies_bfloat16() -> bool:
-    """Whether the processor has AVX512_BF16 or AMX; elsewhere bfloat16 is emulated, slower than float32."""
-    try:
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    except AttributeError:  # torch's own questions, which it may rename
-        return False
 
 
 def set_up(fabric: Fabric, model: nn.Module, config: TrainConfig) -> nn.Module:

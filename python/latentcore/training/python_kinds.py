@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latentcore._torch_private import hooks_of, version_of
+
 PLAIN = (int, float, complex, str, bytes, bool, range, type(None))
 # whose code keeps nothing from call to call that a result depends on
 _LIBRARIES = {*sys.stdlib_module_names, "torch", "numpy", "lightning_fabric", "latentcore"}
@@ -191,10 +193,10 @@ def _tensor(thing: Tensor) -> Content:
     if type(thing) not in (Tensor, nn.Parameter) or thing.layout is not torch.strided:
         return {}
     memory = f"{thing.data_ptr()} {thing.dtype} {tuple(thing.shape)} {thing.stride()}"
-    found = {("memory",): memory, ("requires_grad",): thing.requires_grad, ("hooks",): thing._backward_hooks}
+    found = {("memory",): memory, ("requires_grad",): thing.requires_grad, ("hooks",): hooks_of(thing)}
     if type(thing) is Tensor and thing.device.type == "cpu" and thing.nbytes <= _SMALL and not thing.is_quantized:
         plain = thing.detach().resolve_conj().resolve_neg().reshape(-1)
-        found["numbers",] = Numbers(plain.view(torch.uint8).numpy().tobytes(), version=thing._version)
+        found["numbers",] = Numbers(plain.view(torch.uint8).numpy().tobytes(), version=version_of(thing))
     return found
 
 

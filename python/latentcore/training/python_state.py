@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 from torch import nn
-from torch.nn.modules.module import _has_any_global_hook
 
 from latentcore.training.python_kinds import PLAIN, Content, Kind, Snapshot, is_leaf, is_library, kind_of, root
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _MANY = 20_000  # objects, which to look at takes about as long as a recording
 
 COMMON: tuple[Any, ...] = (random.random.__self__, np.random.random.__self__)  # type: ignore[attr-defined]
@@ -57,7 +55,7 @@ class PythonState:
     def _leave_buffers_out(self) -> None:
         """Batch normalisation writes its own without saying so."""
         modules = [thing for thing, _ in self._held if isinstance(thing, nn.Module)]
-        buffers = {id(buffer) for module in modules for buffer in module._buffers.values()}
+        buffers = {id(buffer) for module in modules for buffer in module.buffers(recurse=False)}
         for thing, content in self._held:
             if id(thing) in buffers and (numbers := content.get(("numbers",))):
                 numbers.written = True
@@ -85,15 +83,6 @@ class PythonState:
 
 
 _GONE = object()
-
-
-def has_hooks(model: nn.Module) -> bool:
-    """Whether somebody is to be called within a step, whatever for."""
-    if _has_any_global_hook():
-        return True
-    if any(parameter._backward_hooks or parameter._post_accumulate_grad_hooks for parameter in model.parameters()):
-        return True
-    return any(getattr(layer, name, None) for layer in model.modules() for name in _HOOKS)
 
 
 class Named:

@@ -9,13 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C import _AutoDispatchBelowAutograd
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.graph import CodeGen
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
 
+from latentcore._torch_private import TorchDispatchMode, below_autograd, graph_of
 from latentcore.training.python_state import COMMON, PythonState
 
 _log = logging.getLogger(__name__)
@@ -120,12 +117,11 @@ class Recorded:
         if self._replays == self._checked_next:
             self._checked_next *= self.CHECKED
             return self._checked(lambda work: work())
-        with torch.no_grad(), _AutoDispatchBelowAutograd():
+        with torch.no_grad(), below_autograd():
             return self._run(*self._constants)
 
     def _recorded(self, work: Work) -> None:
-        # a look at a number is no error here, but seen by the work's calls
-        graph = make_fx(work, _error_on_data_dependent_ops=False)()
+        graph = graph_of(work)
         self._run, self._constants = _function(graph.graph, graph)
 
     def _checked(self, do: Callable[[Work], object]) -> Sequence[Tensor | None]:
@@ -161,7 +157,7 @@ class Recorded:
         self._call = self._work
 
 
-class Calls(TorchDispatchMode):
+class Calls(TorchDispatchMode):  # type: ignore[misc]
     """Lists the operators that are called inside, and on what.
 
     A tensor goes by the operator that has written it last, one from outside by its memory.
@@ -172,19 +168,19 @@ class Calls(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.listed: list[str] = []
         self.looks = ""
         self._writers: dict[int, str] = {}  # by place in memory
 
     def __torch_dispatch__(self, operator: Any, types: Any, arguments: Any = (), words: Any = None) -> Any:
         name = _by_numbers if operator is _CONSTANT else self._name
-        line = f"the operator {operator} and its arguments {tree_map_only(Tensor, name, (arguments, words or {}))}"
+        line = f"the operator {operator} and its arguments {_replaced((arguments, words or {}), name)}"
         self.listed.append(line)
         if _tells(operator, arguments):
             self.looks = line
         made = operator(*arguments, **(words or {}))
-        for number, tensor in enumerate(tree_leaves(made)):
+        for number, tensor in enumerate(_leaves(made)):
             if isinstance(tensor, Tensor) and tensor.layout is torch.strided:
                 self._writers[tensor.data_ptr()] = f"%{len(self.listed)}.{number}"
         return made
@@ -201,6 +197,24 @@ class Calls(TorchDispatchMode):
         return self._writers.get(tensor.data_ptr(), str(tensor.data_ptr()))
 
 
+def _replaced(thing: Any, name: Callable[[Tensor], object]) -> Any:
+    """What an operator is called on, with names for its tensors."""
+    if isinstance(thing, Tensor):
+        return name(thing)
+    if isinstance(thing, list | tuple):
+        return [_replaced(part, name) for part in thing]
+    return {key: _replaced(part, name) for key, part in thing.items()} if isinstance(thing, dict) else thing
+
+
+def _leaves(made: Any) -> Iterator[Any]:
+    """What an operator has made, one by one."""
+    if not isinstance(made, list | tuple):
+        yield made
+        return
+    for part in made:
+        yield from _leaves(part)
+
+
 def _by_numbers(tensor: Tensor) -> int:
     """Of a tensor that has just been made of Python's numbers, at no place that says anything."""
     return hash(ctypes.string_at(tensor.data_ptr(), tensor.nbytes))
@@ -214,10 +228,14 @@ def _tells(operator: Any, arguments: Any) -> bool:
 
 def warn_of(difference: str, replays: int = 0) -> None:
     """Say once why steps are not replayed, and how many were before that was known."""
-    words = f"steps are not recorded, and take longer: two of them differ in {difference}"
     late = f"; {replays - 1} were replayed as the first ones before this was seen" if replays else ""
+    warn(f"two of them differ in {difference}{late}")
+
+
+def warn(reason: str) -> None:
+    """Say that steps are not recorded, and why."""
     record = "TrainConfig.record = 'off' says that this is meant"
-    warnings.warn(f"{words}{late}; {record}", RuntimeWarning, stacklevel=2)
+    warnings.warn(f"steps are not recorded, and take longer: {reason}; {record}", RuntimeWarning, stacklevel=3)
 
 
 @contextmanager
