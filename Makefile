@@ -44,10 +44,11 @@ test-long: $(VENV)/installed $(VENV)/test $(VENV)/wheel cuda-host  ## what takes
 cuda-host: $(VENV)/tools  ## build the CUDA kernels for this processor, as the tests run them
 	BIN=$(BIN) cmake/cuda_host.sh build/cuda-host
 
-lint: $(VENV)/installed $(VENV)/test $(VENV)/lint  ## ruff, mypy --strict, clang-format
+lint: $(VENV)/installed $(VENV)/test $(VENV)/lint  ## ruff, mypy --strict, import-linter, clang-format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
 
 format: $(VENV)/lint  ## put Python and C++ files in their format
