@@ -47,7 +47,7 @@ def plant(house, name, line):
 def plant_system(house):
     """A second system, like the first."""
     shutil.copytree(house / "systems" / "gan", house / "systems" / "planted")
-    for file in (house / "systems" / "planted").iterdir():
+    for file in (house / "systems" / "planted").glob("*.py"):
         file.write_text(file.read_text().replace("latentcore.systems.gan", "latentcore.systems.planted"))
 
 

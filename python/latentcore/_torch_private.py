@@ -50,7 +50,7 @@ _operators, _has_kernel = _found(_OPERATORS), _found(_HAS_KERNEL)
 
 
 def kernels_of(library: str, key: str) -> frozenset[str]:
-    """The operators of a library that have a kernel for a dispatch key. Without torch's lists: none, see below."""
+    """The operators of a library that have a kernel for a dispatch key; without torch's lists none."""
     if _operators is None or _has_kernel is None:
         return frozenset()
     ours = [name for name in _operators() if name.startswith(f"{library}::")]
@@ -60,13 +60,13 @@ def kernels_of(library: str, key: str) -> frozenset[str]:
 peek_interpreter_stack: Callable[[], Any] = _found(_TOPMOST) or (lambda: None)
 """The topmost level of torch.func; None where none of its transformations is at work.
 
-Without it nobody knows whether a kernel would see through a transformation, and none is called: see below.
+Without it nobody knows whether a call is transformed, which no kernel sees: see `why_no_kernels`.
 """
 
 if _found(_FORWARD_LEVEL) is None:
 
     def in_forward_mode() -> bool:
-        """Whether forward-mode derivatives may be asked for: nobody knows, and no kernel is called, see below."""
+        """Whether forward-mode derivatives may be asked for: nobody knows, see `why_no_kernels`."""
         return True
 
 else:
@@ -113,6 +113,7 @@ def _of_levels(name: str) -> Any:
     return _found(f"torch._C._functorch.{name}")
 
 
+# what the levels are, tensors without one of them and with it, calls below it, and nodes of its graph alone
 get_interpreter_stack, TransformType = _of_levels("get_interpreter_stack"), _of_levels("TransformType")
 CGradInterpreterPtr, CVmapInterpreterPtr = _of_levels("CGradInterpreterPtr"), _of_levels("CVmapInterpreterPtr")
 add_batch_dim, unwrap_batched = _of_levels("_add_batch_dim"), _of_levels("_unwrap_batched")
@@ -122,15 +123,15 @@ below_topmost = _found("torch._functorch.pyfunctorch.temporarily_pop_interpreter
 single_level_functions = _found("torch._functorch.utils.enable_single_level_autograd_function")
 
 unwrapped_if_dead: Callable[[Tensor], Tensor] = _of_levels("unwrap_if_dead") or (lambda tensor: tensor)
-"""A tensor without the topmost of the levels that have ended. Without it as it is, which torch's operators take too."""
+"""A tensor without the topmost level where that has ended. Without this function as it is: the twins take it too."""
 
 SingleLevelFunction: Any = _found("torch.autograd.function._SingleLevelFunction") or torch.autograd.Function
-"""The base of the nodes of one level's graph. Without it one that makes a class, but no level gets as far as that."""
+"""The base of the nodes of one level's graph. Without it a base of classes that are made and never used."""
 
 PEELABLE = not _lacking(_TOPMOST, *NAMES[_before:])
 """Whether torch.func's levels can be taken off, so that a kernel runs below them.
 
-Where one of the names above is lacking, the twins serve under torch.func, several times slower; all else is as fast.
+Where one of this part's names is lacking, the twins serve under torch.func, several times slower; all else is as fast.
 """
 
 topmost_level: Callable[[], Any] = peek_interpreter_stack if PEELABLE else (lambda: None)
@@ -191,7 +192,7 @@ for _name in _MODULE_HOOKS:
     _found(f"torch.nn.Module.{_name}", instance=nn.Module())
 
 TorchDispatchMode: Any = _found("torch.utils._python_dispatch.TorchDispatchMode") or object
-"""The base of what sees every operator that is called. Without it one that makes a class, but no step is recorded."""
+"""The base of what sees every operator that is called. Without it a base of a class that is never used."""
 
 _WHY_NOT_RECORDED = _lacking(*NAMES[_before:])
 
@@ -199,7 +200,7 @@ _WHY_NOT_RECORDED = _lacking(*NAMES[_before:])
 def why_not_recorded() -> str:
     """Why steps of a training cannot be recorded, in words; empty where they can.
 
-    Where one of the names above is lacking, each step is done as it is, which takes up to twice as long for a small
+    Where one of this part's names is lacking, each step is done as it is, which takes up to twice as long for a small
     network.
     """
     return _WHY_NOT_RECORDED
