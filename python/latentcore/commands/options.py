@@ -1,6 +1,7 @@
 """Options of `latentcore train` and `latentcore evaluate`, made of what a system says of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -87,18 +88,19 @@ def where(told: Mapping[str, Any], options: Any) -> Where:
     return Where(tuple(data), tuple(told["test"]), told.get("channels_last"), options)
 
 
-def changes(system: System[Any], told: Mapping[str, Any]) -> dict[str, str]:
-    """Fields of the configuration and the words that they are set to."""
+def changes(system: System[Any], told: Mapping[str, Any], config: Any) -> dict[str, str]:
+    """Fields of a configuration and the words that they are set to.
+
+    An option for several fields leaves out those of sections that the configuration has not, unless it has none.
+    """
+    settings = dict(map(_setting, told["set"]))
     found: dict[str, str] = {}
     for option, paths in shortcuts(system).items():
         value = told[option[2:].replace("-", "_")]
         if value is not None:
-            found |= dict.fromkeys(paths, value)
-    for text in told["set"]:
-        path, equals, value = text.partition("=")
-        if not equals:
-            _errors.fail_value("--set", "FIELD=VALUE", repr(text))
-        found[path] = value
+            there = [path for path in paths if _is_there(config, path, settings)]
+            found |= dict.fromkeys(there or paths, value)
+    found |= settings
     if told["config"] is None and _is_zero(found.get("train.validation", "")):
         found.setdefault("train.early_stop", "0")  # a preset's early stop has nothing to look at then
     return found
@@ -115,7 +117,8 @@ def base(system: System[Any], told: Mapping[str, Any]) -> Any:
 
 def configured(system: System[Any], told: Mapping[str, Any], shape: tuple[int, ...] | None = None) -> Any:
     """The configuration that the words describe; a preset follows the shape of the data, where there is one."""
-    first, set_by_words = base(system, told), changes(system, told)
+    first = base(system, told)
+    set_by_words = changes(system, told, first)
     if shape is None or told["config"] is not None:
         return _config.changed(first, set_by_words)
     try:
@@ -131,13 +134,35 @@ def configured_to_open(system: System[Any], told: Mapping[str, Any]) -> Any:
     except ValueError:
         if told["config"] is not None or system.kind != "images":
             raise
-        return base(system, told)
+    config = base(system, told)
+    for path, word in changes(system, told, config).items():  # such as which classes are learned
+        with suppress(ValueError):
+            config = _config.changed(config, {path: word})
+    return config
 
 
 def described(system: System[Any]) -> str:
     """All fields of the configuration, with the values of the first preset."""
     rows = [f"  {name} = {_plain(value)}" for name, value in _config.flat(system.preset)]
     return "\n".join([f"fields for --set, as the preset {next(iter(system.presets))} has them:", *rows])
+
+
+def _setting(text: str) -> tuple[str, str]:
+    """A field and its value."""
+    path, equals, value = text.partition("=")
+    if not equals:
+        _errors.fail_value("--set", "FIELD=VALUE", repr(text))
+    return path, value
+
+
+def _is_there(config: Any, path: str, settings: Iterable[str]) -> bool:
+    """Whether the section of a field is one of the configuration, or one that other fields set up."""
+    section = path.rpartition(".")[0]
+    if any(section and name.startswith(f"{section}.") for name in settings):
+        return True
+    for name in section.split(".") if section else ():
+        config = getattr(config, name, None)
+    return config is not None
 
 
 def _is_zero(text: str) -> bool:

@@ -8,7 +8,21 @@ from torch import Tensor, nn
 from latentcore import ops
 from latentcore.models.vae import VAE
 
-# shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters of the transformations
+# shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
+
+
+class PairBatch(NamedTuple):
+    """A batch of pairs.
+
+    Attributes:
+        images: The first images. (N, C, H, W), float32 in [0, 1].
+        parameters: What takes the first to the second. (N, 4).
+        targets: The second images, each transformed from the data in one step. (N, C, H, W), float32 in [0, 1].
+    """
+
+    images: Tensor
+    parameters: Tensor
+    targets: Tensor
 
 
 class TransformedOutput(NamedTuple):

@@ -21,6 +21,7 @@ _OWN = {
     "few-label": "latentcore.systems.few_label:SYSTEM",
     "gan": "latentcore.systems.gan:SYSTEM",
     "photographs": "latentcore.systems.photographs:SYSTEM",
+    "rotation": "latentcore.systems.rotation:SYSTEM",
 }
 
 

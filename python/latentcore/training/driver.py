@@ -45,10 +45,12 @@ class Training(ABC, Generic[C]):
         fabric: Where to compute.
         shown: Terms of the loss, of the last epoch, that become figures of the run; None: all.
         validated: Whether there are data by which the best weights are chosen.
+        seconds_elsewhere: What it took over from another run had taken there.
     """
 
     shown: Sequence[str] | None = None
     validated = False
+    seconds_elsewhere = 0.0
 
     def __init__(self, config: C, data: Examples, fabric: Fabric) -> None:
         self.config, self.data, self.fabric = config, data, fabric
@@ -232,7 +234,7 @@ def _train(
     def finish() -> None:
         training.after(model, folder)
         figures = {
-            "seconds": time.perf_counter() - began,
+            "seconds": time.perf_counter() - began + training.seconds_elsewhere,
             "parameters": count(model),
             **training.figures(model),
             f"{source.unit}_per_second": rate(history, source.unit),

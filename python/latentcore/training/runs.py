@@ -84,10 +84,6 @@ def load_run(folder: str | os.PathLike[str]) -> Any:
 
 def _kind_of(system: str) -> type[Run]:
     # the systems build on this module
-    if system == "rotation":
-        from latentcore.training.rotation import RotationRun
-
-        return RotationRun
     if system == "classifier":
         from latentcore.training.classifier import ClassifierRun
 

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from latentcore import plots
 from latentcore.data import ImageSet, transformed
+from latentcore.evaluate.angles import ANGLES, moves
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import loss_figure, save_pictures, spread, write_table
-from latentcore.evaluate.rotation import ANGLES, Measured, moves, on_canvas
-from latentcore.training.rotation import RotationRun
+from latentcore.systems.rotation.evaluation import Measured, on_canvas
+from latentcore.systems.rotation.pairs import transformable
+from latentcore.systems.rotation.run import RotationRun
 
 # shapes: R images shown, A angles, (R, A, C, H, W) images
 
@@ -21,8 +23,8 @@ _COMPARED = 16  # images in a row of scaled and translated ones
 _FINE = tuple(10.0 * step for step in range(36))  # angles of the film and of the orbits
 
 
-def write_pictures(run: RotationRun, test: ImageSet, measured: Measured, *, out: Path | None = None) -> list[Path]:
-    """Draw a run's pictures into its folder, or into `out`, and all that was measured as a table.
+def write_pictures(run: RotationRun, test: ImageSet, measured: Measured, place: Path) -> list[Path]:
+    """Draw a run's pictures into `place`/pictures, and all that was measured as a table.
 
     Rotations give `angles.png` (a row per method, a column per angle), `psnr.png` (over the angle), `orbit.png`
     (latents while their images turn) and `turning.gif`; scales and translations `transformed.png`; all `losses.png`
@@ -31,8 +33,7 @@ def write_pictures(run: RotationRun, test: ImageSet, measured: Measured, *, out:
     Returns:
         The files.
     """
-    place, images = out or run.folder, on_canvas(run, test.images)
-    folder = place / "pictures"
+    folder, images = place / "pictures", on_canvas(run, test.images)
     write_latents(place, images, run.encode(images), test.labels)
     drawn = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
     others = []
@@ -101,7 +102,7 @@ def _psnr(measured: Measured) -> Figure:
 
 
 def _transformed(run: RotationRun, images: Tensor) -> Figure:
-    parameters = run.settings.pairs.images(images).parameters_of(
+    parameters = transformable(images, run.config.pairs).parameters_of(
         torch.rand(len(images), 4, generator=torch.Generator().manual_seed(0))
     )
     true = transformed(images, parameters).clamp(0, 1)

@@ -4,11 +4,10 @@ import dataclasses
 
 import torch
 
+from latentcore import train
 from latentcore.models import LatentConfig, VAEConfig
+from latentcore.systems.rotation.config import PairsConfig, RotationConfig, TransformationWeights
 from latentcore.training import TrainConfig
-from latentcore.training.objectives import TransformationLoss
-from latentcore.training.pairs import PairsConfig
-from latentcore.training.rotation import RotationConfig, train_rotation
 
 SHAPE = {"image_shape": (1, 12, 12), "hidden": (64,), "decoder_hidden": (64,)}
 TRAIN = TrainConfig(epochs=3, batch_size=32, learning_rate=5e-3, beta=0.2, device="cpu")
@@ -19,7 +18,7 @@ CONFIG = RotationConfig(
 FROZEN = RotationConfig(
     vae=VAEConfig(latent=8, normalisation="batch", **SHAPE),
     operator=LatentConfig(model="mlp", hidden=(16,)),
-    loss=TransformationLoss(latent=0.1, cosine=0.1),
+    loss=TransformationWeights(latent=0.1, cosine=0.1),
     train=dataclasses.replace(TRAIN, schedule="one-cycle"),
     vae_train=dataclasses.replace(TRAIN, epochs=4, gradient_clip=50.0),
 )
@@ -35,6 +34,10 @@ def bars():
     return (inside * torch.randint(200, 256, (200, 1, 1), generator=generator)).to(torch.uint8)
 
 
+def trained(images, config, run_dir, **more):
+    return train("rotation", images, config=config, run_dir=run_dir, **more)
+
+
 def with_operator(model, config=CONFIG, **fields):
     return dataclasses.replace(config, operator=dataclasses.replace(config.operator, model=model, **fields))
 
@@ -43,9 +46,9 @@ def runs_that_learned_little(folder):
     """By the kind of their operator, and one that learned no rotations."""
     short = dataclasses.replace(CONFIG, train=dataclasses.replace(TRAIN, epochs=1))
     found = {
-        model: train_rotation(bars(), with_operator(model, short), folder / model)
+        model: trained(bars(), with_operator(model, short), folder / model)
         for model in ("equivariant", "mlp", "step", "recurrent", "transformer")
     }
     pairs = PairsConfig(angles=(0.0,), scale=(0.5, 1.5), translate=2.0)
-    found["zoom"] = train_rotation(bars(), dataclasses.replace(with_operator("mlp", short), pairs=pairs), folder / "z")
+    found["zoom"] = trained(bars(), dataclasses.replace(with_operator("mlp", short), pairs=pairs), folder / "z")
     return found

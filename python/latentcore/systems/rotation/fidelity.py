@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from latentcore import metrics
 from latentcore._memory import bounded
 from latentcore.data import transformed
-from latentcore.training.classifier import ClassifierRun
-from latentcore.training.rotation import RotationRun
+from latentcore.evaluate.angles import Classifier
+from latentcore.systems.rotation.run import RotationRun
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
 
@@ -66,7 +66,7 @@ class Truth:
     """
 
     def __init__(
-        self, run: RotationRun, images: Tensor, parameters: Tensor, classifier: ClassifierRun | None = None
+        self, run: RotationRun, images: Tensor, parameters: Tensor, classifier: Classifier | None = None
     ) -> None:
         self._run, self._images, self._parameters, self._classifier = run, images, parameters, classifier
         self._means = torch.cat([run.encode(true) for true in self._parts()])

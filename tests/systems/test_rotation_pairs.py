@@ -6,10 +6,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from latentcore.data import ImageSet
 from latentcore.models import VAE, LatentConfig, TransformingVAE, VAEConfig, build_operator
 from latentcore.ops import affine, rotate
+from latentcore.systems.rotation.config import PairsConfig, TransformationWeights
+from latentcore.systems.rotation.objective import TransformationLoss
+from latentcore.systems.rotation.pairs import Pairs, transformable
 from latentcore.training import TrainConfig
 from latentcore.training.gradients import Gradients
-from latentcore.training.objectives import TransformationLoss
-from latentcore.training.pairs import Pairs, PairsConfig
 from latentcore.training.plan import Plan
 
 IMAGES = torch.randint(256, (40, 2, 11, 13), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
@@ -23,7 +24,7 @@ LABELS = torch.arange(len(IMAGES)) % 4
 
 def pairs_of(**fields):
     config = PairsConfig(**fields)
-    return Pairs(config.images(ImageSet(IMAGES, LABELS)), config)
+    return Pairs(transformable(ImageSet(IMAGES, LABELS), config), config)
 
 
 def drawn(**fields):
@@ -110,7 +111,7 @@ def test_some_classes_are_seen_upright_only(more):
     assert torch.equal(batch.parameters[fixed], torch.tensor([0.0, 1, 0, 0]).expand(COUNT // 2, 4))
     assert 0.4 < near(batch.images, UNIT[ROWS])[~fixed].float().mean() < 0.7
     with pytest.raises(ValueError, match="labels: expected a label for every image"):
-        Pairs(PairsConfig().images(IMAGES), PairsConfig(upright_labels=(1,)))
+        Pairs(transformable(IMAGES, PairsConfig()), PairsConfig(upright_labels=(1,)))
 
 
 def test_a_canvas():
@@ -164,7 +165,7 @@ def test_a_step_reads_everything_from_the_device(model, frozen):
         plain.freeze()
     fabric = Fabric(accelerator="cpu", devices=1)
     plan = Plan(TrainConfig(epochs=2, batch_size=10, gradient_clip=1.0, beta_warmup=0.5), pairs_of())
-    objective = TransformationLoss(latent=0.1, cosine=0.1)
+    objective = TransformationLoss(TransformationWeights(latent=0.1, cosine=0.1))
     gradients = Gradients(fabric, fabric.setup(plain), plain, objective, plan)
     for epoch in range(2):
         gradients.begin(epoch)

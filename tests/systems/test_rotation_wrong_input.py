@@ -3,13 +3,12 @@ import json
 
 import pytest
 import torch
-from rotations import CONFIG, TRAIN, bars, with_operator
+from rotations import CONFIG, TRAIN, bars, trained, with_operator
 
 import latentcore
+from latentcore import resume
 from latentcore.models import LatentConfig
-from latentcore.training.objectives import TransformationLoss
-from latentcore.training.pairs import PairsConfig
-from latentcore.training.rotation import resume_rotation, train_rotation
+from latentcore.systems.rotation.config import PairsConfig, TransformationWeights
 
 
 @pytest.fixture
@@ -19,14 +18,14 @@ def images():
 
 def test_what_a_run_began_with(rotation_runs, images):
     run = rotation_runs["step"]
-    with pytest.raises(ValueError, match=r"images: expected the data with which .* began"):
-        resume_rotation(run.folder, images.flip(2))
-    with pytest.raises(ValueError, match="images: expected the data"):
-        resume_rotation(run.folder, images[:-1])
+    with pytest.raises(ValueError, match=r"data: expected the data with which .* began"):
+        resume(run.folder, images.flip(2))
+    with pytest.raises(ValueError, match="data: expected the data"):
+        resume(run.folder, images[:-1])
     with pytest.raises(ValueError, match="run_dir: expected a folder without a run"):
-        train_rotation(images, run.settings, run.folder)
+        trained(images, run.config, run.folder)
     with pytest.raises(FileNotFoundError):
-        resume_rotation(run.folder / "nowhere", images)
+        resume(run.folder / "nowhere", images)
 
 
 # errors
@@ -78,7 +77,7 @@ def test_possible_angles(rotation_runs):
 def test_steps_that_binary_numbers_round(tmp_path, images):
     pairs = PairsConfig(angles=(0.0, 1.2, 2.4))
     settings = dataclasses.replace(with_operator("step", CONFIG, step=1.2), pairs=pairs)
-    run = train_rotation(images, dataclasses.replace(settings, train=dataclasses.replace(TRAIN, epochs=1)), tmp_path)
+    run = trained(images, dataclasses.replace(settings, train=dataclasses.replace(TRAIN, epochs=1)), tmp_path)
     z = run.encode(images[:3])
     for times in range(1, 30):
         run.transform(z, times * 1.2)
@@ -134,7 +133,7 @@ def test_damaged_weights(copied, images):
         latentcore.load_run(copied)
     (copied / "config.json").write_text(json.dumps({"system": "few-label"}))
     with pytest.raises(ValueError, match="a run of the system 'rotation', got one of 'few-label'"):
-        resume_rotation(copied, images)
+        resume(copied, images)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +152,11 @@ def test_damaged_weights(copied, images):
             ValueError,
             "angles: expected multiples of the step",
         ),
-        ({"loss": TransformationLoss(image=0.0, latent=1.0)}, ValueError, r"RotationConfig\.loss: expected a weight"),
+        (
+            {"loss": TransformationWeights(image=0.0, latent=1.0)},
+            ValueError,
+            r"RotationConfig\.loss: expected a weight",
+        ),
         ({"vae_train": 3}, TypeError, r"RotationConfig\.vae_train: expected"),
     ],
 )
@@ -182,11 +185,11 @@ UPRIGHT = dataclasses.replace(CONFIG, pairs=PairsConfig(upright_labels=(1,)))
 )
 def test_bad_input_leaves_no_folder(tmp_path, images, config, spoil, error, message):
     with pytest.raises(error, match=message):
-        train_rotation(spoil(images), config, tmp_path / "run")
+        trained(spoil(images), config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_canvas(tmp_path, images):
     config = dataclasses.replace(ON_CANVAS, train=dataclasses.replace(TRAIN, epochs=1))
-    run = train_rotation(images, config, tmp_path)
+    run = trained(images, config, tmp_path)
     assert run.decode(run.transform(run.encode(torch.zeros(2, 16, 16)), 77.0)).shape == (2, 1, 16, 16)

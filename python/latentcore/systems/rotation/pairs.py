@@ -1,82 +1,54 @@
-"""Pairs of an image and the transformed image, drawn anew in every step."""
-
-from dataclasses import dataclass
-from typing import NamedTuple
+"""Pairs of an image and the transformed image, drawn anew in every step, and the images that they are drawn from."""
 
 import torch
 from torch import Tensor
 
-from latentcore import _config, _errors
+from latentcore import _errors
 from latentcore.data import ImageSet, TransformedImages, transformed
+from latentcore.data.convert import as_bytes
+from latentcore.data.hashes import fingerprint
+from latentcore.data.image_sets import Images
+from latentcore.models.transforming import PairBatch
+from latentcore.systems.rotation.config import PairsConfig, RotationConfig
 from latentcore.training.sources import Resident
 
 # shapes: (B, C, H, W) images, (B, 4) parameters: degrees, scale, pixels right, pixels down
 
 
-@dataclass(frozen=True)
-class PairsConfig:
-    """Which transformations are learned, and from what pairs.
-
-    Attributes:
-        angles: Degrees from which orientations are drawn; none stands for any angle.
-        scale: Lowest and highest magnification.
-        translate: Pixels; both directions are in [-translate, translate].
-        upright: Fraction of the pairs whose first image is as it is in the data. That of the others is transformed
-            itself: turned pairs begin at any orientation, and where there are scales or translations both images of a
-            pair are the same, for two of them after each other would leave the ranges.
-        same: Fraction of the pairs whose second image is the first.
-        upright_labels: Classes whose images are only ever seen as they are, to see later whether they can be turned.
-        canvas: Side of a larger square on which images are centred, so that turning crops no corner; 0 keeps them.
-    """
-
-    angles: tuple[float, ...] = tuple(30.0 * step for step in range(12))
-    scale: tuple[float, float] = (1.0, 1.0)
-    translate: float = 0.0
-    upright: float = 0.5
-    same: float = 0.25
-    upright_labels: tuple[int, ...] = ()
-    canvas: int = 0
-
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-        for field in ("upright", "same"):
-            _config.in_range(self, field, 0, 1)
-        for field in ("translate", "canvas"):
-            _config.in_range(self, field, 0, 2**15)
-        if not 0 < self.scale[0] <= self.scale[1]:
-            _errors.fail_value("PairsConfig.scale", "0 < low <= high", self.scale)
-
-    @property
-    def rotations_only(self) -> bool:
-        """Whether scales and translations stay as they are."""
-        return self.scale == (1.0, 1.0) and self.translate == 0
-
-    def images(self, images: Tensor | ImageSet) -> TransformedImages:
-        """uint8 images (N, C, H, W), or with their labels, and these transformations of them."""
-        angles = self.angles or None
-        canvas = self.canvas or None
-        return TransformedImages(images, angles=angles, scale=self.scale, translate=self.translate, canvas=canvas)
+def _chosen(images: ImageSet, config: RotationConfig) -> ImageSet:
+    """Those of the configured classes; without labels nobody can tell, and all are taken for such."""
+    return images.select(config.digits) if config.digits and images.labels is not None else images
 
 
-class PairBatch(NamedTuple):
-    """A batch of pairs.
+IMAGES = Images(_chosen)
 
-    Attributes:
-        images: The first images. (B, C, H, W), float32 in [0, 1].
-        parameters: What takes the first to the second. (B, 4).
-        targets: The second images, each transformed from the data in one step. (B, C, H, W), float32 in [0, 1].
-    """
 
-    images: Tensor
-    parameters: Tensor
-    targets: Tensor
+def fitting(images: ImageSet, config: RotationConfig, name: str) -> ImageSet:
+    """Images as bytes, of a shape that the configuration takes; floats are rounded to 1/255."""
+    # on a canvas the size of the images is free, as long as they fit
+    pixels = as_bytes(images.images, None if config.pairs.canvas else config.vae.image_shape, name)
+    channels, *sides = config.vae.image_shape
+    if pixels.shape[1] != channels or max(pixels.shape[2:]) > max(sides):
+        _errors.fail_value(name, f"{channels} channels and at most {max(sides)} pixels a side", tuple(pixels.shape))
+    return ImageSet(pixels, images.labels)
+
+
+def hash_of(images: ImageSet) -> str:
+    """Of images as `fitting` makes them, and of their labels where these are known."""
+    return fingerprint(images.images, *(() if images.labels is None else (images.labels,)))
+
+
+def transformable(images: Tensor | ImageSet, config: PairsConfig) -> TransformedImages:
+    """uint8 images (N, C, H, W), or with their labels, on the configured canvas, and the transformations of them."""
+    angles, canvas = config.angles or None, config.canvas or None
+    return TransformedImages(images, angles=angles, scale=config.scale, translate=config.translate, canvas=canvas)
 
 
 class Pairs(Resident):
     """A source (`latentcore.training.sources`) of pairs.
 
     Args:
-        data: Images and ranges, as `config.images` makes them.
+        data: Images and ranges, as `transformable` makes them.
         config: Which pairs.
 
     Raises:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from rotations import FROZEN, bars
+from rotations import FROZEN, bars, trained
 from torch.nn.modules.module import register_module_forward_hook
 
 from killed import endings
+from latentcore import resume
 from latentcore.models import VAE, TransformingVAE
-from latentcore.training.rotation import resume_rotation, train_rotation
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def assert_same_end(folder, other):
 
 @pytest.fixture(scope="module")
 def undisturbed(once):
-    return once("undisturbed-rotation", lambda folder: train_rotation(bars(), FROZEN, folder / "run")) / "run"
+    return once("undisturbed-rotation", lambda folder: trained(bars(), FROZEN, folder / "run")) / "run"
 
 
 class After:
@@ -66,11 +66,11 @@ def test_a_run_goes_on_after_ctrl_c(tmp_path, images, undisturbed, kind, passes)
     first = (kind, passes) == INTERRUPTIONS[0]
     try:
         with pytest.raises(KeyboardInterrupt, match="before the first checkpoint" if first else "--resume .*run"):
-            train_rotation(images, FROZEN, tmp_path / "run")
+            trained(images, FROZEN, tmp_path / "run")
     finally:
         handle.remove()
     assert not list((tmp_path / "run").rglob(".*"))
-    run = resume_rotation(tmp_path / "run", images)
+    run = resume(tmp_path / "run", images)
     assert_same_end(run.folder, undisturbed)
     with (run.folder / "metrics.csv").open() as file, (undisturbed / "metrics.csv").open() as expected:
         rows, wanted = ([row["loss"] for row in csv.DictReader(lines)] for lines in (file, expected))
@@ -83,22 +83,22 @@ def die(folder, number):
     folder = Path(folder)
     register_module_forward_hook(After(*INTERRUPTIONS[int(number)], lambda: os.kill(os.getpid(), signal.SIGKILL)))
     if folder.exists():
-        resume_rotation(folder, bars())
+        resume(folder, bars())
     else:
-        train_rotation(bars(), FROZEN, folder)
+        trained(bars(), FROZEN, folder)
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 def test_a_killed_process_leaves_whole_checkpoints_to_resume_from(tmp_path, images):
     folder, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
-    train_rotation(images, FROZEN, undisturbed)
+    trained(images, FROZEN, undisturbed)
     codes, said = endings(die, (folder, 1), (folder, 3))
     assert codes == [-signal.SIGKILL] * 2, said
     assert (folder / "metrics.csv").exists()
-    resume_rotation(folder, images)
+    resume(folder, images)
     assert_same_end(folder, undisturbed)
     # a finished run stays as it is
     before = (folder / "metrics.csv").read_text()
-    resume_rotation(folder, images)
+    resume(folder, images)
     assert (folder / "metrics.csv").read_text() == before

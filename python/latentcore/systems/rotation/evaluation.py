@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from latentcore.data import ImageSet
-from latentcore.evaluate.angles import ANGLES, moves
-from latentcore.evaluate.fidelity import Quality, Truth
-from latentcore.training.classifier import ClassifierRun
-from latentcore.training.rotation import RotationRun
+from latentcore.evaluate.angles import ANGLES, Classifier, moves
+from latentcore.systems.rotation.fidelity import Quality, Truth
+from latentcore.systems.rotation.pairs import transformable
+from latentcore.systems.rotation.run import RotationRun
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N, 4) parameters: degrees, scale, pixels right, pixels down
 
@@ -20,7 +20,7 @@ BETWEEN = tuple(angle + 15.0 for angle in ANGLES)
 
 
 def at_angles(
-    run: RotationRun, images: Tensor, angles: Sequence[float], classifier: ClassifierRun | None = None
+    run: RotationRun, images: Tensor, angles: Sequence[float], classifier: Classifier | None = None
 ) -> dict[float, Quality]:
     """The quality of one rotation by each angle.
 
@@ -37,10 +37,10 @@ def at_angles(
     }
 
 
-def scaled_and_translated(run: RotationRun, images: Tensor, classifier: ClassifierRun | None = None) -> Quality:
+def scaled_and_translated(run: RotationRun, images: Tensor, classifier: Classifier | None = None) -> Quality:
     """The quality of scales and translations in the ranges of the run, drawn for each image by seed 0."""
     uniform = torch.rand(len(images), 3, generator=torch.Generator().manual_seed(0))
-    pairs = replace(run.settings.pairs, angles=(0.0,), canvas=0).images(images)
+    pairs = transformable(images, replace(run.config.pairs, angles=(0.0,), canvas=0))
     parameters = pairs.parameters_of(torch.cat([torch.zeros(len(images), 1), uniform], dim=1))
     _, scale, right, down = parameters.unbind(1)
     z = run.transform(run.encode(images), scale=scale, translate=(right, down))
@@ -78,9 +78,9 @@ class Measured:
 _TURNS = ("seen", "between", "after", "held_out", "never_turned")
 
 
-def measure(run: RotationRun, test: ImageSet, classifier: ClassifierRun | None = None) -> Measured:
+def measure(run: RotationRun, test: ImageSet, classifier: Classifier | None = None) -> Measured:
     """The qualities of a run on test images."""
-    pairs, images = run.settings.pairs, on_canvas(run, test.images)
+    pairs, images = run.config.pairs, on_canvas(run, test.images)
     moved = None if pairs.rotations_only else scaled_and_translated(run, images, classifier)
     if not run.rotates:
         return Measured({}, {}, {}, {}, {}, moved)
@@ -169,4 +169,4 @@ def _among(images: ImageSet, classes: Sequence[int]) -> Tensor:
 
 def on_canvas(run: RotationRun, images: Tensor) -> Tensor:
     """uint8 images as the run's model takes them, centred on its canvas where it has one."""
-    return run.settings.pairs.images(images).images
+    return transformable(images, run.config.pairs).images

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from rotations import ANGLES, CONFIG, FROZEN, TRAIN, bars, with_operator
+from rotations import ANGLES, CONFIG, FROZEN, TRAIN, bars, trained, with_operator
 
 import latentcore
 from latentcore import ops
 from latentcore.models import load_vae
-from latentcore.training.objectives import TransformationLoss
-from latentcore.training.pairs import PairsConfig
-from latentcore.training.rotation import RotationConfig, train_rotation
+from latentcore.systems.rotation.config import PairsConfig, RotationConfig, TransformationWeights
+from latentcore.systems.rotation.sweep import sharing
+from latentcore.training import driver
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def images():
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     config = dataclasses.replace(CONFIG, train=dataclasses.replace(TRAIN, epochs=70))
-    return train_rotation(bars(), config, tmp_path_factory.mktemp("learned") / "run")
+    return trained(bars(), config, tmp_path_factory.mktemp("learned") / "run")
 
 
 @pytest.mark.parametrize("angle", ANGLES)
@@ -50,9 +50,9 @@ def test_the_frozen_way_learns_too(tmp_path, images):
         vae_train=dataclasses.replace(TRAIN, epochs=30),
         train=dataclasses.replace(TRAIN, epochs=30),
         pairs=PairsConfig(angles=(0.0, 20.0), upright=1.0),
-        loss=TransformationLoss(image=0.0, latent=1.0),
+        loss=TransformationWeights(image=0.0, latent=1.0),
     )
-    run = train_rotation(images, config, tmp_path / "run")
+    run = trained(images, config, tmp_path / "run")
     goal = run.encode((255 * ops.rotate(images[:, None] / 255, 20.0)).round().to(torch.uint8))
     z = run.encode(images)
     assert (run.transform(z, 20.0) - goal).square().mean() < 0.5 * (z - goal).square().mean()
@@ -65,7 +65,7 @@ def test_scales_and_translations_are_learned(tmp_path, images):
         pairs=PairsConfig(angles=(0.0,), translate=2.0, scale=(0.9, 1.1), upright=1.0),
         train=dataclasses.replace(TRAIN, epochs=60),
     )
-    run = train_rotation(images, config, tmp_path / "run")
+    run = trained(images, config, tmp_path / "run")
     z, truth = run.encode(images), images[:, None].roll(2, 2) / 255
     down = (run.decode(run.transform(z, translate=(0.0, 2.0))) - truth).square().mean()
     assert down < 0.4 * (run.decode(z) - truth).square().mean()
@@ -86,7 +86,7 @@ def test_every_kind_loads_again(rotation_runs, images, kind):
     assert torch.equal(loaded.encode(images.numpy()), z)
     assert torch.equal(loaded.transform(z.numpy(), **options), moved)
     assert torch.equal(loaded.decode(moved), run.decode(moved))
-    assert loaded.settings == run.settings
+    assert loaded.config == run.config
     assert loaded.transform(z[:0]).shape == (0, 12)
 
 
@@ -106,8 +106,9 @@ def test_the_folder_holds_what_was_promised(rotation_runs):
     plain = json.loads((run.folder / "config.json").read_text())
     assert plain.pop("system") == "rotation"
     assert len(plain.pop("data")) == 64
-    assert plain.pop("source") == {}
-    assert RotationConfig.from_dict(plain) == run.settings
+    assert plain.pop("format") == 2
+    assert plain.pop("source") == {"image_shape": [1, 12, 12]}
+    assert RotationConfig.from_dict(plain) == run.config
 
 
 @pytest.mark.parametrize("config", [CONFIG, FROZEN])
@@ -116,15 +117,14 @@ def test_configurations_travel_through_json(config):
 
 
 def test_a_frozen_vae_stays_as_it_was_trained(tmp_path, images):
-    run = train_rotation(images, FROZEN, tmp_path / "run", source={"data": "bars"})
+    run = trained(images, FROZEN, tmp_path / "run")
     alone = latentcore.load_run(run.folder / "vae")
-    trained = load_vae(run.folder / "vae" / "checkpoints" / "model.pth")
-    for model in (alone.model, trained):
+    kept = load_vae(run.folder / "vae" / "checkpoints" / "model.pth")
+    for model in (alone.model, kept):
         for name, value in model.state_dict().items():
             if isinstance(value, torch.Tensor):
                 assert torch.equal(value, run.model.state_dict()[name]), name
     assert torch.equal(alone.encode(images), run.encode(images))
-    assert run.config["source"] == {"data": "bars"}
     with (run.folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == FROZEN.train.epochs
@@ -134,18 +134,20 @@ def test_a_frozen_vae_stays_as_it_was_trained(tmp_path, images):
         assert value["loss"] == pytest.approx(expected, rel=1e-4)
     # the VAE of one run serves another
     other = with_operator("equivariant", FROZEN)
-    again = train_rotation(images, other, tmp_path / "other", vae=run.folder / "vae")
+    system = sharing(run.folder / "vae")
+    again = driver.train(system, system.part("data").given(images, other), other, tmp_path / "other")
     assert torch.equal(again.encode(images), run.encode(images))
     assert (again.folder / "vae" / "metrics.csv").read_text() == (run.folder / "vae" / "metrics.csv").read_text()
+    assert not list(again.folder.glob(".*"))
 
 
 def test_the_seed_sets_everything_and_the_callers_random_state_stays(rotation_runs, tmp_path, images):
     one = rotation_runs["transformer"]
     torch.manual_seed(99)
     state = torch.get_rng_state()
-    two = train_rotation(images / 255, one.settings, tmp_path / "run")  # floats that are rounded to the same bytes
+    two = trained(images / 255, one.config, tmp_path / "run")  # floats that are rounded to the same bytes
     assert torch.equal(torch.get_rng_state(), state)
-    assert two.config["data"] == one.config["data"]
+    assert two.about["data"] == one.about["data"]
     z = one.encode(images)
     assert torch.equal(two.encode(images), z)
     assert torch.equal(two.transform(z, 60.0), one.transform(z, 60.0))

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from latentcore import metrics
 from latentcore.data import ImageSet, mnist, transformed
-from latentcore.evaluate import rotation as evaluation
-from latentcore.training.pairs import PairsConfig
+from latentcore.evaluate.angles import classifier_accuracy
+from latentcore.systems.rotation import evaluation
+from latentcore.systems.rotation.config import PairsConfig
 
 TEST = ImageSet(*(part[::25] for part in (mnist.embedded("test").images, mnist.embedded("test").labels)))
 BLUR = 0.1
@@ -20,13 +21,13 @@ class Pixels:
     """Rotates pixels; its decoder is off by BLUR everywhere, `extra` more where latents were transformed."""
 
     def __init__(self, pairs, extra=0.0):
-        self.settings = SimpleNamespace(pairs=pairs, operator=SimpleNamespace(model="equivariant"))
+        self.config = SimpleNamespace(pairs=pairs, operator=SimpleNamespace(model="equivariant"))
         self.extra = extra
         self.orientations = frozenset(angle % 360 for angle in pairs.angles) or None
 
     @property
     def rotates(self):
-        return self.settings.pairs.angles != (0.0,)
+        return self.config.pairs.angles != (0.0,)
 
     def possible(self, angles):
         return list(angles)
@@ -119,8 +120,8 @@ def test_scales_and_translations():
 
 def test_the_classifiers_accuracy_is_over_all_angles():
     right = Judge().classify(TEST.images)
-    assert evaluation.classifier_accuracy(Judge(), TEST.images, right, [0.0]) == 1
-    assert 0 < evaluation.classifier_accuracy(Judge(), TEST.images, right, [0.0, 180.0]) < 1
+    assert classifier_accuracy(Judge(), TEST.images, right, [0.0]) == 1
+    assert 0 < classifier_accuracy(Judge(), TEST.images, right, [0.0, 180.0]) < 1
 
 
 @pytest.mark.parametrize("angles", [(), tuple(15.0 * step for step in range(24)), (0.0, 90.0)])
