@@ -6,9 +6,10 @@ import torch
 from rotations import CONFIG, TRAIN, bars, trained, with_operator
 
 import latentcore
-from latentcore import resume
+from latentcore import resume, systems
 from latentcore.models import LatentConfig
 from latentcore.systems.rotation.config import PairsConfig, TransformationWeights
+from latentcore.training import driver
 
 
 @pytest.fixture
@@ -107,8 +108,8 @@ def copied(rotation_runs, tmp_path):
         ({"operator": {"model": "spin"}}, r"operator\.model: expected one of"),
         ({"vae": {"latent": "12"}}, r"vae\.latent: expected an int"),
         ({"vae": None}, "vae: expected a mapping"),
-        ({"system": "classifier"}, "resnet: expected a mapping"),
-        ({"system": "vae"}, r"model\.pth: expected a state dict of the configured VAE"),
+        ({"system": "gan"}, "digits: expected a field among gan, loss, train"),
+        ({"digits": "12"}, r"digits: expected a list"),
         ({"turns": 5}, "turns: expected a field among"),
         ({"pairs": {"scale": [0.5, 1.5]}, "operator": {}}, "pairs: expected scale .* only rotates"),
     ],
@@ -121,7 +122,7 @@ def test_damaged_configurations(copied, change, message):
         latentcore.load_run(copied)
 
 
-def test_damaged_weights(copied, images):
+def test_damaged_weights(copied):
     path = copied / "checkpoints" / "model.pth"
     state = torch.load(path, weights_only=True)
     spoiled = next(name for name in state if name.startswith("operator."))
@@ -133,7 +134,7 @@ def test_damaged_weights(copied, images):
         latentcore.load_run(copied)
     (copied / "config.json").write_text(json.dumps({"system": "few-label"}))
     with pytest.raises(ValueError, match="a run of the system 'rotation', got one of 'few-label'"):
-        resume(copied, images)
+        driver.resume(systems.find("rotation"), copied, None)
 
 
 @pytest.mark.parametrize(
