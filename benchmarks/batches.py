@@ -29,11 +29,12 @@ from latentcore._files import write_json
 from latentcore.data import ImageSet, TransformedImages, mnist
 from latentcore.models import VAE, TransformingVAE, build_operator
 from latentcore.ops import rotate
+from latentcore.systems.rotation.config import PRESETS
+from latentcore.systems.rotation.objective import TransformationLoss
+from latentcore.systems.rotation.pairs import Pairs, transformable
 from latentcore.terminal.tables import show
 from latentcore.training.gradients import Gradients
-from latentcore.training.pairs import Pairs
 from latentcore.training.plan import Plan
-from latentcore.training.presets import ROTATION
 from latentcore.training.processes import precision_of
 
 _IMAGES, _BATCH, _WORKERS = 60_000, 512, 2
@@ -114,13 +115,13 @@ def measured(images: ImageSet, original: bool, turns: int) -> dict[str, Any]:
 
 def training_step(images: ImageSet) -> dict[str, float]:
     """Medians of a whole step and of making its batch."""
-    config = ROTATION.train
-    fabric = Fabric(accelerator="cpu", devices=1, precision=precision_of(config))
-    model = TransformingVAE(VAE(ROTATION.vae), build_operator(ROTATION.operator, ROTATION.vae.latent))
+    config = PRESETS["rotation"]
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision_of(config.train))
+    model = TransformingVAE(VAE(config.vae), build_operator(config.operator, config.vae.latent))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    plan = Plan(config, Pairs(ROTATION.pairs.images(images), ROTATION.pairs))
-    gradients = Gradients(fabric, fabric.setup(model), model, ROTATION.loss, plan)
+    plan = Plan(config.train, Pairs(transformable(images, config.pairs), config.pairs))
+    gradients = Gradients(fabric, fabric.setup(model), model, TransformationLoss(config.loss), plan)
     gradients.begin(0)
     inputs, batches, steps = plan.inputs(0), [], []
     for step in range(_SKIPPED + _TIMED):

@@ -13,17 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import latentcore
 from benchmarks.quality.figures import Figure
-from latentcore.commands.inputs import data_folder
-from latentcore.data import ImageSet, mnist
-from latentcore.evaluate import rotation as evaluation
+from latentcore import train
+from latentcore.data import ImageSet
+from latentcore.data.examples import Where
+from latentcore.data.image_sets import IMAGES
 from latentcore.evaluate.angles import classifier_accuracy
 from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
 from latentcore.systems.classifier.run import ClassifierRun
-from latentcore.training import load_run
-from latentcore.training.presets import ROTATIONS
-from latentcore.training.rotation import train_rotation
+from latentcore.systems.rotation import evaluation
+from latentcore.systems.rotation.config import PRESETS as ROTATIONS
 
 SEEDS = range(3)
 _ROTATION = (
@@ -62,11 +61,10 @@ FULL_ONLY = frozenset(_REPORTED)
 
 def run(data: Path | None, *, full: bool, names: Collection[str]) -> list[dict[str, Any]]:
     """The rows of the suite: seed 0, or three seeds where `full`."""
-    mnist_folder = data_folder(data)
-    train, test = (mnist.load(mnist_folder, split) for split in ("train", "test"))
+    digits = IMAGES.opened(Where(() if data is None else (str(data),)), None)
     wanted = [figure for figure in FIGURES if figure.name in names]
     with tempfile.TemporaryDirectory() as folder:
-        study = _Study(Path(folder), train, test, SEEDS if full else SEEDS[:1])
+        study = _Study(Path(folder), digits.train, digits.test, SEEDS if full else SEEDS[:1])
         return [figure.row(study.values(figure.name)) | {"training": study.training(figure.name)} for figure in wanted]
 
 
@@ -103,10 +101,8 @@ class _Study:
 
     def _trained(self, preset: str, seed: int) -> dict[str, float]:
         config = ROTATIONS[preset]
-        config = replace(config, train=replace(config.train, seed=seed))
-        folder = self._folder / f"{preset}-{seed}"
-        train_rotation(self._train.images, config, folder, labels=self._train.labels)
-        saved = load_run(folder)
+        config = replace(config, digits=(), train=replace(config.train, seed=seed))
+        saved = train("rotation", self._train, config=config, run_dir=self._folder / f"{preset}-{seed}")
         judge = self._classifier() if preset == "rotation" else None
         return {**saved.metrics, **evaluation.figures(evaluation.measure(saved, self._test, judge))}
 
@@ -118,7 +114,7 @@ class _Study:
     def _classifier(self) -> ClassifierRun:
         if self._judge is None:
             config, folder = CLASSIFIERS["rotated"], self._folder / "classifier"
-            self._judge = latentcore.train("classifier", self._train, config=config, run_dir=folder)
+            self._judge = train("classifier", self._train, config=config, run_dir=folder)
         assert self._judge is not None
         return self._judge
 

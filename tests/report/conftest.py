@@ -20,9 +20,8 @@ from latentcore.systems.few_label.sources import IMAGES
 from latentcore.systems.gan.config import GANTraining
 from latentcore.systems.photographs import pictures as photographs_pictures
 from latentcore.systems.photographs.config import PhotographsConfig
+from latentcore.systems.rotation.config import PairsConfig, RotationConfig
 from latentcore.training import TrainConfig
-from latentcore.training.pairs import PairsConfig
-from latentcore.training.rotation import RotationConfig, train_rotation
 from latentcore.training.system import NoOptions
 
 TRAIN = TrainConfig(epochs=2, batch_size=64, learning_rate=3e-3, device="cpu")
@@ -62,9 +61,9 @@ def make(folder):
         pairs=PairsConfig(upright=0.5),
         train=TRAIN,
     )
-    two = digits.select([1, 2])
-    run = train_rotation(two.images[:128], config, folder / "rotation", labels=two.labels[:128])
-    shown = test.select([1, 2])
+    two, shown = digits.select([1, 2]), test.select([1, 2])
+    some = ImageSet(two.images[:128], two.labels[:128])
+    run = train("rotation", some, config=config, run_dir=folder / "rotation")
     write_latents(run.folder, shown.images, run.encode(shown.images), shown.labels)
 
     config = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16), train=TRAIN)

@@ -16,10 +16,9 @@ from latentcore.systems.egamma.config import PRESETS as EGAMMAS
 from latentcore.systems.few_label.config import PRESETS as FEW_LABEL
 from latentcore.systems.gan.config import PRESETS as GANS
 from latentcore.systems.photographs.config import PRESETS as PHOTOGRAPHS
+from latentcore.systems.rotation.config import PRESETS as ROTATIONS
 from latentcore.training import TrainConfig
 from latentcore.training.optimizer import LeanAdamW
-from latentcore.training.presets import ROTATIONS
-from latentcore.training.rotation import train_rotation
 
 EXAMPLES = 20
 BATCH = 4
@@ -45,7 +44,8 @@ def few_label(config, folder):
 
 
 def rotation(config, folder):
-    train_rotation(images(config.vae.image_shape), config, folder, labels=labels())
+    config = dataclasses.replace(config, digits=())  # all of the few that are there
+    latentcore.train("rotation", images(config.vae.image_shape), labels=labels(), config=config, run_dir=folder)
 
 
 def classifier(config, folder):
