@@ -37,7 +37,7 @@ def evaluate(run: Any, data: Examples, options: RotationOptions, folder: Path) -
 
     test, judge = fitting(data.test, run.config, data.name), options.classifier
     measured = evaluation.measure(run, test, judge)
-    found = {**evaluation.figures(measured), "test_images": float(len(test))}
+    found = {**evaluation.figures(measured), "test_images": len(test)}
     if judge is not None and test.labels is not None:
         found["classifier_accuracy"] = classifier_accuracy(judge, evaluation.on_canvas(run, test.images), test.labels)
     pictures.write_pictures(run, test, measured, folder)
@@ -105,8 +105,9 @@ def _image_shape(run: Any) -> tuple[int, int, int]:
 def sweep(words: list[str]) -> None:
     """Train and evaluate many variants, as one table."""
     parser = _sweep_parser()
+    if words[:1] in (["-h"], ["--help"]):
+        parser.told(words)
     if words[:1] != ["rotation"]:
-        parser.told([word for word in words if word in ("-h", "--help")])
         parser.error(f"SYSTEM: expected rotation as the first word, got {words[0] if words else 'none'}")
     told = parser.told(words[1:])
 
