@@ -97,7 +97,6 @@ def sharing(vae: Path | None) -> System[RotationConfig]:
     It is taken over whole or not at all: of a part nobody could tell that it is one.
     """
 
-
     class Sharing(Training):
         def begin_vae(self, folder: Path) -> None:
             if vae is not None and not folder.exists():
