@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
 from PIL import Image
 
 import latentcore
@@ -15,6 +14,7 @@ from latentcore._files import read_json, write_json
 from latentcore.cli import main
 from latentcore.data import mnist
 from latentcore.models import ResNetConfig
+from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
 from latentcore.systems.rotation.config import PRESETS
 
 PICTURES = {"losses.png", "angles.png", "psnr.png", "orbit.png", "turning.gif", "qualities.csv"}

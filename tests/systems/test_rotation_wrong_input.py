@@ -190,6 +190,20 @@ def test_bad_input_leaves_no_folder(tmp_path, images, config, spoil, error, mess
     assert not (tmp_path / "run").exists()
 
 
+def test_the_vae_alone_stops_early_by_validation_data_or_not_at_all(tmp_path, images):
+    config = dataclasses.replace(CONFIG, vae_train=dataclasses.replace(TRAIN, early_stop=3))
+    with pytest.raises(ValueError, match=r"TrainConfig\.early_stop: expected 0 without validation data \(.*, got 3"):
+        trained(images, config, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_digits_want_labels(tmp_path, images):
+    config = dataclasses.replace(CONFIG, digits=(1,))
+    with pytest.raises(ValueError, match="labels: expected a label for every image, for the sake of digits, got none"):
+        trained(images, config, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_canvas(tmp_path, images):
     config = dataclasses.replace(ON_CANVAS, train=dataclasses.replace(TRAIN, epochs=1))
     run = trained(images, config, tmp_path)
