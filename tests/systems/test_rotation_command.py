@@ -287,3 +287,17 @@ def test_a_sweep_is_one_of_rotations(words, capsys):
         call("sweep", *words)
     assert ended.value.code == 2
     assert "SYSTEM: expected rotation as the first word" in capsys.readouterr().err
+
+
+def test_digits_are_chosen_where_the_network_fits_only_the_data(tmp_path):
+    labels = np.arange(400) % 4
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 20, 20), dtype=np.uint8)
+    np.savez(tmp_path / "small.npz", images=pixels, labels=labels)
+    fields = ["--set", "vae.encoder=attention", "--set", "vae.patch=5", "--set", "vae.channels=8"]
+    words = [*fields, "--epochs", 1, "--digits", "1,3", "--latent", 2]
+    assert call("train", "rotation", tmp_path / "small.npz", *words, "--run-dir", tmp_path / "run") == 0
+    run = latentcore.load_run(tmp_path / "run")
+    assert run.config.digits == (1, 3)
+    assert run.config.vae.image_shape == (1, 20, 20)
+    held = read_json(tmp_path / "run/held_out.json")["rows"]
+    assert run.metrics["test_images"] == sum(labels[held] % 2)
