@@ -9,8 +9,6 @@ import pytest
 import latentcore
 from children import run_child
 
-pytest.importorskip("importlinter", reason="`make lint` installs import-linter")
-
 LAZY = ["", "def planted():\n    "]
 PACKAGE = Path(latentcore.__file__).parent
 # an editable install finds its own files before any copy, by a finder that is no class as Python's own are

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 from latentcore import systems
 from latentcore._catalogue import did_you_mean
@@ -37,17 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(version("latentcore"))
         return 0
-    command = _COMMANDS.get(words[0]) or _of_systems().get(words[0])
-    if command is None:
-        hint = did_you_mean(words[0], [*_COMMANDS, *_of_systems()])
-        print(f"usage: latentcore COMMAND ...\nlatentcore: error: unknown command {words[0]!r}{hint}", file=sys.stderr)
-        raise SystemExit(2)
-    return _run(command, words[1:])
+    if words[0] in _COMMANDS:
+        return _run(_COMMANDS[words[0]], words[1:])
+    if (command := _of_systems().get(words[0])) is not None:
+        return _run(command, words[1:], systems.load_run)
+    hint = did_you_mean(words[0], [*_COMMANDS, *_of_systems()])
+    print(f"usage: latentcore COMMAND ...\nlatentcore: error: unknown command {words[0]!r}{hint}", file=sys.stderr)
+    raise SystemExit(2)
 
 
-def _run(command: Command, words: list[str]) -> int:
+def _run(command: Command, words: list[str], *more: Any) -> int:
     try:
-        resolved(command.run)(words)
+        resolved(command.run)(words, *more)
     except KeyboardInterrupt as interruption:
         print(": ".join(["interrupted", *map(str, interruption.args)]), file=sys.stderr)
         return 130

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -30,6 +31,9 @@ C = TypeVar("C", bound=SystemConfig)
 Part = str | Any
 """A class, function or object, or where it is as "package.module:name", to be imported when it is asked for."""
 
+OpenRun = Callable[[Path], Any]
+"""What opens a run folder, whatever its system: `latentcore.load_run`."""
+
 ABOUT = ("system", "format", "model", "data", "source")
 """What `config.json` of a run says beside the configuration."""
 
@@ -44,7 +48,8 @@ class Command(NamedTuple):
 
     Attributes:
         does: A line for the help, without a full stop.
-        run: A function of the words behind the command's name.
+        run: A function of the words behind the command's name; one of a system is handed an
+            `OpenRun` too, as it may be asked about runs of others.
     """
 
     does: str

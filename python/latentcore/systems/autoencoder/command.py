@@ -7,6 +7,7 @@ from typing import Any
 from latentcore.data.examples import Examples, Where
 from latentcore.systems.autoencoder.config import AutoencodingConfig, AutoencodingOptions
 from latentcore.terminal.parsing import Parser, add_channels_last, add_reading, folder_name, positive, whole
+from latentcore.training.system import OpenRun
 
 
 def check(config: AutoencodingConfig, data: Examples, options: AutoencodingOptions) -> None:
@@ -25,7 +26,7 @@ def evaluate(run: Any, data: Examples, options: AutoencodingOptions, folder: Pat
     return evaluation.figures(run, data.test)
 
 
-def compare(words: list[str]) -> None:
+def compare(words: list[str], load_run: OpenRun) -> None:
     """Set runs side by side: their figures as a table, their pictures in a folder."""
     does = "figures and pictures of autoencoders and VAEs side by side"
     example = "latentcore compare runs/vae runs/cvae --out comparison"
@@ -37,10 +38,14 @@ def compare(words: list[str]) -> None:
     parser.add_argument("--out", type=folder_name, default=Path("comparison"), metavar="DIR", help="(%(default)s)")
     told = parser.told(words)
     data, test = ((word,) if word is not None else () for word in (told["data"], told["test"]))
-    _compare(told["runs"], Where(data, test, told["channels_last"]), told["out"])
+    folders: list[Path] = told["runs"]
+    runs = {folder.name or str(folder): _coding(load_run(folder)) for folder in folders}
+    if len(runs) != len(folders):
+        raise ValueError(f"RUN: expected folders of different names, got {', '.join(map(str, folders))}")
+    _compare(runs, _judged_by(folders, Where(data, test, told["channels_last"])), told["out"])
 
 
-def interpolate(words: list[str]) -> None:
+def interpolate(words: list[str], load_run: OpenRun) -> None:
     """Draw the way from an image to another in latent space: a picture, or a film that goes there and back."""
     does, example = "the way from an image to another", "latentcore interpolate runs/vae a.png b.png --out way.gif"
     parser = Parser("interpolate", does, example, usage="interpolate RUN IMAGE IMAGE --out FILE [options]")
@@ -51,17 +56,14 @@ def interpolate(words: list[str]) -> None:
     parser.add_argument("--label", type=whole, metavar="CLASS", help="of both, where the model is told classes")
     add_reading(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .png or .gif to write")
-    _interpolate(**parser.told(words))
+    told = parser.told(words)
+    _interpolate(_coding(load_run(told.pop("run"))), **told)
 
 
-def _compare(folders: Sequence[Path], where: Where, out: Path) -> None:
+def _compare(runs: Mapping[str, Any], images: Any, out: Path) -> None:
     from latentcore.systems.autoencoder import compare as comparison
     from latentcore.terminal.tables import show_rows
 
-    runs = {folder.name or str(folder): _opened(folder) for folder in folders}
-    if len(runs) != len(folders):
-        raise ValueError(f"RUN: expected folders of different names, got {', '.join(map(str, folders))}")
-    images = _judged_by(folders, where)
     rows = comparison.table(runs, images)
     files = comparison.write_comparison(runs, images, out, rows)
     columns = [column for column in rows[0] if column != "run"]
@@ -87,26 +89,23 @@ def _across(column: str, rows: Sequence[Mapping[str, float | str]]) -> dict[str,
 
 
 def _interpolate(
-    *, run: Path, first: Path, last: Path, steps: int, label: int | None, fit: bool, invert: bool, out: Path
+    run: Any, *, first: Path, last: Path, steps: int, label: int | None, fit: bool, invert: bool, out: Path
 ) -> None:
     from latentcore._files import printable
     from latentcore.systems.autoencoder.interpolate import write_way
 
-    opened = _opened(run)
     if steps < 2:
         raise ValueError(f"--steps: expected at least 2, got {steps}")
     if out.suffix not in (".gif", ".png"):
         raise ValueError(f"--out: expected a file named .png or .gif, got {out.name!r}")
-    write_way(opened, (first, last), out, steps=steps, label=label, fit=fit, invert=invert)
+    write_way(run, (first, last), out, steps=steps, label=label, fit=fit, invert=invert)
     print(printable(f"{out}: from {first.name} to {last.name} in {steps} steps"))
 
 
-def _opened(folder: Path) -> Any:
+def _coding(run: Any) -> Any:
     """A run that encodes and decodes, of whatever system."""
-    from latentcore.systems import load_run
     from latentcore.training.run import CodingRun
 
-    run = load_run(folder)
     if not isinstance(run, CodingRun):
-        raise ValueError(f"{folder}: expected a run with an autoencoder, got one of {run.system!r}")
+        raise ValueError(f"{run.folder}: expected a run with an autoencoder, got one of {run.system!r}")
     return run

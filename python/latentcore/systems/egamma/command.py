@@ -5,6 +5,7 @@ from typing import Any
 
 from latentcore.data.examples import Examples
 from latentcore.terminal.parsing import Parser
+from latentcore.training.system import OpenRun
 
 
 def evaluate(run: Any, data: Examples, options: Any, folder: Path) -> dict[str, float]:
@@ -20,7 +21,7 @@ def evaluate(run: Any, data: Examples, options: Any, folder: Path) -> dict[str, 
     return evaluation.figures(scored)
 
 
-def predict(words: list[str]) -> None:
+def predict(words: list[str], load_run: OpenRun) -> None:
     """Write what a run says of events, labelled or not."""
     parser = Parser(
         "predict",
@@ -33,10 +34,11 @@ def predict(words: list[str]) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .h5, .hdf5 or .csv to write")
     told = parser.told(words)
     from latentcore.data.egamma import EgammaFiles
-    from latentcore.systems.egamma import SYSTEM
     from latentcore.systems.egamma.predictions import write_predictions
-    from latentcore.training.driver import open_run
+    from latentcore.systems.egamma.run import EgammaRun
 
-    run, out = open_run(SYSTEM, told["run"]), told["out"]
+    run, out = load_run(told["run"]), told["out"]
+    if not isinstance(run, EgammaRun):
+        raise ValueError(f"{run.folder}: expected a run of the system 'egamma', got one of {run.system!r}")
     count = write_predictions(run, EgammaFiles(told["files"], labelled=False), out)
     print(f"{out}: {count:,} events")

@@ -9,6 +9,7 @@ from latentcore.systems.rotation import SYSTEM
 from latentcore.systems.rotation.config import RotationConfig, RotationOptions
 from latentcore.terminal.parsing import Parser, add_reading, folder_name, number_list, word_list
 from latentcore.training.config import check_channels
+from latentcore.training.system import OpenRun
 
 _MODELS = ("equivariant", "mlp", "step", "recurrent", "transformer")
 
@@ -44,7 +45,7 @@ def evaluate(run: Any, data: Examples, options: RotationOptions, folder: Path) -
     return found
 
 
-def transform(words: list[str]) -> None:
+def transform(words: list[str], load_run: OpenRun) -> None:
     """Encode an image, transform its latents, write what they decode to.
 
     An image of another size than the model's is an error, unless `--fit` resizes it and cuts its centre out.
@@ -64,12 +65,13 @@ def transform(words: list[str]) -> None:
     )
     add_reading(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write")
-    _transform(**parser.told(words))
+    told = parser.told(words)
+    _transform(load_run(told.pop("run")), **told)
 
 
 def _transform(
+    run: Any,
     *,
-    run: Path,
     image: Path,
     angle: float,
     scale: float,
@@ -81,13 +83,14 @@ def _transform(
     from latentcore.data import read_image
     from latentcore.plots import save_image
     from latentcore.systems.rotation import evaluation
-    from latentcore.training.driver import open_run
+    from latentcore.systems.rotation.run import RotationRun
 
-    opened = open_run(SYSTEM, run)
-    pixels = read_image(image, _image_shape(opened), fit=fit).unsqueeze(0)
-    pixels = evaluation.on_canvas(opened, 255 - pixels if invert else pixels)
-    z = opened.transform(opened.encode(pixels), angle, scale=scale, translate=(translate[0], translate[1]))
-    save_image(opened.decode(z)[0], out)
+    if not isinstance(run, RotationRun):
+        raise ValueError(f"{run.folder}: expected a run of the system 'rotation', got one of {run.system!r}")
+    pixels = read_image(image, _image_shape(run), fit=fit).unsqueeze(0)
+    pixels = evaluation.on_canvas(run, 255 - pixels if invert else pixels)
+    z = run.transform(run.encode(pixels), angle, scale=scale, translate=(translate[0], translate[1]))
+    save_image(run.decode(z)[0], out)
     print(f"{out}: {image.name}, angle {angle:g}, scale {scale:g}, translation {translate[0]:g},{translate[1]:g}")
 
 
@@ -102,7 +105,7 @@ def _image_shape(run: Any) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def sweep(words: list[str]) -> None:
+def sweep(words: list[str], load_run: OpenRun) -> None:
     """Train and evaluate many variants, as one table."""
     parser = _sweep_parser()
     if words[:1] in (["-h"], ["--help"]):
