@@ -48,7 +48,7 @@ def test_what_a_system_is_judged_by_comes_first(made, copied, report):
 
 
 def test_lines_of_curves_are_named_once(made, copied, report):
-    assert "validation" not in report(made["ae-2d"].folder).text
+    assert "validation loss" not in report(made["ae-2d"].folder).text
     folder = copied("ae-2d")
     (folder / "metrics.csv").write_text("epoch,loss,validation_loss,unused\n0,3,4,0\n1,1,2,0\n")
     page = report(folder, made["gan"].folder)

@@ -188,8 +188,9 @@ def test_bad_images(run, call, images, error, message):
         ({"resnet": {"classes": 0}}, "classes: expected a number in"),
         ({"resnet": {"wide": 2}}, r"resnet\.wide: expected a field among"),
         ({"resnet": {"image_shape": [1, 12, 12]}}, r"model\.pth: expected a state dict of the configured ResNet15"),
+        ({"system": "nonsense"}, r"config\.json: system: expected one of"),
         ({"system": "gan"}, r"config\.json\.resnet: expected a field among"),
-        ({"system": "vae"}, r"config\.json: system: expected one of"),
+        ({"system": "vae"}, r"config\.json\.resnet: expected a field among"),
     ],
 )
 def test_damaged_configurations(run, tmp_path, change, message):

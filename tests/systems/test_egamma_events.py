@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -179,8 +180,8 @@ def test_a_mistake_in_the_training_events_leaves_no_run_behind(events, tmp_path)
 
 def test_a_data_set_has_a_name(events, monkeypatch):
     known = registry.DataSet("calorimeter", "events of somebody", lambda path: [events], kind="events")
-    monkeypatch.setattr(registry, "names", lambda: {"calorimeter": "elsewhere:CALORIMETER"})
-    monkeypatch.setattr(registry, "find", lambda name: known)
+    catalogue = SimpleNamespace(names={"calorimeter": ""}, find=lambda name: known, available=lambda: ([known], {}))
+    monkeypatch.setattr(registry, "catalogue", catalogue)
     found = EVENTS.given("calorimeter", CONFIG)
     assert (len(found.train.train), len(found.test.test)) == (420, 120)
     assert found.source == {"files": [str(events)], "test": None}

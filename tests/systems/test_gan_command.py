@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from latentcore.systems.classifier.config import ClassifierConfig
 
 from latentcore import _config, train
 from latentcore._files import write_json
@@ -14,6 +13,7 @@ from latentcore.cli import main
 from latentcore.data import mnist
 from latentcore.models import GANConfig, ResNetConfig, VAEConfig
 from latentcore.systems.autoencoder.config import AutoencodingConfig
+from latentcore.systems.classifier.config import ClassifierConfig
 from latentcore.systems.gan import evaluation
 from latentcore.systems.gan.config import GANTraining
 from latentcore.training import TrainConfig
@@ -93,7 +93,7 @@ def test_pictures_beside_other_images_go_elsewhere(runs, few_digits, tmp_path, m
         (("train", "gan", "--resume", "RUNS/gan", "--epochs", 3), "--resume: expected no --epochs"),
         (("train", "gan", "--classifier", "RUNS/vae"), "classifier: expected a run of the system 'classifier'"),
         (("train", "gan", "--beside", "RUNS/judge"), "expected a run of a GAN, or of a VAE without classes"),
-        (("train", "gan", "--classifier", "RUNS/judge", "--data", "ODD"), "expected images of (1, 10, 10)"),
+        (("train", "gan", "--classifier", "RUNS/judge", "--data", "even.npy"), "expected images of (1, 12, 12)"),
         (("train", "gan", "--data", "ODD"), "GANConfig.image_shape: expected height and width that are multiples of 4"),
         (
             ("train", "gan", "--data", "many.npy", "--test", "one.npy", "--classifier", "RUNS/judge"),
@@ -101,13 +101,12 @@ def test_pictures_beside_other_images_go_elsewhere(runs, few_digits, tmp_path, m
         ),
         (("evaluate", "RUNS/gan", "--test", "ODD"), "expected images of (1, 28, 28), got (1, 10, 10)"),
         (("evaluate", "RUNS/gan", "--data", "many.npy"), "got a file, which has no test images of its own"),
-        (("evaluate", "RUNS/vae", "--beside", "RUNS/gan"), "--beside: expected it beside"),
     ],
 )
 def test_mistakes_are_one_line(runs, few_digits, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LATENTCORE_DATA", str(few_digits))
-    for name, shape in (("odd", (40, 10, 10)), ("many", (40, 28, 28)), ("one", (1, 28, 28))):
+    for name, shape in (("odd", (40, 10, 10)), ("even", (40, 12, 12)), ("many", (40, 28, 28)), ("one", (1, 28, 28))):
         np.save(tmp_path / f"{name}.npy", np.zeros(shape, dtype=np.uint8))
     filled = [str(word).replace("RUNS", str(runs)).replace("ODD", "odd.npy") for word in words]
     assert call(*filled) == 1

@@ -8,8 +8,9 @@ from first_steps import TRAININGS, brief, gradients_of_first_steps, images
 
 from ambient import STATES, state
 from depth import few
+from latentcore import load_run
 from latentcore.models import VAE, VAEConfig
-from latentcore.training import TrainConfig, fit, load_run
+from latentcore.training import TrainConfig, fit
 
 
 @pytest.mark.parametrize("name", STATES)

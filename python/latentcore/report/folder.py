@@ -75,8 +75,8 @@ class RunFolder:
 
     @property
     def has_latents(self) -> bool:
-        """Whether the run gives images latents, as far as that can be told."""
-        return hasattr(self.run, "encode") or latents_path(self.path).exists()
+        """Whether runs of its system give images latents."""
+        return self.kind is not None and hasattr(self.kind.part("run"), "encode")
 
     @property
     def environment(self) -> dict[str, str]:

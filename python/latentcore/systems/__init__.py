@@ -131,6 +131,7 @@ def train(
         >>> run.encode(torch.rand(3, 28, 28)).shape
         torch.Size([3, 2])
     """
+    from latentcore._ambient import torch_as_usual
     from latentcore.training import driver
 
     found = find(system)
@@ -139,7 +140,8 @@ def train(
     chosen = found.named(preset) if config is None else config
     kind = found.part("data")
     more = {"labels": labels, "labelled": labelled, "validation": validation, "test": test}
-    examples = kind.given(data, chosen, **{name: value for name, value in more.items() if value is not None})
+    with torch_as_usual():
+        examples = kind.given(data, chosen, **{name: value for name, value in more.items() if value is not None})
     if config is None and (shape := kind.shape(examples)) is not None:
         chosen = chosen.for_shape(shape)
     if epochs is not None:
@@ -173,6 +175,7 @@ def resume(
         OSError: A file is missing.
         ValueError: The data are not those that the run began with, or a file of the run is damaged.
     """
+    from latentcore._ambient import torch_as_usual
     from latentcore.training import driver
 
     found = system_of(folder)
@@ -181,8 +184,9 @@ def resume(
     others = {"labels": labels, "labelled": labelled, "validation": validation}
     more = {name: value for name, value in others.items() if value is not None}
     places, tests = places_in(data), places_in(test)
-    if places is not None and tests is not None and not more:
-        examples = kind.reopened(Path(folder), Where(places, tests), config, "train")
-    else:
-        examples = kind.given(data, config, **more, **({} if test is None else {"test": test}))
+    with torch_as_usual():
+        if places is not None and tests is not None and not more:
+            examples = kind.reopened(Path(folder), Where(places, tests), config, "train")
+        else:
+            examples = kind.given(data, config, **more, **({} if test is None else {"test": test}))
     return driver.resume(found, folder, examples, model=model)
