@@ -12,5 +12,6 @@ SYSTEM = System(
     run="latentcore.systems.classifier.run:ClassifierRun",
     checked="latentcore.systems.classifier.command:check",
     evaluate="latentcore.systems.classifier.command:evaluate",
+    draws=False,
     headlines=("test_accuracy", "test_accuracy_rotated"),
 )
