@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from latentcore.systems.egamma.config import EgammaConfig, EventsConfig
 from latentcore.training import Augmentation, TrainConfig
 from latentcore.training.checkpoint import State
 from latentcore.training.loop import _Loop
-from latentcore.training.processes import SharedBatchNorm2d
+from latentcore.training.processes import SharedBatchNorm
 
 EPOCHS = 8
 # one step in each epoch, so that every step's loss is a row of metrics.csv
@@ -155,15 +156,16 @@ def test_a_run_of_two_processes_is_one_run(folder, tmp_path):
     resume(tmp_path / "resident", folder / "events.h5")  # by one process: there is nothing left to do
 
 
-def test_shared_normalisation_of_one_process_is_torchs(tmp_path):
+@pytest.mark.parametrize(("kind", "shape"), [(nn.BatchNorm2d, (2, 3, 4, 4)), (nn.BatchNorm1d, (8, 3))])
+def test_shared_normalisation_of_one_process_is_torchs(tmp_path, kind, shape):
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
-        plain = nn.BatchNorm2d(3).double()
+        plain = kind(3).double()
         nn.init.uniform_(plain.weight)
-        shared = SharedBatchNorm2d.like(plain).double()
+        shared = SharedBatchNorm.like(plain).double()
         results = []
         for layer in (plain, shared):
-            maps = torch.linspace(-1, 2, 2 * 3 * 4 * 4, dtype=torch.float64).view(2, 3, 4, 4).square().requires_grad_()
+            maps = torch.linspace(-1, 2, math.prod(shape), dtype=torch.float64).view(shape).square().requires_grad_()
             out = layer(maps)
             (out * torch.linspace(0, 1, out.numel(), dtype=torch.float64).view_as(out)).sum().backward()
             results.append([out, maps.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var])

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision.double import DoublePrecision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed, nn
+from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from latentcore._torch_private import multiplies_bfloat16
@@ -106,8 +107,8 @@ def synchronised(fabric: Fabric, model: M) -> M:
     if fabric.device.type == "cuda":
         return cast(M, nn.SyncBatchNorm.convert_sync_batchnorm(model))
     for name, layer in list(model.named_modules()):
-        if type(layer) is nn.BatchNorm2d:
-            model.set_submodule(name, SharedBatchNorm2d.like(layer))
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            model.set_submodule(name, SharedBatchNorm.like(layer))
     return model
 
 
@@ -130,31 +131,33 @@ def _summed(own: Tensor) -> Tensor:
     return total
 
 
-class SharedBatchNorm2d(nn.BatchNorm2d):
+class SharedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the batches of all processes, on the CPU, for which torch has none.
 
-    Every process has as many images.
+    It takes the place of `nn.BatchNorm1d` too. Every process has as many examples.
     """
 
     @classmethod
-    def like(cls, layer: nn.BatchNorm2d) -> "SharedBatchNorm2d":
+    def like(cls, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> "SharedBatchNorm":
         """A layer with the weights and statistics of another one."""
         shared = cls(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
         shared.to(layer.weight).load_state_dict(layer.state_dict())
         return shared.train(layer.training)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """(N, C, ...) -> (N, C, ...)."""
         if not self.training:
-            return super().forward(input)
+            known = (self.running_mean, self.running_var, self.weight, self.bias)
+            return F.batch_norm(input, *known, training=False, eps=self.eps)
         maps = input if input.dtype == torch.float64 else input.float()
-        processes = distributed.get_world_size()
-        mean = _summed(maps.mean((0, 2, 3))) / processes
-        centred = maps - mean.view(1, -1, 1, 1)
-        variance = _summed(centred.square().mean((0, 2, 3))) / processes
+        processes, others = distributed.get_world_size(), [axis for axis in range(maps.dim()) if axis != 1]
+        shape = [1, -1, *(1 for _ in others[1:])]
+        mean = _summed(maps.mean(others)) / processes
+        centred = maps - mean.view(shape)
+        variance = _summed(centred.square().mean(others)) / processes
         self._remember(mean.detach(), variance.detach(), processes * maps.numel() // maps.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
-        normal: Tensor = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        normal: Tensor = centred * scale.view(shape) + self.bias.view(shape)
         return normal.to(input.dtype)
 
     @torch.no_grad()
