@@ -16,6 +16,7 @@ from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
 from latentcore._files import inside, read_config, write_json
 from latentcore.data.examples import Examples
+from latentcore.data.hashes import fingerprint
 from latentcore.data.held_out import write_record
 from latentcore.models.files import check_few_values
 from latentcore.models.objectives import Objective, objective_of
@@ -137,8 +138,8 @@ def train(
     new = _new(system, training, model)  # what does not fit leaves no folder behind
     training.start(new[0])
     about = {**_config.to_plain(training.config), "data": training.fingerprint, "source": dict(data.source)}
-    if model is not None:
-        about["model"] = _name_of(model)
+    about |= {"model": _name_of(model)} if model is not None else {}
+    about |= {"validation": fingerprint(data.validation.images)} if data.validation is not None else {}
 
     def begin() -> Path:
         folder = create_run(system.name, about, run_dir)
@@ -162,6 +163,10 @@ def resume(system: System[C], folder: str | os.PathLike[str], data: Examples, *,
     training = system.part("training")(config, data, together(config.train))
     if about.get("data") != training.fingerprint:
         _errors.fail_value("data", f"the data with which {folder} began", "others")
+    given = None if data.validation is None else fingerprint(data.validation.images)
+    if "format" in about and about.get("validation") != given:
+        wanted = "those" if "validation" in about else "none, as those"
+        _errors.fail_value("validation", f"{wanted} with which {folder} began", "others" if given else "none")
     new = _new(system, training, model)
     if not last_path(folder).exists():
         training.start(new[0])

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import torch
 from lightning_fabric import Fabric
 
+from latentcore import _errors
 from latentcore.data.arrays import ImageSet
 from latentcore.data.convert import as_classes, as_images
 from latentcore.data.drawn import parted
@@ -66,8 +67,11 @@ class ImageTraining(Training[C]):
         if self.data.validation is not None:
             return self.images, self.checked(self.data.validation, "validation")
         share, seed = self.config.train.validation, self.config.train.seed
-        count = round(share * len(self.images))
-        if count == 0:
+        if share == 0:
             return self.images, None
+        count = round(share * len(self.images))
+        if not 0 < count < len(self.images):
+            words = f"0, or a share of {len(self.images)} images that is neither none nor all of them"
+            _errors.fail_value("TrainConfig.validation", words, share)
         rows = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(seed))[:count]
         return parted(self.images, rows)

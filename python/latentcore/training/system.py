@@ -34,7 +34,7 @@ Part = str | Any
 OpenRun = Callable[[Path], Any]
 """What opens a run folder, whatever its system: `latentcore.load_run`."""
 
-ABOUT = ("system", "format", "model", "data", "source")
+ABOUT = ("system", "format", "model", "data", "validation", "source")
 """What `config.json` of a run says beside the configuration."""
 
 
