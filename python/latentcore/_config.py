@@ -93,6 +93,15 @@ def flat(config: Any, before: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{before}{part.name}", value
 
 
+def allowed(kind: Any, path: str) -> tuple[str, ...]:
+    """The words that a field may be, with dots for the fields of fields; none where it is no choice of words."""
+    *sections, name = path.split(".")
+    for section in sections:
+        kind = _section_kind(_hint(kind, section, path), path)
+    hint = _hint(kind, name, path)
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
 def _hint(kind: Any, name: str, path: str) -> Any:
     """Type of the field `name` of a dataclass."""
     hints = {part.name: hint for part in fields(kind) for hint in [get_type_hints(kind)[part.name]]}

@@ -21,6 +21,9 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
+FORMAT = 2
+"""Of a run's `config.json`, which says so; that of version 0.1.0 has no such field."""
+
 MOST_BYTES = 16_000_000  # of a file of figures or words
 
 # a file system without hard links says one of these

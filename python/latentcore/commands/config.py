@@ -14,9 +14,9 @@ def config(words: list[str]) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="the JSON file to write (the terminal)")
     told = parser.told(words)
     found = systems.find(told["system"])
-    from latentcore._files import json_text, write_json
+    from latentcore._files import FORMAT, json_text, write_json
 
-    plain = {"system": found.name, "format": 2, **_config.to_plain(found.named(told["preset"]))}
+    plain = {"system": found.name, "format": FORMAT, **_config.to_plain(found.named(told["preset"]))}
     if told["out"] is None:
         print(json_text(plain), end="")
     else:

@@ -24,6 +24,8 @@ def evaluate(words: list[str]) -> None:
         parser.told(words)
         parser.error("RUN: expected a run folder as the first word")
     folder = Path(words[0])
+    if words[0] in systems.catalogue.names and not folder.exists():
+        raise ValueError(f"RUN: expected a run folder, got {words[0]!r}: the run says its system, `evaluate RUN`")
     system = systems.system_of(folder)
     _evaluate(system, folder, _parser(system).told(words[1:]))
 
@@ -49,6 +51,7 @@ def judge(system: System[Any], run: Any, examples: Any, options: Any, place: Pat
 
     if not is_first():
         return
+    before = _pictures(place)
     found: Mapping[str, Any] = system.part("evaluate")(run, examples, options, place)
     figures = {**run.metrics, **found} if place == run.folder else dict(found)
     write_json(place / "metrics.json", figures)
@@ -58,9 +61,13 @@ def judge(system: System[Any], run: Any, examples: Any, options: Any, place: Pat
     print(f"\nrun folder   {run.folder}")
     if place != run.folder:
         print(f"figures in   {place}")
-    pictures = sorted(path.name for path in (place / "pictures").glob("*") if path.is_file())
-    if pictures:
-        print(f"pictures     {', '.join(pictures)}")
+    if drawn := sorted(name for name, written in _pictures(place).items() if before.get(name) != written):
+        print(f"pictures     {', '.join(drawn)}")
+
+
+def _pictures(place: Path) -> dict[str, int]:
+    """Names of the pictures in a folder, and when each was written, in nanoseconds."""
+    return {path.name: path.stat().st_mtime_ns for path in (place / "pictures").glob("*") if path.is_file()}
 
 
 def _parser(system: System[Any]) -> Parser:

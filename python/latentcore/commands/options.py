@@ -51,7 +51,9 @@ def add_settings(parser: Parser, system: System[Any]) -> None:
     defaults = dict(_config.flat(system.preset))
     for option, paths in shortcuts(system).items():
         shown = _plain(defaults[paths[0]]) if paths[0] in defaults else "the preset's"
-        parser.add_argument(option, metavar="VALUE", help=f"{paths[0]} ({shown})")
+        allowed = ", ".join(_config.allowed(system.config, paths[0]))
+        words = " and ".join(paths) + (f": {allowed}" if allowed else "")
+        parser.add_argument(option, metavar="VALUE", help=f"{words} ({shown})")
 
 
 def add_options(parser: Parser, system: System[Any]) -> None:
@@ -112,7 +114,12 @@ def base(system: System[Any], told: Mapping[str, Any]) -> Any:
         return system.named(told["preset"])
     if told["preset"] is not None:
         _errors.fail_value("--config", "no --preset beside it", repr(told["preset"]))
-    return system.read(read_json(told["config"]), str(told["config"]))
+    plain = read_json(told["config"])
+    if plain.get("model") is not None:
+        _errors.fail_value(
+            str(told["config"]), "a configuration of the system's own model", f"one of {plain['model']!r}"
+        )
+    return system.read(plain, str(told["config"]))
 
 
 def configured(system: System[Any], told: Mapping[str, Any], shape: tuple[int, ...] | None = None) -> Any:
@@ -191,4 +198,4 @@ def _attributes(kind: type) -> dict[str, str]:
             name, found[head] = head, words
         elif name and line.strip():
             found[name] += " " + line.strip()
-    return {key: words.rstrip(".").replace("%", "%%") for key, words in found.items()}
+    return {key: words[:1].lower() + words[1:].rstrip(".").replace("%", "%%") for key, words in found.items()}

@@ -54,7 +54,8 @@ def _parser(system: System[Any]) -> Parser:
     example = f"latentcore train {name} {first} --epochs 5 --run-dir runs/first"
     usage = f"train {name} [DATA ...] [options]"
     parser = Parser(f"train {name}", system.does, example, given.described(system), usage=usage)
-    given.add_data(parser, system, "data sets by name, files or folders (what LATENTCORE_DATA names)")
+    default = " (what LATENTCORE_DATA names)" if system.kind == "images" else ""
+    given.add_data(parser, system, f"data sets by name, files or folders{default}")
     given.add_settings(parser, system)
     given.add_options(parser, system)
     parser.add_argument("--run-dir", type=folder_name, metavar="DIR", help=f"the run's folder (runs/{name}-<time>)")

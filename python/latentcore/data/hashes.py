@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -16,6 +17,11 @@ def fingerprint(*tensors: Tensor) -> str:
         digest.update(repr(tuple(tensor.shape)).encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def image_hash(images: Any) -> str:
+    """The same of an `ImageSet`: of its images, and of its labels where these are known."""
+    return fingerprint(images.images, *(() if images.labels is None else (images.labels,)))
 
 
 def file_hash(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Images to learn from and to judge by: parted once, when a run begins, and found again as they were."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from latentcore.data.drawn import parted, rows_kept_back
 from latentcore.data.examples import DataKind, Examples, Where
 from latentcore.data.hashes import fingerprint
 from latentcore.data.held_out import check_unchanged, describe, read_record, record_path
-from latentcore.data.registry import Place, located
+from latentcore.data.registry import Place, located, named
 
 _ELSE = "name other images with --test"
 
@@ -104,6 +104,8 @@ class Images(DataKind):
         found = self._of_before(run, where, config) if record is None else self._found_again(run, where, config, record)
         if use == "train" and record is not None and not found.own:
             check_unchanged(found.name, run, record["held_out"], describe(found.test))
+        if use == "both" and record is not None and read_config(run).get("data") not in _words_of(found.train):
+            _errors.fail_value("DATA", f"the data with which {run} began", "others")
         return replace(found, train=None) if use == "test" else found
 
     def shape(self, examples: Examples) -> tuple[int, ...]:
@@ -111,7 +113,9 @@ class Images(DataKind):
         return tuple((examples.train or examples.test).images.shape[1:])
 
     def _found_again(self, run: Path, where: Where, config: Any, record: Mapping[str, Any]) -> Examples:
-        place, test = _place(where), _test(where)
+        known = str(record["data"])
+        lost = Path(known).is_absolute() and not Path(known).exists()
+        place, test = _place(where, None if lost else known), _test(where)
         learned, judged = _drawn(run, record, place, where) if record["rows"] is not None else _read(place, where)
         if test is not None:
             judged = _images(test, where)
@@ -155,6 +159,21 @@ def image_set(name: str, data: Any, labels: Any = None) -> ImageSet:
     return ImageSet(images, None if labels is None else as_labels(labels, len(images), words).cpu())
 
 
+def of_classes(images: ImageSet, classes: Sequence[int]) -> ImageSet:
+    """The images of some classes; all where no class is named, or nobody can tell without labels."""
+    return images.select(classes) if classes and images.labels is not None else images
+
+
+def classes_given(data: Examples, classes: tuple[int, ...], known: ImageSet) -> tuple[int, ...]:
+    """The classes that a configuration names; of images handed in from Python without any, those that are `known`.
+
+    So the run is judged by these. What a data set or a file holds is all learned and judged where no class is named.
+    """
+    if classes or data.record is not None or known.labels is None:
+        return classes
+    return tuple(known.labels.unique().tolist())
+
+
 def check_fit(data: Examples, shape: tuple[int, int, int], *, labelled: bool = False) -> None:
     """Images are of a shape (C, H, W), and those to judge by have labels where they are `labelled`.
 
@@ -172,10 +191,13 @@ def _hash(described: Any) -> str:
     return str(described["sha256"])
 
 
-def _place(where: Where) -> Place:
+def _place(where: Where, known: str | None = None) -> Place:
+    """Where the data lie that somebody names, or else those that a run `known` as this word."""
     if len(where.data) > 1:
         _errors.fail_value("DATA", "one file, folder or data set of images", f"{len(where.data)} of them")
-    return located(where.data[0] if where.data else None, "images")
+    if not where.data and known is not None and not Path(known).is_absolute():
+        return named(known, "images")  # whatever files of that name there are by now
+    return located(where.data[0] if where.data else known, "images")
 
 
 def _test(where: Where) -> Path | None:
@@ -213,11 +235,8 @@ def _beside(test: Path, learned: ImageSet, where: Where) -> ImageSet:
 
 def _filled(where: Where, record: Mapping[str, Any]) -> Where:
     """The same with what a run's record knows and nobody says."""
-    known = str(record["data"])
-    there = Path(known).exists() if Path(known).is_absolute() else True
-    data = (known,) if not where.data and there else where.data
     layout = record.get("channels_last") if where.channels_last is None else where.channels_last
-    return replace(where, data=data, channels_last=layout)
+    return replace(where, channels_last=layout)
 
 
 def _drawn(run: Path, record: Mapping[str, Any], place: Place, where: Where) -> tuple[ImageSet, ImageSet]:

@@ -79,15 +79,22 @@ def located(word: str | None, kind: str) -> Place:
     if word is None:
         word = os.environ.get(_DEFAULT) or _fail_unknown("none")
     path = Path(word)
-    if path.exists() or word not in catalogue.names:
+    if word not in catalogue.names or path.exists():
         if not path.exists() and not (path.parent != Path() or path.suffix):
             _fail_unknown(word)  # what looks like a file is opened, and its error says which is missing
         known = (dataset for dataset in catalogue.available()[0] if dataset.kind == kind)
         alike = (dataset for dataset in known if dataset.recognises is not None and dataset.recognises(path))
-        return Place(next(alike, None), path)
-    dataset = catalogue.find(word)
+        found = Place(next(alike, None), path)
+        if found.dataset is not None or path.is_file() or word not in catalogue.names:
+            return found
+    return named(word, kind)
+
+
+def named(name: str, kind: str) -> Place:
+    """Where a data set of this name is; errors as `located`."""
+    dataset = catalogue.find(name)
     if dataset.kind != kind:
-        _errors.fail_value("DATA", f"a data set of the kind {kind!r}", f"{word}, one of the kind {dataset.kind!r}")
+        _errors.fail_value("DATA", f"a data set of the kind {kind!r}", f"{name}, one of the kind {dataset.kind!r}")
     return Place(dataset, None if dataset.recognises is None else _folder_of(dataset))
 
 

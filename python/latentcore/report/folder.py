@@ -70,8 +70,9 @@ class RunFolder:
 
     @property
     def kind(self) -> System[Any] | None:
-        """Its system, where that is known here."""
-        return systems.find(self.system) if self.system in systems.catalogue.names else None
+        """Its system, where that is known here and can be imported."""
+        found, _ = systems.catalogue.available()
+        return next((system for system in found if system.wrote(self.system)), None)
 
     @property
     def has_latents(self) -> bool:

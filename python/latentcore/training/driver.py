@@ -21,6 +21,7 @@ from latentcore.data.held_out import write_record
 from latentcore.models.files import check_few_values
 from latentcore.models.objectives import Objective, objective_of
 from latentcore.training.checkpoint import last_path, load_checkpoint, seconds_trained
+from latentcore.training.figures import count, rate
 from latentcore.training.folder import create_run
 from latentcore.training.loop import minimise
 from latentcore.training.processes import from_first, synchronised, together
@@ -45,11 +46,13 @@ class Training(ABC, Generic[C]):
         data: What is learned from.
         fabric: Where to compute.
         shown: Terms of the loss, of the last epoch, that become figures of the run; None: all.
+        phases: Folders in the run's, in which other trainings of it come before.
         validated: Whether there are data by which the best weights are chosen.
         seconds_elsewhere: What it took over from another run had taken there.
     """
 
     shown: Sequence[str] | None = None
+    phases: Sequence[str] = ()
     validated = False
     seconds_elsewhere = 0.0
 
@@ -217,11 +220,12 @@ def _new(system: System[C], training: Training[Any], kind: Model | None) -> tupl
 def _train(
     system: System[C], training: Training[Any], new: tuple[Any, Objective], folder: Path, kind: Model | None
 ) -> Any:
-    began = time.perf_counter() - _seconds_before(folder)
+    phases = [folder / name for name in ("", *training.phases)]
+    began = time.perf_counter() - sum(map(seconds_trained, phases))
     config, fabric, (model, objective) = training.config, training.fabric, new
     fabric.barrier()  # nobody looks for a checkpoint when the first process has written one
     model, source = synchronised(fabric, model), training.source()
-    with resumable(folder):
+    with resumable(folder, phases):
         training.before(model, folder)
         history = minimise(
             model,
@@ -261,31 +265,12 @@ def _check_model(folder: Path, about: Mapping[str, Any], model: Model | None) ->
     """A run of somebody's own model needs it again: nothing that a file names is ever imported."""
     named, given = about.get("model"), None if model is None else _name_of(model)
     if named != given:
-        _errors.fail_value("model", f"model={named}, with which {folder} was trained" if named else "none", given)
+        wanted = f"{named}, with which {folder} was trained, as in load_run(folder, model={named})" if named else "none"
+        _errors.fail_value("model", wanted, given)
 
 
 def _name_of(model: Model) -> str:
     return str(getattr(model, "__name__", type(model).__name__))
-
-
-def _seconds_before(folder: Path) -> float:
-    """What the run has been trained already; one may begin with a training in a folder of its own."""
-    return sum(seconds_trained(place) for place in _places(folder))
-
-
-def _places(folder: Path) -> list[Path]:
-    return [place for place in (folder, *folder.iterdir()) if last_path(place).exists()]
-
-
-def count(module: nn.Module) -> int:
-    """Numbers that a module learns."""
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def rate(history: Sequence[Mapping[str, float]], unit: str = "images") -> float:
-    """Examples per second over all epochs of a training."""
-    examples = sum(row[f"{unit}_per_second"] * row["seconds"] for row in history)
-    return examples / sum(row["seconds"] for row in history)
 
 
 @contextmanager
@@ -297,10 +282,11 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def resumable(folder: Path) -> Iterator[None]:
-    """An interruption says how to go on."""
+def resumable(folder: Path, phases: Sequence[Path]) -> Iterator[None]:
+    """An interruption says how to go on; the folder's trainings stand in `phases`."""
     try:
         yield
     except KeyboardInterrupt:
         whole = f"the last checkpoint is whole, and `--resume {folder}` goes on from it"
-        raise KeyboardInterrupt(whole if _places(folder) else "before the first checkpoint") from None
+        begun = any(last_path(place).exists() for place in phases)
+        raise KeyboardInterrupt(whole if begun else "before the first checkpoint") from None

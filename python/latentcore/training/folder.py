@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from latentcore import _errors
-from latentcore._files import creating, json_text
+from latentcore._files import FORMAT, creating, json_text
 from latentcore.training.provenance import note_command
-
-FORMAT = 2
-"""Of `config.json`, which says so; that of version 0.1.0 has no such field."""
 
 
 def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLike[str] | None = None) -> Path:

@@ -10,7 +10,7 @@ from latentcore.data.arrays import ImageSet
 from latentcore.data.convert import as_classes, as_images
 from latentcore.data.drawn import parted
 from latentcore.data.examples import Examples
-from latentcore.data.hashes import fingerprint
+from latentcore.data.hashes import image_hash
 from latentcore.training.driver import Training
 from latentcore.training.sources import Images, Source
 from latentcore.training.system import SystemConfig
@@ -50,8 +50,7 @@ class ImageTraining(Training[C]):
     @property
     def fingerprint(self) -> str:
         """Of the images, and of the labels where they count."""
-        labels = self.images.labels
-        return fingerprint(self.images.images, *(() if labels is None else (labels,)))
+        return image_hash(self.images)
 
     def source(self) -> Source:
         """Images to be reconstructed."""

@@ -146,12 +146,12 @@ def words_of(name: str, paths: Any) -> tuple[str, ...]:
 
 def _found(words: tuple[str, ...]) -> list[str]:
     """The files that words name, of data sets all of theirs."""
-    if not words and not os.environ.get("LATENTCORE_DATA"):
+    if not words:
         _errors.fail_value("DATA", "at least one HDF5 file of events", "none; `latentcore data simulate` writes one")
     found: list[str] = []
-    for word in words or (None,):
+    for word in words:
         place = located(word, "events")
-        found += words_of(str(word), place.path if place.dataset is None else place.dataset.load(place.path))
+        found += words_of(word, place.path if place.dataset is None else place.dataset.load(place.path))
     return found
 
 

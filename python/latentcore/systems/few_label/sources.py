@@ -1,12 +1,10 @@
 """The images of some classes, and the few of them whose labels are known."""
 
-from typing import Any
-
 from latentcore import _errors
 from latentcore.data.arrays import ImageSet
 from latentcore.data.convert import as_images
 from latentcore.data.examples import Examples
-from latentcore.data.image_sets import Images
+from latentcore.data.image_sets import Images, of_classes
 from latentcore.systems.few_label.config import FewLabelConfig
 
 
@@ -28,8 +26,4 @@ def labelled_images(data: Examples, config: FewLabelConfig) -> ImageSet:
     return ImageSet(as_images(found.images, config.vae.image_shape, "labelled"), labels)
 
 
-def _of_classes(images: ImageSet, config: Any) -> ImageSet:
-    return images if images.labels is None or not config.classes else images.select(config.classes)
-
-
-IMAGES = Images(chosen=_of_classes)
+IMAGES = Images(chosen=lambda images, config: of_classes(images, config.classes))

@@ -1,5 +1,6 @@
 """The training of a VAE without labels, and of the mixture that a few labels explain."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from lightning_fabric import Fabric
 from latentcore import _errors
 from latentcore.data.examples import Examples
 from latentcore.data.hashes import fingerprint
+from latentcore.data.image_sets import classes_given
 from latentcore.mixture.files import save_mixture
 from latentcore.models import VAE
 from latentcore.systems.few_label.config import FewLabelConfig
@@ -29,6 +31,7 @@ class Training(ImageTraining[FewLabelConfig]):
     def __init__(self, config: FewLabelConfig, data: Examples, fabric: Fabric) -> None:
         super().__init__(config, data, fabric)
         self.labelled = labelled_images(data, config)
+        self.config = replace(config, classes=classes_given(data, config.classes, self.labelled))
         least = config.mixture.components
         if config.mixture.start == "restarts" and len(self.learned) < least:
             _errors.fail_value("images", f"at least {least}, one per component", len(self.learned))

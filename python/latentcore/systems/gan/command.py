@@ -39,7 +39,8 @@ def evaluate(run: Any, data: Examples, options: GANOptions, folder: Path) -> dic
 
 def _check_sampler(run: Any) -> None:
     """It draws images, and needs to be told nothing for that."""
-    if not hasattr(run, "sample") or getattr(run.model.config, "classes", False):
+    draws = hasattr(run.model, "prior") or hasattr(run.model, "draw")  # of latents that it knows the distribution of
+    if not draws or getattr(run.model.config, "classes", False):
         _errors.fail_value("beside", "a run of a GAN, or of a VAE without classes", f"one of {run.system!r}")
 
 

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from latentcore import _config
 from latentcore.models.config import SharpConfig
+from latentcore.terminal.parsing import folder_name
 from latentcore.training.config import Augmentation, TrainConfig, check_channels
 
 Kind = Literal["none", "auto", "vgg16", "ms-ssim"]
@@ -64,7 +65,7 @@ class PhotographsOptions:
     """
 
     cache: float = field(default=4096.0, metadata={"type": float})
-    cache_dir: Path | None = field(default=None, metadata={"type": Path})
+    cache_dir: Path | None = field(default=None, metadata={"type": folder_name})
 
 
 # beta is the variance of the pixels' noise: the likelihood is the squared error, halved

@@ -1,7 +1,6 @@
 """Photographs of folders, and images that stand for some: opened, divided, and found again as they were."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from latentcore import _errors
 from latentcore._files import printable, read_config
 from latentcore.data.arrays import SUFFIXES
-from latentcore.data.examples import DataKind, Examples, Where
+from latentcore.data.examples import DataKind, Examples, Where, places_in
 from latentcore.data.folders import Found, ImageFolder, check_room, common_white
 from latentcore.data.held_out import read_record
 from latentcore.data.image_sets import IMAGES, image_set
@@ -21,7 +20,6 @@ from latentcore.training.processes import is_first
 
 _KIND = "photographs"
 _SHOWN = 5  # lines of what is left out
-_DEFAULT = "LATENTCORE_DATA"  # as data sets that have a name know it
 
 
 class Photographs(DataKind):
@@ -42,7 +40,7 @@ class Photographs(DataKind):
         """
         if isinstance(data, Examples):
             return data
-        words, judged = _words(data), _words(test)
+        words, judged = places_in(data) or (), places_in(test) or ()
         if words:
             found = self.opened(Where(words, judged), config)
         else:
@@ -55,9 +53,9 @@ class Photographs(DataKind):
 
     def opened(self, where: Where, config: PhotographsConfig) -> Examples:
         """Every tenth photograph is to judge by, where there are no others for that."""
-        words = where.data or tuple(filter(None, [os.environ.get(_DEFAULT)]))
+        words = where.data
         if not words:
-            _errors.fail_value("DATA", f"at least one folder of photographs (or {_DEFAULT})", "none")
+            _errors.fail_value("DATA", "at least one folder of photographs", "none")
         if _are_images(words):
             return IMAGES.opened(where, config)
         folders, test = _folders(words, where), _folders(where.test, where)
@@ -93,17 +91,11 @@ class Photographs(DataKind):
 PHOTOGRAPHS = Photographs()
 
 
-def _words(data: Any) -> tuple[str, ...]:
-    """Names and paths; none where there are arrays."""
-    several = [data] if isinstance(data, str | os.PathLike) else data if isinstance(data, Sequence) else []
-    return tuple(map(str, several)) if all(isinstance(part, str | os.PathLike) for part in several) else ()
-
-
 def _pictures(name: str, data: Any, config: PhotographsConfig) -> Any:
     """Something that has `images`."""
     if isinstance(data, ImageFolder):
         return data
-    words = _words(data)
+    words = places_in(data)
     return ImageFolder(_folders(words), config.vae.image_shape) if words else image_set(name, data)
 
 

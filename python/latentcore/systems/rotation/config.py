@@ -159,7 +159,9 @@ def whole(steps: float) -> bool:
 def upgraded(plain: dict[str, Any]) -> dict[str, Any]:
     """What a `config.json` of version 0.1.0 says: the digits were no part of the configuration."""
     source = plain.get("source")
-    return {**plain, "digits": source["digits"]} if isinstance(source, dict) and "digits" in source else plain
+    if not isinstance(source, dict) or "digits" not in source:
+        return plain
+    return {**plain, "digits": [] if source["digits"] == list(range(10)) else source["digits"]}
 
 
 _VAE = VAEConfig(latent=32, encoder="conv", hidden=(256,), decoder_hidden=(256,), channels=(32, 64))  # the study's

@@ -6,8 +6,7 @@ from torch import Tensor
 from latentcore import _errors
 from latentcore.data import ImageSet, TransformedImages, transformed
 from latentcore.data.convert import as_bytes
-from latentcore.data.hashes import fingerprint
-from latentcore.data.image_sets import Images
+from latentcore.data.image_sets import Images, of_classes
 from latentcore.models.transforming import PairBatch
 from latentcore.systems.rotation.config import PairsConfig, RotationConfig
 from latentcore.training.sources import Resident
@@ -15,12 +14,7 @@ from latentcore.training.sources import Resident
 # shapes: (B, C, H, W) images, (B, 4) parameters: degrees, scale, pixels right, pixels down
 
 
-def _chosen(images: ImageSet, config: RotationConfig) -> ImageSet:
-    """Those of the configured classes; without labels nobody can tell, and all are taken for such."""
-    return images.select(config.digits) if config.digits and images.labels is not None else images
-
-
-IMAGES = Images(_chosen)
+IMAGES = Images(chosen=lambda images, config: of_classes(images, config.digits))
 
 
 def fitting(images: ImageSet, config: RotationConfig, name: str) -> ImageSet:
@@ -31,11 +25,6 @@ def fitting(images: ImageSet, config: RotationConfig, name: str) -> ImageSet:
     if pixels.shape[1] != channels or max(pixels.shape[2:]) > max(sides):
         _errors.fail_value(name, f"{channels} channels and at most {max(sides)} pixels a side", tuple(pixels.shape))
     return ImageSet(pixels, images.labels)
-
-
-def hash_of(images: ImageSet) -> str:
-    """Of images as `fitting` makes them, and of their labels where these are known."""
-    return fingerprint(images.images, *(() if images.labels is None else (images.labels,)))
 
 
 def transformable(images: Tensor | ImageSet, config: PairsConfig) -> TransformedImages:

@@ -13,11 +13,12 @@ from latentcore import _config, _errors
 from latentcore._files import inside, read_config, read_json, write_json
 from latentcore.data import ImageSet
 from latentcore.data.examples import Examples
+from latentcore.data.hashes import image_hash
 from latentcore.data.held_out import check_unchanged, describe, read_record
 from latentcore.evaluate.pictures import write_table
 from latentcore.systems.rotation import SYSTEM, evaluation
 from latentcore.systems.rotation.config import RotationConfig, TransformationWeights
-from latentcore.systems.rotation.pairs import fitting, hash_of
+from latentcore.systems.rotation.pairs import fitting
 from latentcore.systems.rotation.run import RotationRun
 from latentcore.systems.rotation.training import VAE_FOLDER, Training
 from latentcore.terminal.tables import show_rows
@@ -112,7 +113,7 @@ def sharing(vae: Path | None) -> System[RotationConfig]:
 
 def _trained(fabric: Fabric, run_dir: Path, config: RotationConfig, examples: Examples) -> RotationRun:
     """The run in `run_dir`, which is opened, continued or begun."""
-    images = hash_of(fitting(examples.train, config, "images"))
+    images = image_hash(fitting(examples.train, config, "images"))
 
     def look() -> tuple[str, Path | None]:
         vae = _same_vae(run_dir.parent, config, images)

@@ -1,5 +1,6 @@
 """The training of a VAE and of a transformation of its latents."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,14 @@ from lightning_fabric import Fabric
 from latentcore import _config, _errors
 from latentcore.data import ImageSet
 from latentcore.data.examples import Examples
+from latentcore.data.image_sets import classes_given
 from latentcore.models import VAE, TransformingVAE, build_operator
 from latentcore.models.objectives import objective_of
 from latentcore.systems.rotation.config import RotationConfig
 from latentcore.systems.rotation.objective import TransformationLoss
-from latentcore.systems.rotation.pairs import Pairs, fitting, hash_of, transformable
+from latentcore.systems.rotation.pairs import Pairs, fitting, transformable
 from latentcore.training.config import TrainConfig
-from latentcore.training.driver import count
+from latentcore.training.figures import count
 from latentcore.training.folder import create_run
 from latentcore.training.images import ImageTraining
 from latentcore.training.loop import minimise
@@ -37,9 +39,12 @@ class Training(ImageTraining[RotationConfig]):
         if alone is not None and alone.early_stop and not self.validated:
             expected = "0 without validation data (TrainConfig.validation, --validation SHARE)"
             _errors.fail_value("TrainConfig.early_stop", expected, alone.early_stop)
+        self.config = replace(config, digits=classes_given(data, config.digits, self.images))
         # on the canvas, where there is one
         self._shown = transformable(self.learned, config.pairs)
         self._kept_back = None if self.kept_back is None else transformable(self.kept_back, config.pairs)
+
+    phases = (VAE_FOLDER,)
 
     @staticmethod
     def build(config: RotationConfig) -> TransformingVAE:
@@ -54,11 +59,6 @@ class Training(ImageTraining[RotationConfig]):
             words = "labels" if name == "images" else f"labels of {name}"
             _errors.fail_value(words, f"a label for every image, for the sake of {reason}", "none")
         return found
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the images, and of their labels where these are known."""
-        return hash_of(self.images)
 
     def source(self) -> Pairs:
         """Pairs of an image and the transformed image."""
