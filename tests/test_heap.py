@@ -30,6 +30,6 @@ WORK = {
 @pytest.mark.parametrize("name", WORK)
 def test_it_does_not_grow(name, tmp_path):
     command = [sys.executable, str(HEAP), name, str(tmp_path), *map(str, WORK[name])]
-    done = run_child(command, env={**os.environ, "PYTHONPATH": str(HEAP.with_name("train"))}, limit=580)
+    done = run_child(command, env={**os.environ, "PYTHONPATH": str(HEAP.with_name("training"))}, limit=580)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.splitlines()[-1]) < 200
