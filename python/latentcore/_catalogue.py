@@ -17,6 +17,7 @@ class Catalogue(Generic[T]):
 
     Args:
         what: What each of them is, for messages.
+        kind: Its class.
         group: Entry points of this group are further ones: `name = "package.module:OBJECT"`.
         own: Those of this package, as "package.module:OBJECT" by name; they win over others of the same name.
 
@@ -24,13 +25,13 @@ class Catalogue(Generic[T]):
         own: As given.
 
     Example:
-        >>> constants = Catalogue("constant", "no.such.group", {"pi": "math:pi"})
+        >>> constants = Catalogue("constant", float, "no.such.group", {"pi": "math:pi"})
         >>> round(constants.find("pi"), 2)
         3.14
     """
 
-    def __init__(self, what: str, group: str, own: Mapping[str, str]) -> None:
-        self._what, self._group, self.own = what, group, own
+    def __init__(self, what: str, kind: type[T], group: str, own: Mapping[str, str]) -> None:
+        self._what, self._kind, self._group, self.own = what, kind, group, own
         self._found: dict[str, T] = {}
 
     @cached_property
@@ -43,13 +44,18 @@ class Catalogue(Generic[T]):
         """What a name stands for.
 
         Raises:
+            TypeError: It is of another class.
             ValueError: The name is unknown.
         """
         if name not in self.names:
             hint = did_you_mean(name, self.names)
             _errors.fail_value(self._what, f"one of {', '.join(self.names)}", f"{name!r}{hint}")
         if name not in self._found:
-            self._found[name] = resolve_name(self.names[name])
+            found = resolve_name(self.names[name])
+            if not isinstance(found, self._kind):
+                place = f"{name} = {self.names[name]!r}, an entry point of {self._group}"
+                _errors.fail_type(place, f"a {self._kind.__name__}", type(found).__name__)
+            self._found[name] = found
         return self._found[name]
 
     def available(self) -> tuple[list[T], dict[str, str]]:
@@ -58,7 +64,7 @@ class Catalogue(Generic[T]):
         for name in self.names:
             try:
                 found.append(self.find(name))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if name in self.own:
                     raise
                 broken[name] = f"{type(error).__name__}: {error}"

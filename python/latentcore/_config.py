@@ -71,6 +71,11 @@ def changed(config: T, changes: Mapping[str, str]) -> T:
         >>> changed(GANConfig(), {"latent": "10", "channels": "8,16"}).channels
         (8, 16)
     """
+    return from_plain(type(config), plain_with(config, changes), "")
+
+
+def plain_with(config: Any, changes: Mapping[str, str]) -> dict[str, Any]:
+    """The same as dicts, of which only the names and the kinds of the values are judged."""
     plain = to_plain(config)
     for path, text in changes.items():
         *sections, name = path.split(".")
@@ -80,7 +85,7 @@ def changed(config: T, changes: Mapping[str, str]) -> T:
             level[section] = level[section] if level.get(section) is not None else {}
             level = level[section]
         level[name] = _parsed(_hint(kind, name, path), text, path)
-    return from_plain(type(config), plain, "")
+    return plain
 
 
 def flat(config: Any, before: str = "") -> Iterator[tuple[str, Any]]:
@@ -132,8 +137,8 @@ def _parsed(kind: Any, text: str, name: str) -> Any:
     if is_dataclass(kind):
         section = next(iter(fields(kind))).name
         _errors.fail_value(name, f"one of its fields, as {name}.{section}", repr(text))
-    if kind is bool and text in ("true", "false"):
-        return text == "true"
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     if kind in (int, float):
         with suppress(ValueError):
             return int(text) if kind is int else float(text)

@@ -4,15 +4,23 @@ from collections.abc import Collection
 from numbers import Integral, Real
 from typing import NoReturn
 
+_LONGEST = 2000  # characters of what came in a message
+
 
 def fail_value(name: str, expected: str, got: object) -> NoReturn:
     """Raise the ValueError that all checks of shapes, devices and ranges raise."""
-    raise ValueError(f"{name}: expected {expected}, got {got}")
+    raise ValueError(f"{name}: expected {expected}, got {_short(got)}")
 
 
 def fail_type(name: str, expected: str, got: object) -> NoReturn:
     """Raise the TypeError that all checks of types and dtypes raise."""
-    raise TypeError(f"{name}: expected {expected}, got {got}")
+    raise TypeError(f"{name}: expected {expected}, got {_short(got)}")
+
+
+def _short(got: object) -> str:
+    """What came, cut where a file from elsewhere would make a message of megabytes."""
+    words = str(got)
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}... ({len(words):,} characters)"
 
 
 def one_of(name: str, value: object, choices: Collection[str]) -> None:

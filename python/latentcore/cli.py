@@ -1,5 +1,6 @@
 """The command `latentcore`. Torch and other heavy libraries are imported only where a command needs them."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -79,10 +80,11 @@ def _help() -> str:
 
 
 def _failed(words: str) -> int:
-    """One line, whatever a library's message or a file's name holds."""
+    """One line, whatever a library's message or a file's name holds; of several processes the first one's."""
     from latentcore._files import printable
 
-    print(f"error: {printable(' '.join(words.split()))}", file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":
+        print(f"error: {printable(' '.join(words.split()))}", file=sys.stderr)
     return 1
 
 

@@ -34,7 +34,7 @@ def declared(monkeypatch):
     }
     points = [EntryPoint(name, value, registry.GROUP) for name, value in values.items()]
     monkeypatch.setattr(_catalogue, "entry_points", lambda group: points if group == registry.GROUP else [])
-    monkeypatch.setattr(registry, "catalogue", Catalogue("DATA", registry.GROUP, registry.catalogue.own))
+    monkeypatch.setattr(registry, "catalogue", Catalogue("DATA", DataSet, registry.GROUP, registry.catalogue.own))
 
 
 def test_embedded_digits_need_no_files():

@@ -251,7 +251,7 @@ def test_images_of_a_file_are_learned_from_too(place, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("train", "photographs"), "DATA: expected at least one folder of photographs (or LATENTCORE_DATA), got none"),
+        (("train", "photographs"), "DATA: expected at least one folder of photographs, got none"),
         (("train", "photographs", "nowhere"), "nowhere"),
         (
             ("train", "photographs", "few"),

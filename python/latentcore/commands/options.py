@@ -142,7 +142,9 @@ def configured_to_open(system: System[Any], told: Mapping[str, Any]) -> Any:
         if told["config"] is not None or system.kind != "images":
             raise
     config = base(system, told)
-    for path, word in changes(system, told, config).items():  # such as which classes are learned
+    wanted = changes(system, told, config)
+    _config.plain_with(config, wanted)  # what is misspelled is said before any data are read
+    for path, word in wanted.items():  # such as which classes are learned
         with suppress(ValueError):
             config = _config.changed(config, {path: word})
     return config

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from latentcore import _errors
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -87,6 +89,12 @@ class DataKind(ABC):
             OSError: A file cannot be read.
             ValueError: They are not those of the run, so that some to judge by may be some that it has learned.
         """
+
+    def with_roles(self, examples: Examples, config: Any, **roles: Any) -> Examples:
+        """The examples with others for `test`, `validation` or `labelled`, each refused where the kind has no use."""
+        for name in roles:
+            _errors.fail_value(name, "none: this system takes no such data from Python", "some")
+        return examples
 
     def shape(self, examples: Examples) -> tuple[int, ...] | None:
         """Shape of an example, which a preset follows; None where the examples follow the configuration."""

@@ -14,10 +14,10 @@ from latentcore._files import read_config
 from latentcore.data.arrays import ImageSet, load_images
 from latentcore.data.convert import as_images, as_labels, shape_of
 from latentcore.data.drawn import parted, rows_kept_back
-from latentcore.data.examples import DataKind, Examples, Where
+from latentcore.data.examples import DataKind, Examples, Where, places_in
 from latentcore.data.hashes import fingerprint
 from latentcore.data.held_out import check_unchanged, describe, read_record, record_path
-from latentcore.data.registry import Place, located, named
+from latentcore.data.registry import DEFAULT, Place, located, named
 
 _ELSE = "name other images with --test"
 
@@ -29,6 +29,7 @@ class Images(DataKind):
 
     Args:
         chosen: Which of the images a configuration learns from, and is judged by; None: all.
+        labelled: Whether a few images whose labels are known may be given beside those to learn from.
 
     Example:
         >>> import numpy as np
@@ -37,27 +38,31 @@ class Images(DataKind):
         (torch.Size([30, 1, 8, 8]), torch.int64)
     """
 
-    def __init__(self, chosen: Chosen | None = None) -> None:
-        self._chosen = chosen
+    def __init__(self, chosen: Chosen | None = None, *, labelled: bool = False) -> None:
+        self._chosen, self._labelled = chosen, labelled
 
-    def given(self, data: Any, config: Any, *, labels: Any = None, test: Any = None, **others: Any) -> Examples:
+    def given(self, data: Any, config: Any, *, labels: Any = None, **others: Any) -> Examples:
         """Images as an array, an `ImageSet`, a pair (images, labels) or a path; `Examples` as they are."""
+        places = places_in(data)
+        if labels is not None and (places or isinstance(data, Examples)):
+            _errors.fail_value("labels", "none beside names, paths and examples, which have their own", "some")
         if isinstance(data, Examples):
-            return data
-        if isinstance(data, str | os.PathLike):
-            tests = (str(test),) if isinstance(test, str | os.PathLike) else ()
-            found = self.opened(Where((str(data),), tests), config)
+            return self.with_roles(data, config, **others)
+        if places:
+            tests = places_in(others.get("test")) or ()
+            found = self.opened(Where(places, tests), config)
+            others = {name: value for name, value in others.items() if not (name == "test" and tests)}
         else:
             train = self._select(image_set("images", data, labels), config)
             found = Examples(train, source={"image_shape": list(train.images.shape[1:])})
-        if test is not None and not isinstance(test, str | os.PathLike):
-            found = replace(found, test=self._select(image_set("test", test), config))
-        roles: dict[str, Any] = {
-            name: self._select(image_set(name, others[name]), config)
-            for name in ("validation", "labelled")
-            if others.get(name) is not None
-        }
-        return replace(found, **roles)
+        return self.with_roles(found, config, **others)
+
+    def with_roles(self, examples: Examples, config: Any, **roles: Any) -> Examples:
+        """With images for other roles, each as `given` takes them, with labels as the second of a pair."""
+        if "labelled" in roles and not self._labelled:
+            _errors.fail_value("labelled", "none: this system learns nothing from a few labels", "some")
+        found: dict[str, Any] = {name: self._select(image_set(name, data), config) for name, data in roles.items()}
+        return replace(examples, **found) if found else examples
 
     def opened(self, where: Where, config: Any) -> Examples:
         """Images of a file without a file of test images are parted by a draw."""
@@ -115,6 +120,10 @@ class Images(DataKind):
     def _found_again(self, run: Path, where: Where, config: Any, record: Mapping[str, Any]) -> Examples:
         known = str(record["data"])
         lost = Path(known).is_absolute() and not Path(known).exists()
+        if lost and not where.data and (record["rows"] is not None or DEFAULT not in os.environ):
+            raise FileNotFoundError(
+                f"{known}: expected the data with which {run} began, found none; say where they lie"
+            )
         place, test = _place(where, None if lost else known), _test(where)
         learned, judged = _drawn(run, record, place, where) if record["rows"] is not None else _read(place, where)
         if test is not None:
@@ -134,12 +143,16 @@ class Images(DataKind):
 
     def _of_before(self, run: Path, where: Where, config: Any) -> Examples:
         """Images of a run that did not write down what it held back: they must be those that it has learned."""
+        about = read_config(run)
+        if not where.data and "format" in about and not about.get("source", {}).get("data"):
+            _errors.fail_value("data", f"the images of {run}, which were handed in from Python", "none")
         found = self.opened(where, config)
         divides = found.record is not None and found.record["rows"] is not None
-        if divides and read_config(run).get("data") not in _words_of(found.train):
+        same = about.get("data") in _words_of(found.train)
+        if divides and not same:
             got = f"others, or another number ({len(found.train) + len(found.test)}); {_ELSE}"
             _errors.fail_value(_place(where).word, f"the images with which {run} began", got)
-        return replace(found, record=None, own=not where.test)
+        return replace(found, record=None, own=not where.test and (same or "format" not in about))
 
     def _select(self, images: ImageSet, config: Any) -> ImageSet:
         return images if self._chosen is None else self._chosen(images, config)
@@ -202,7 +215,7 @@ def _place(where: Where, known: str | None = None) -> Place:
 
 def _test(where: Where) -> Path | None:
     if len(where.test) > 1:
-        _errors.fail_value("--test", "one file of images", len(where.test))
+        _errors.fail_value("--test", "one file of images (DATA stands before it)", len(where.test))
     return Path(where.test[0]) if where.test else None
 
 

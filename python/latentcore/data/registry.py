@@ -18,7 +18,7 @@ _OWN = {
     "cifar-10": "latentcore.data.cifar:CIFAR_10",
     "cifar-100": "latentcore.data.cifar:CIFAR_100",
 }
-_DEFAULT = "LATENTCORE_DATA"
+DEFAULT = "LATENTCORE_DATA"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Place(NamedTuple):
         return self.path.stem if self.path is not None else self.dataset.name if self.dataset is not None else ""
 
 
-catalogue: Catalogue[DataSet] = Catalogue("DATA", GROUP, _OWN)
+catalogue: Catalogue[DataSet] = Catalogue("DATA", DataSet, GROUP, _OWN)
 """All data sets, by name."""
 
 
@@ -77,17 +77,26 @@ def located(word: str | None, kind: str) -> Place:
         ValueError: There is no such file, folder or data set, or it is of another kind.
     """
     if word is None:
-        word = os.environ.get(_DEFAULT) or _fail_unknown("none")
+        word = os.environ.get(DEFAULT) or _fail_unknown("none")
     path = Path(word)
     if word not in catalogue.names or path.exists():
         if not path.exists() and not (path.parent != Path() or path.suffix):
             _fail_unknown(word)  # what looks like a file is opened, and its error says which is missing
         known = (dataset for dataset in catalogue.available()[0] if dataset.kind == kind)
-        alike = (dataset for dataset in known if dataset.recognises is not None and dataset.recognises(path))
-        found = Place(next(alike, None), path)
+        found = Place(next((dataset for dataset in known if _recognises(dataset, path)), None), path)
         if found.dataset is not None or path.is_file() or word not in catalogue.names:
             return found
     return named(word, kind)
+
+
+def _recognises(dataset: DataSet, path: Path) -> bool:
+    """Whether it says so; a mistake of somebody else's data set is no reason not to open ours."""
+    try:
+        return dataset.recognises is not None and bool(dataset.recognises(path))
+    except Exception:
+        if dataset.name in catalogue.own:
+            raise
+        return False
 
 
 def named(name: str, kind: str) -> Place:
@@ -100,13 +109,13 @@ def named(name: str, kind: str) -> Place:
 
 def _folder_of(dataset: DataSet) -> Path:
     """The folder that LATENTCORE_DATA names, or one of the data set's name in it."""
-    root = os.environ.get(_DEFAULT)
+    root = os.environ.get(DEFAULT)
     for folder in (Path(root) / dataset.name, Path(root)) if root else ():
-        if dataset.recognises is not None and dataset.recognises(folder):
+        if _recognises(dataset, folder):
             return folder
-    got = f"no such folder in {_DEFAULT}, {root}" if root else f"neither, for {_DEFAULT} is not set"
+    got = f"no such folder in {DEFAULT}, {root}" if root else f"neither, for {DEFAULT} is not set"
     raise FileNotFoundError(
-        f"{dataset.name}: expected its folder as DATA, or in the folder that {_DEFAULT} names, got {got}; {dataset.get}"
+        f"{dataset.name}: expected its folder as DATA, or in the folder that {DEFAULT} names, got {got}; {dataset.get}"
     )
 
 
@@ -114,5 +123,5 @@ def _fail_unknown(word: str) -> NoReturn:
     got = word if word == "none" else f"{word!r}{did_you_mean(word, catalogue.names)}"
     end = "; `latentcore data fetch mnist --out mnist` gets MNIST" if word == "none" else ""
     _errors.fail_value(
-        "DATA", f"a file, a folder, or one of {', '.join(catalogue.names)} (or {_DEFAULT})", f"{got}{end}"
+        "DATA", f"a file, a folder, or one of {', '.join(catalogue.names)} (or {DEFAULT})", f"{got}{end}"
     )

@@ -25,7 +25,7 @@ _OWN = {
 }
 
 
-catalogue: Catalogue[System[Any]] = Catalogue("system", GROUP, _OWN)
+catalogue: Catalogue[System[Any]] = Catalogue("system", System, GROUP, _OWN)
 """All systems, by name."""
 
 find = catalogue.find
@@ -181,12 +181,15 @@ def resume(
     found = system_of(folder)
     _, config = driver.configuration_in(found, Path(folder))
     kind = found.part("data")
-    others = {"labels": labels, "labelled": labelled, "validation": validation}
-    more = {name: value for name, value in others.items() if value is not None}
+    roles = {"labelled": labelled, "validation": validation, "test": test}
+    given = {name: value for name, value in roles.items() if value is not None}
     places, tests = places_in(data), places_in(test)
     with torch_as_usual():
-        if places is not None and tests is not None and not more:
-            examples = kind.reopened(Path(folder), Where(places, tests), config, "train")
+        if places is None:
+            more = {} if labels is None else {"labels": labels}
+            examples = kind.given(data, config, **more, **given)
         else:
-            examples = kind.given(data, config, **more, **({} if test is None else {"test": test}))
+            examples = kind.reopened(Path(folder), Where(places, tests or ()), config, "train")
+            given = {name: value for name, value in given.items() if not (name == "test" and tests is not None)}
+            examples = kind.with_roles(examples, config, **given)
     return driver.resume(found, folder, examples, model=model)

@@ -14,7 +14,7 @@ from torch import nn
 
 from latentcore import _config, _errors
 from latentcore._ambient import torch_as_usual
-from latentcore._files import inside, read_config, write_json
+from latentcore._files import FORMAT, inside, read_config, write_json
 from latentcore.data.examples import Examples
 from latentcore.data.hashes import fingerprint
 from latentcore.data.held_out import write_record
@@ -24,6 +24,7 @@ from latentcore.training.checkpoint import last_path, load_checkpoint, seconds_t
 from latentcore.training.figures import count, rate
 from latentcore.training.folder import create_run
 from latentcore.training.loop import minimise
+from latentcore.training.plan import Plan
 from latentcore.training.processes import from_first, synchronised, together
 from latentcore.training.sources import Source
 from latentcore.training.system import System, SystemConfig
@@ -114,7 +115,8 @@ def train(
     """Train a system and write its run folder.
 
     In processes that torchrun has started, the batches are shared, and batch normalisation looks at all of them, so
-    that the result is that of one process, up to rounding and what is random within layers.
+    that the result is that of one process, up to rounding, what is random within layers, and what an objective takes of
+    a part of the batch alone (the GAN's penalty).
 
     Args:
         system: The system.
@@ -133,6 +135,8 @@ def train(
         ValueError: Data and configuration do not fit, or the folder holds a run already.
     """
     wanted: Any = system.preset if config is None else config
+    if not isinstance(wanted, system.config):
+        _errors.fail_type("config", f"a {system.config.__name__}", type(wanted).__name__)
     fabric = together(wanted.train)
     training = system.part("training")(wanted, data, fabric)
     if wanted.train.early_stop and not training.validated:
@@ -207,24 +211,29 @@ def configuration_in(system: System[C], folder: Path) -> tuple[dict[str, Any], C
     about = read_config(folder)
     if not system.wrote(found := about.get("system")):
         _errors.fail_value(str(folder), f"a run of the system {system.name!r}", f"one of {found!r}")
+    if (found := about.get("format", FORMAT)) != FORMAT:
+        expected = f"{FORMAT}, or none as version 0.1.0 wrote it"
+        _errors.fail_value(f"{folder / 'config.json'}: format", expected, repr(found))
     return about, system.read(about, str(folder / "config.json"))
 
 
-def _new(system: System[C], training: Training[Any], kind: Model | None) -> tuple[Any, Objective]:
-    """A new model, its weights drawn from the seed of the training, and what is minimised."""
+def _new(system: System[C], training: Training[Any], kind: Model | None) -> tuple[Any, Objective, Source]:
+    """A new model, its weights drawn from the seed of the training, what is minimised, and what is learned from."""
     with seeded(training.config.train.seed):
         model = _built(system, training.config, kind)
-    return model, training.objective(model)
+    source = training.source()
+    Plan(training.config.train, source, processes=training.fabric.world_size)  # batches that all can share
+    return model, training.objective(model), source
 
 
 def _train(
-    system: System[C], training: Training[Any], new: tuple[Any, Objective], folder: Path, kind: Model | None
+    system: System[C], training: Training[Any], new: tuple[Any, Objective, Source], folder: Path, kind: Model | None
 ) -> Any:
     phases = [folder / name for name in ("", *training.phases)]
     began = time.perf_counter() - sum(map(seconds_trained, phases))
-    config, fabric, (model, objective) = training.config, training.fabric, new
+    config, fabric, (model, objective, source) = training.config, training.fabric, new
     fabric.barrier()  # nobody looks for a checkpoint when the first process has written one
-    model, source = synchronised(fabric, model), training.source()
+    model = synchronised(fabric, model)
     with resumable(folder, phases):
         training.before(model, folder)
         history = minimise(

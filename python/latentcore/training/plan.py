@@ -127,8 +127,8 @@ class Plan:
         betas = [self.beta(first + step) for step in range(self.steps)]
         strength = self.source.strength(self.progress(epoch))
         return Inputs(
-            self.share(order).to(device),
-            strength * self.share(self._draws(epoch)).to(device) if strength else None,
+            self.share(order, self.config.accumulate).to(device),
+            strength * self.share(self._draws(epoch), self.config.accumulate).to(device) if strength else None,
             torch.tensor(seeds).to(device),
             torch.tensor(betas, dtype=torch.float64).to(device),
         )
@@ -142,10 +142,15 @@ class Plan:
         draws = _uniform(self._random(_DRAWS, _VALIDATION + batch), source.numbers, size)
         return strength * self.share(draws).to(source.device) if strength else None
 
-    def share(self, of_all: Tensor) -> Tensor:
-        """What belongs to the examples of this process, whose numbers the last dimension counts."""
-        count = of_all.shape[-1]
-        return of_all[..., self.first_row(count) : (self.rank + 1) * count // self.processes].contiguous()
+    def share(self, of_all: Tensor, parts: int = 1) -> Tensor:
+        """What belongs to the examples of this process, whose numbers the last dimension counts.
+
+        Of a batch in several parts it is this process's share of each.
+        """
+        of_parts = of_all.unflatten(-1, (parts, -1))
+        count = of_parts.shape[-1]
+        own: Tensor = of_parts[..., self.first_row(count) : (self.rank + 1) * count // self.processes]
+        return own.flatten(-2).contiguous()
 
     def first_row(self, count: int) -> int:
         """Number of this process's first example among `count` that all share."""

@@ -26,4 +26,4 @@ def labelled_images(data: Examples, config: FewLabelConfig) -> ImageSet:
     return ImageSet(as_images(found.images, config.vae.image_shape, "labelled"), labels)
 
 
-IMAGES = Images(chosen=lambda images, config: of_classes(images, config.classes))
+IMAGES = Images(chosen=lambda images, config: of_classes(images, config.classes), labelled=True)

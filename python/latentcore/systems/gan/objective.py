@@ -26,7 +26,8 @@ class AdversarialLoss(Terms):
     is the mean over the first images of the batch alone, for it costs more than all other terms together.
 
     Args:
-        config: w, and the share of the batch of which the penalty is the mean.
+        config: w, and the share of the batch of which the penalty is the mean; of several processes each takes that
+            share of its own images.
 
     Reference:
         Goodfellow et al., "Generative adversarial nets", 2014 (the generator's loss that does not saturate).

@@ -31,25 +31,27 @@ class Photographs(DataKind):
         torch.Size([30, 3, 16, 16])
     """
 
-    def given(
-        self, data: Any, config: PhotographsConfig, *, test: Any = None, validation: Any = None, **others: Any
-    ) -> Examples:
+    def given(self, data: Any, config: PhotographsConfig, **others: Any) -> Examples:
         """A `data.ImageFolder`, an array, or names and paths, one or several; `Examples` as they are.
 
         Of folders a tenth is held out, where there is no `test`; of photographs that are read already, none.
         """
         if isinstance(data, Examples):
-            return data
-        words, judged = places_in(data) or (), places_in(test) or ()
+            return self.with_roles(data, config, **others)
+        words, judged = places_in(data) or (), places_in(others.get("test")) or ()
+        if words and judged:
+            del others["test"]
         if words:
-            found = self.opened(Where(words, judged), config)
-        else:
-            train = _pictures("images", data, config)
-            found = Examples(train, source={"image_shape": list(train.images.shape[1:])})
-        roles = {"test": None if words and judged else test, "validation": validation}
-        return replace(
-            found, **{name: _pictures(name, value, config) for name, value in roles.items() if value is not None}
-        )
+            return self.with_roles(self.opened(Where(words, judged), config), config, **others)
+        train = _pictures("images", data, config)
+        return self.with_roles(Examples(train, source={"image_shape": list(train.images.shape[1:])}), config, **others)
+
+    def with_roles(self, examples: Examples, config: PhotographsConfig, **roles: Any) -> Examples:
+        """With photographs for `test` and `validation`, each as `given` takes them."""
+        for name in roles.keys() - {"test", "validation"}:
+            _errors.fail_value(name, "none: photographs have no labels", "some")
+        found: dict[str, Any] = {name: _pictures(name, data, config) for name, data in roles.items()}
+        return replace(examples, **found)
 
     def opened(self, where: Where, config: PhotographsConfig) -> Examples:
         """Every tenth photograph is to judge by, where there are no others for that."""
