@@ -1,7 +1,7 @@
 """How a model is trained: frozen dataclasses that travel through JSON unchanged."""
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
 from latentcore import _config, _errors
 
@@ -145,3 +145,22 @@ def check_channels(name: str, image_shape: tuple[int, int, int]) -> None:
     """Images of a shape (C, H, W) can be drawn."""
     if image_shape[0] not in (1, 3):
         _errors.fail_value(name, "images of 1 channel or 3, which can be drawn", image_shape)
+
+
+class ImageConfiguration(_config.Configuration):
+    """Base of the configurations of systems whose network has an `image_shape`: a field of the name `_network`."""
+
+    _network: ClassVar[str]
+
+    @property
+    def network(self) -> Any:
+        """What a model is built from."""
+        return getattr(self, self._network)
+
+    def for_shape(self, shape: tuple[int, ...]) -> Self:
+        """The same for images of another size, (C, H, W)."""
+        channels, height, width = shape
+        network = replace(self.network, image_shape=(channels, height, width))
+        itself: Any = self  # subclasses are dataclasses
+        same: Self = replace(itself, **{self._network: network})
+        return same

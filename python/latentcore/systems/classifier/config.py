@@ -1,32 +1,24 @@
 """Configuration of a classifier, and measured ones of digits."""
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar
 
 from latentcore import _config
 from latentcore.models.config import ResNetConfig
-from latentcore.training.config import Augmentation, TrainConfig
+from latentcore.training.config import Augmentation, ImageConfiguration, TrainConfig
 
 
 @dataclass(frozen=True)
-class ClassifierConfig(_config.Configuration):
+class ClassifierConfig(ImageConfiguration):
     """Configuration of a classifier: its network and its training."""
+
+    _network: ClassVar[str] = "resnet"
 
     resnet: ResNetConfig = field(default_factory=ResNetConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         _config.check_types(self)
-
-    @property
-    def network(self) -> ResNetConfig:
-        """What a model is built from."""
-        return self.resnet
-
-    def for_shape(self, shape: tuple[int, ...]) -> Self:
-        """The same for images of another size, (C, H, W)."""
-        channels, height, width = shape
-        return replace(self, resnet=replace(self.resnet, image_shape=(channels, height, width)))
 
 
 _UPRIGHT = ClassifierConfig(

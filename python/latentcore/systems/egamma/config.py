@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from latentcore import _config, _errors
 from latentcore.models.config import ResNetConfig
-from latentcore.training.config import Augmentation, TrainConfig
+from latentcore.training.config import Augmentation, ImageConfiguration, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,13 @@ class EventsConfig:
 
 
 @dataclass(frozen=True)
-class EgammaConfig(_config.Configuration):
+class EgammaConfig(ImageConfiguration):
     """Configuration of a classifier of electrons and photons: its network, its training, and the events.
 
     The network's `image_shape` must be that of the files.
     """
+
+    _network: ClassVar[str] = "resnet"
 
     resnet: ResNetConfig = field(default_factory=lambda: ResNetConfig(image_shape=(2, 32, 32), classes=2))
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -60,18 +62,12 @@ class EgammaConfig(_config.Configuration):
         if self.train.validation + self.events.test > 0.99:
             _errors.fail_value("EventsConfig.test", f"less than {0.99 - self.train.validation:g}", self.events.test)
 
-    @property
-    def network(self) -> ResNetConfig:
-        """What a model is built from."""
-        return self.resnet
-
     def for_shape(self, shape: tuple[int, ...]) -> Self:
         """The same for events of another size, (C, H, W); the centre of a smaller or larger crop is its own."""
-        channels, height, width = shape
-        train = self.train
-        if (height, width) != self.resnet.image_shape[1:]:
-            train = replace(train, augmentation=replace(train.augmentation, center=None))
-        return replace(self, resnet=replace(self.resnet, image_shape=(channels, height, width)), train=train)
+        if shape[1:] == self.resnet.image_shape[1:]:
+            return super().for_shape(shape)
+        train = replace(self.train, augmentation=replace(self.train.augmentation, center=None))
+        return ImageConfiguration.for_shape(replace(self, train=train), shape)
 
 
 def upgraded(plain: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Configuration of the few-label system, and measured ones for handwritten digits of three classes."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 from latentcore import _config, _errors
 from latentcore.models.config import VAEConfig
-from latentcore.training.config import Augmentation, TrainConfig
+from latentcore.training.config import Augmentation, ImageConfiguration, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class MixtureConfig:
 
 
 @dataclass(frozen=True)
-class FewLabelConfig(_config.Configuration):
+class FewLabelConfig(ImageConfiguration):
     """Configuration of the few-label system: its VAE, its training, its mixture, and what it learns from.
 
     Attributes:
@@ -45,6 +45,8 @@ class FewLabelConfig(_config.Configuration):
         labels_per_class: How many labels of each class are known, where nobody gives images whose labels are known:
             such images are drawn from those to learn from.
     """
+
+    _network: ClassVar[str] = "vae"
 
     vae: VAEConfig = field(default_factory=VAEConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -58,16 +60,6 @@ class FewLabelConfig(_config.Configuration):
         if len(set(self.classes)) != len(self.classes):
             _errors.fail_value("FewLabelConfig.classes", "different classes", self.classes)
         _config.in_range(self, "labels_per_class", 1)
-
-    @property
-    def network(self) -> VAEConfig:
-        """What a model is built from."""
-        return self.vae
-
-    def for_shape(self, shape: tuple[int, ...]) -> Self:
-        """The same for images of another size, (C, H, W)."""
-        channels, height, width = shape
-        return replace(self, vae=replace(self.vae, image_shape=(channels, height, width)))
 
 
 def upgraded(plain: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Configuration of a GAN, and measured ones."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from latentcore import _config
 from latentcore.models.config import GANConfig
-from latentcore.training.config import TrainConfig, check_channels
+from latentcore.training.config import ImageConfiguration, TrainConfig, check_channels
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,10 @@ class Adversarial:
 
 
 @dataclass(frozen=True)
-class GANTraining(_config.Configuration):
+class GANTraining(ImageConfiguration):
     """Configuration of a GAN: its networks, its loss and its training; images have 1 channel or 3."""
+
+    _network: ClassVar[str] = "gan"
 
     gan: GANConfig = field(default_factory=GANConfig)
     loss: Adversarial = field(default_factory=Adversarial)
@@ -37,16 +39,6 @@ class GANTraining(_config.Configuration):
     def __post_init__(self) -> None:
         _config.check_types(self)
         check_channels("GANConfig.image_shape", self.gan.image_shape)
-
-    @property
-    def network(self) -> GANConfig:
-        """What a model is built from."""
-        return self.gan
-
-    def for_shape(self, shape: tuple[int, ...]) -> Self:
-        """The same for images of another size, (C, H, W)."""
-        channels, height, width = shape
-        return replace(self, gan=replace(self.gan, image_shape=(channels, height, width)))
 
 
 @dataclass(frozen=True)

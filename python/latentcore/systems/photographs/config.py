@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal
 
 from latentcore import _config
 from latentcore.models.config import SharpConfig
 from latentcore.terminal.parsing import folder_name
-from latentcore.training.config import Augmentation, TrainConfig, check_channels
+from latentcore.training.config import Augmentation, ImageConfiguration, TrainConfig, check_channels
 
 Kind = Literal["none", "auto", "vgg16", "ms-ssim"]
 
@@ -32,8 +32,10 @@ class PerceptualConfig(_config.Configuration):
 
 
 @dataclass(frozen=True)
-class PhotographsConfig(_config.Configuration):
+class PhotographsConfig(ImageConfiguration):
     """Configuration of a VAE of photographs: its networks, its loss and its training; they have 1 channel or 3."""
+
+    _network: ClassVar[str] = "vae"
 
     vae: SharpConfig = field(default_factory=SharpConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
@@ -42,16 +44,6 @@ class PhotographsConfig(_config.Configuration):
     def __post_init__(self) -> None:
         _config.check_types(self)
         check_channels("SharpConfig.image_shape", self.vae.image_shape)
-
-    @property
-    def network(self) -> SharpConfig:
-        """What a model is built from."""
-        return self.vae
-
-    def for_shape(self, shape: tuple[int, ...]) -> Self:
-        """The same for images of another size, (C, H, W)."""
-        channels, height, width = shape
-        return replace(self, vae=replace(self.vae, image_shape=(channels, height, width)))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Configuration of a system that transforms images in its latent space, and measured ones."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from latentcore import _config, _errors
 from latentcore.models.config import LatentConfig, VAEConfig
-from latentcore.training.config import Augmentation, TrainConfig
+from latentcore.training.config import Augmentation, ImageConfiguration, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class TransformationWeights:
 
 
 @dataclass(frozen=True)
-class RotationConfig(_config.Configuration):
+class RotationConfig(ImageConfiguration):
     """Configuration of the system: its VAE, its latent transformation, and how both are trained.
 
     Attributes:
@@ -82,6 +82,8 @@ class RotationConfig(_config.Configuration):
         train: The training of both together, or of the transformation alone.
         vae_train: A training of the VAE alone that comes first; the VAE is frozen then. None trains both together.
     """
+
+    _network: ClassVar[str] = "vae"
 
     digits: tuple[int, ...] = ()
     vae: VAEConfig = field(default_factory=VAEConfig)
@@ -104,17 +106,12 @@ class RotationConfig(_config.Configuration):
         if canvas and shape[1:] != (canvas, canvas):
             _errors.fail_value("RotationConfig.vae.image_shape", f"the canvas, {canvas} x {canvas}", shape)
 
-    @property
-    def network(self) -> VAEConfig:
-        """What the VAE is built from."""
-        return self.vae
-
     def for_shape(self, shape: tuple[int, ...]) -> Self:
         """The same for images of another size, (C, H, W), which a canvas takes as they are."""
         channels, height, width = shape
         if self.pairs.canvas:
             height, width = self.vae.image_shape[1:]
-        return replace(self, vae=replace(self.vae, image_shape=(channels, height, width)))
+        return super().for_shape((channels, height, width))
 
     def _check_steps(self) -> None:
         """A "step" model is trained on whole steps, and can be asked for the twelve angles of an evaluation."""
