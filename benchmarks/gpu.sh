@@ -15,7 +15,7 @@ export LATENTCORE_CUDA_HOST=off
 failed=0
 # without the options of pyproject.toml: their plugins need not be there
 "$python" -m pytest -o addopts= -o minversion=0 -q -p no:cacheprovider -W default tests/ops/test_cuda.py \
-    tests/train/test_gradients.py tests/mixture/test_cuda.py >"$out/tests.log" 2>&1 || failed=1
+    tests/training/test_gradients.py tests/mixture/test_cuda.py >"$out/tests.log" 2>&1 || failed=1
 tail -n 15 "$out/tests.log"
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do

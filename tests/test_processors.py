@@ -17,10 +17,13 @@ PROCESSORS = {
 }
 # what a training keeps in Python is no matter of the processor
 TRAIN = sorted(
-    str(path.relative_to(TESTS)) for path in TESTS.glob("train/test_*.py") if path.stem != "test_steps_in_python"
+    str(path.relative_to(TESTS))
+    for room in ("training", "systems")
+    for path in TESTS.glob(f"{room}/test_*.py")
+    if path.stem != "test_steps_in_python"
 )
 # each takes a minute, which a busy machine makes many
-PARTS = {"models": ["models", "evaluate"], **{f"trainings {part}": TRAIN[part::4] for part in range(4)}}
+PARTS = {"models": ["models", "evaluate"], **{f"trainings {part}": TRAIN[part::6] for part in range(6)}}
 
 
 @pytest.mark.long
@@ -31,6 +34,7 @@ def test_networks_and_trainings_on_another_processor(processor, part):
     """In a process of its own: what goes wrong there may end it, or never end."""
     if torch.backends.cpu.get_cpu_capability() == processor:
         pytest.skip(f"all tests run as on a processor with {processor}")
+    assert PARTS[part], "without names pytest would run everything"
     words = ["-n", "0", "-q", "-p", "no:cacheprovider", "--timeout=180", *PARTS[part]]
     # threads that wait for work sleep: awake, they take the cores from the other workers' threads, fivefold slower
     environment = {**os.environ, **PROCESSORS[processor], "OMP_WAIT_POLICY": "passive"}
