@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from closed_forms import DIGITS, PIXELS, SIDE, SMALL, Tiny, all_binary, bernoulli, images, integral, linear_gaussian
 from torch import nn
 from torch.nn import functional as F
 
 from latentcore import ops
-from latentcore.data import mnist
 from latentcore.evaluate import likelihood
 from latentcore.evaluate.likelihood import (
     active_units,
@@ -27,90 +27,10 @@ from latentcore.models import (
     Autoencoder,
     AutoencoderConfig,
     Bernoulli,
-    Gaussian,
-    Likelihood,
-    Posterior,
-    Prior,
     StandardNormal,
     VAEConfig,
 )
 from latentcore.models.objectives import NegativeELBO
-
-SIDE, PIXELS = 2, 4
-DIGITS = mnist.embedded("test").images[::10]
-SMALL = VAEConfig(hidden=(32,), decoder_hidden=(32,))
-
-
-class Tiny(nn.Module):
-    """A model of images of 2x2 pixels, float64: a posterior that is given, a decoder (R, L) -> (R, 4) of its means."""
-
-    def __init__(self, means, posterior, likelihood=None, prior=None):
-        super().__init__()
-        self.config = SimpleNamespace(image_shape=(1, SIDE, SIDE))
-        self.likelihood, self.prior = likelihood or Bernoulli(), prior or StandardNormal(1)
-        self.place = nn.Parameter(torch.zeros((), dtype=torch.float64))
-        self.means, self.posterior = means, posterior
-        self.decoded = []  # sizes of batches
-
-    def encode(self, images):
-        return self.posterior(images.flatten(1))
-
-    def decode_logits(self, z):
-        self.decoded.append(len(z))
-        return torch.logit(self.means(z)).view(-1, 1, SIDE, SIDE)
-
-
-def linear_gaussian(posterior_scale=1.0):
-    """x = 0.5 + A z + noise of variance 1, two latents; its posterior is exact where the scale is 1."""
-    A = torch.tensor([[0.05, 0.01], [-0.03, 0.04], [0.0, 0.05], [0.02, -0.02]], dtype=torch.float64)
-    precision = torch.eye(2, dtype=torch.float64) + A.T @ A
-    # rotate the latents so that the posterior is diagonal
-    A = A @ torch.linalg.eigh(precision).eigenvectors
-    variance = 1 / (1 + (A.T @ A).diagonal())
-
-    def posterior(x):
-        mu = variance * ((x - 0.5) @ A)
-        return mu, (posterior_scale * variance).log().expand(len(x), 2)
-
-    def nll(x):
-        covariance = torch.eye(PIXELS, dtype=torch.float64) + A @ A.T
-        rest = (x - 0.5).flatten(1)
-        return 0.5 * ((rest @ covariance.inverse()) * rest).sum(1) + 0.5 * covariance.logdet()
-
-    return Tiny(lambda z: 0.5 + z @ A.T, posterior, Gaussian()), nll
-
-
-def bernoulli(spread=1.0):
-    """A curve of Bernoulli means over one latent, and a posterior that is only roughly right."""
-    weight = torch.tensor([[2.0, -1.5, 1.0, 0.5]], dtype=torch.float64)
-    bias = torch.tensor([0.3, 0.0, -1.0, 0.5], dtype=torch.float64)
-
-    def posterior(x):
-        mu = 0.4 * (x - 0.5) @ weight.T
-        return mu, torch.full_like(mu, math.log(spread))
-
-    return Tiny(lambda z: torch.sigmoid(torch.sin(z) @ weight + bias), posterior)
-
-
-def integral(model, x):
-    """-log of the integral of p(x|z) p(z) over the one latent, by the trapezoidal rule. (N,)."""
-    z = torch.linspace(-10, 10, 4001, dtype=torch.float64)
-    logits = model.decode_logits(z[:, None]).flatten(1)
-    nats = F.binary_cross_entropy_with_logits(
-        logits.expand(len(x), -1, -1), x.flatten(1)[:, None].expand(-1, len(z), -1), reduction="none"
-    ).sum(2)
-    log_prior = -0.5 * z.square() - 0.5 * math.log(2 * math.pi)
-    return -(log_prior - nats + math.log(20 / 4000)).logsumexp(1)
-
-
-def images(count=6, seed=3):
-    # whole 64ths, so that float32 has them exactly
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 65, (count, 1, SIDE, SIDE), generator=generator).double() / 64
-
-
-def all_binary():
-    return torch.tensor([[(i >> p) & 1 for p in range(PIXELS)] for i in range(16)]).view(16, 1, SIDE, SIDE).double()
 
 
 def test_an_exact_posterior_gives_the_closed_form_with_a_single_sample():
@@ -202,73 +122,6 @@ def test_weights_by_hand():
         log_weights.append(prior - posterior - nats)
     expected = math.log(4) - torch.stack(log_weights).logsumexp(0)
     torch.testing.assert_close(nll_per_image(model, x, samples=4, seed=9), expected, rtol=0, atol=1e-10)
-
-
-class Shifted(Prior):
-    """N(m, s²), of density and samples alone."""
-
-    def __init__(self, m, s):
-        super().__init__()
-        self.m, self.s = m, s
-
-    def log_prob(self, z):
-        return torch.distributions.Normal(self.m, self.s).log_prob(z).sum(1)
-
-    def sample(self, n, generator=None):
-        raise NotImplementedError
-
-
-def shifted(model, m, s):
-    """The same distribution of images, by latents m + s z."""
-
-    def posterior(x):
-        mu, logvar = model.posterior(x)
-        return m + s * mu, logvar + 2 * s.log()
-
-    return Tiny(lambda z: model.means((z - m) / s), posterior, model.likelihood, Shifted(m, s))
-
-
-def test_another_prior_is_asked():
-    model, nll = linear_gaussian()
-    other = shifted(model, torch.tensor([1.0, -1.0]).double(), torch.tensor([0.5, 1.5]).double())
-    x = images()
-    for samples in (1, 5):
-        torch.testing.assert_close(nll_per_image(other, x, samples=samples), nll(x), rtol=0, atol=1e-10)
-    found, exact = elbo(other, x, samples=3000), elbo(model, x, samples=3000)
-    assert found.reconstruction == pytest.approx(exact.reconstruction, rel=1e-10)  # the noise is the same
-    assert found.kl == pytest.approx(exact.kl, abs=0.07)  # four standard deviations
-    axes = latent_axes(other, x)
-    assert axes.kl is None
-    torch.testing.assert_close(axes.variance, latent_axes(model, x).variance * other.prior.s**2)
-    assert likelihood_figures(other, x, samples=2).keys() == likelihood_figures(model, x, samples=2).keys()
-
-
-def test_more_samples_of_the_divergence_are_a_mean():
-    model, x = shifted(bernoulli(), torch.tensor([1.0]).double(), torch.tensor([2.0]).double()), images()
-    parts = []
-    for sample in range(3):
-        mu, logvar = model.encode(x)
-        z, kl = ops.reparameterize_kl(mu, logvar, seed=2, offset=sample * 2**40)
-        parts.append(model.prior.kl(Posterior(mu, logvar, z, kl)))
-    for size in (2, 100):
-        found = elbo(model, x, samples=3, seed=2, batch_size=size)
-        assert found.kl == pytest.approx(float(torch.stack(parts).mean()), rel=1e-12)
-
-
-def test_another_likelihood_is_asked():
-    class Halved(Likelihood):
-        def nll(self, outputs, target):
-            assert target.dtype == outputs.dtype
-            return 0.5 * F.binary_cross_entropy_with_logits(outputs, target, reduction="none").flatten(1).sum(1)
-
-        def mean(self, outputs):
-            return outputs.sigmoid()
-
-    model, x = VAE(SMALL), DIGITS
-    expected = elbo(model, x)
-    model.likelihood = Halved()
-    assert elbo(model, x).reconstruction == pytest.approx(0.5 * expected.reconstruction, rel=1e-5)
-    assert elbo(model, x).kl == expected.kl
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 4, 5, 13, 1000])
