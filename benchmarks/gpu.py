@@ -18,7 +18,7 @@ from torch.utils.benchmark import Timer
 
 from benchmarks import memory, peers
 from latentcore import __version__, _native, ops, reference
-from latentcore.models import VAE, VAEConfig
+from latentcore.models import VAE, MLPConfig, VAEConfig
 from latentcore.testing import relative_error
 from latentcore.training import TrainConfig, fit
 
@@ -265,7 +265,7 @@ def _many_mixtures(batch: int, count: int, device: str) -> Work:
 def _epoch(count: int, device: str) -> dict[str, Any]:
     """The best of five epochs of an MLP VAE 784-400-20, as the training loop itself measures them."""
     images = torch.randint(0, 256, (count, 1, 28, 28), dtype=torch.uint8)
-    model = VAE(VAEConfig(latent=20, hidden=(400,), decoder_hidden=(400,)))
+    model = VAE(VAEConfig(latent=20, network=MLPConfig(hidden=(400,), decoder_hidden=(400,))))
     config = TrainConfig(epochs=6, device="cuda" if device == "cuda" else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "checkpoints").mkdir()

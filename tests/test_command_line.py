@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from children import run_child
-from latentcore import _config, systems
+from latentcore import _config, _settings, systems
 from latentcore.cli import main
 from latentcore.commands.options import SHORTCUTS
 
@@ -87,7 +87,7 @@ def test_every_field_can_be_set_to_what_it_is(name, preset):
     for path, value in _config.flat(config):
         words = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         words = {"True": "true", "False": "false", "None": "none"}.get(words, words)
-        assert _config.changed(config, {path: words}) == config, path
+        assert _settings.changed(config, {path: words}) == config, path
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -19,7 +19,7 @@ import latentcore
 from latentcore import plots
 from latentcore.data import ImageSet, mnist
 from latentcore.mixture import GaussianMixture, MixturePrior
-from latentcore.models import VAE, VAEConfig
+from latentcore.models import VAE, MLPConfig, VAEConfig
 
 
 def loss_terms(vae: VAE, prior: MixturePrior | None, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,7 +100,7 @@ def main() -> None:
     half = options.epochs // 2
 
     torch.manual_seed(options.seed)
-    vae = VAE(VAEConfig(latent=12, hidden=(128,), decoder_hidden=(128,)))
+    vae = VAE(VAEConfig(latent=12, network=MLPConfig(hidden=(128,), decoder_hidden=(128,))))
     train(vae, None, digits, half, options.seed)
     learned, prior = copy.deepcopy(vae), fitted_prior(vae, digits)
     train(vae, None, digits, options.epochs - half, options.seed + 1)

@@ -1,9 +1,13 @@
-"""Configurations: frozen dataclasses that check their fields and travel through JSON unchanged."""
+"""Configurations: frozen dataclasses that check their fields and travel through JSON unchanged.
+
+A field may be a union of dataclasses, such as ``MLPConfig | ConvConfig``, which their field `kind` tells apart, a word.
+The first of them is meant where no kind is given; a word alone stands for the dataclass of that kind with its defaults.
+A dataclass may have a class method `upgraded(plain)` that puts what earlier versions wrote into today's words.
+"""
 
 import math
 import types
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -43,49 +47,16 @@ def from_plain(kind: type[T], data: object, name: str = "config") -> T:
     """
     if not isinstance(data, Mapping):
         _errors.fail_type(name, "a mapping of field names to values", type(data).__name__)
+    plain: Mapping[str, Any] = getattr(kind, "upgraded", lambda found: found)(data)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
-    for key in data:
+    for key in plain:
         if key not in known:
             _errors.fail_value(f"{name}.{key}", "a field among " + ", ".join(known), "an unknown field")
     for key, field in known.items():
-        if key not in data and field.default is MISSING and field.default_factory is MISSING:
+        if key not in plain and field.default is MISSING and field.default_factory is MISSING:
             _errors.fail_value(f"{name}.{key}", "a value", "nothing: the field is missing")
     hints = get_type_hints(kind)
-    return kind(**{key: _convert(hints[key], value, f"{name}.{key}".lstrip(".")) for key, value in data.items()})
-
-
-def changed(config: T, changes: Mapping[str, str]) -> T:
-    """The configuration with some fields set, as words on the command line say it.
-
-    Args:
-        config: A configuration.
-        changes: Values by the names of fields, with dots for the fields of fields: ``{"vae.latent": "10"}``. Lists have
-            commas (``1,28,28``), "none" is a field's None.
-
-    Raises:
-        TypeError: A value is of another type than the field.
-        ValueError: A field is unknown, or a value is out of range.
-
-    Example:
-        >>> from latentcore.models.config import GANConfig
-        >>> changed(GANConfig(), {"latent": "10", "channels": "8,16"}).channels
-        (8, 16)
-    """
-    return from_plain(type(config), plain_with(config, changes), "")
-
-
-def plain_with(config: Any, changes: Mapping[str, str]) -> dict[str, Any]:
-    """The same as dicts, of which only the names and the kinds of the values are judged."""
-    plain = to_plain(config)
-    for path, text in changes.items():
-        *sections, name = path.split(".")
-        kind, level = type(config), plain
-        for place, section in enumerate(sections):
-            kind = _section_kind(_hint(kind, section, ".".join(sections[: place + 1])), path)
-            level[section] = level[section] if level.get(section) is not None else {}
-            level = level[section]
-        level[name] = _parsed(_hint(kind, name, path), text, path)
-    return plain
+    return kind(**{key: _convert(hints[key], value, f"{name}.{key}".lstrip(".")) for key, value in plain.items()})
 
 
 def flat(config: Any, before: str = "") -> Iterator[tuple[str, Any]]:
@@ -98,61 +69,41 @@ def flat(config: Any, before: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{before}{part.name}", value
 
 
-def allowed(kind: Any, path: str) -> tuple[str, ...]:
-    """The words that a field may be, with dots for the fields of fields; none where it is no choice of words."""
-    *sections, name = path.split(".")
-    for section in sections:
-        kind = _section_kind(_hint(kind, section, path), path)
-    hint = _hint(kind, name, path)
-    return get_args(hint) if get_origin(hint) is Literal else ()
+def arms(hint: Any) -> dict[str, Any]:
+    """The dataclasses that a field of this type may hold, by their kinds; where there is one alone, it is ""."""
+    members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    known = [member for member in members if is_dataclass(member)]
+    return {"": known[0]} if len(known) == 1 else {_kind_of(member): member for member in known}
 
 
-def _hint(kind: Any, name: str, path: str) -> Any:
-    """Type of the field `name` of a dataclass."""
-    hints = {part.name: hint for part in fields(kind) for hint in [get_type_hints(kind)[part.name]]}
-    if name not in hints:
-        before = path.removesuffix(name)
-        hint = did_you_mean(path, [f"{before}{known}" for known in hints])
-        _errors.fail_value(path, f"a field of {kind.__name__} ({', '.join(hints)})", f"an unknown name{hint}")
-    return hints[name]
+def arm(hint: Any, kind: object, name: str) -> Any:
+    """The one of that kind, or the only one; the first where no kind is given.
+
+    Raises:
+        ValueError: There is none of the kind.
+    """
+    known = arms(hint)
+    if kind is None or "" in known:
+        return next(iter(known.values()))
+    if not isinstance(kind, str) or kind not in known:
+        near = did_you_mean(kind, known) if isinstance(kind, str) else ""
+        _errors.fail_value(f"{name}.kind", f"one of {', '.join(known)}", f"{kind!r}{near}")
+    return known[kind]
 
 
-def _section_kind(kind: Any, path: str) -> Any:
-    arms = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    found = next((arm for arm in arms if is_dataclass(arm)), None)
-    if found is None:
-        _errors.fail_value(path, "a field of a section", "one of a field that has none")
-    return found
-
-
-def _parsed(kind: Any, text: str, name: str) -> Any:
-    """What a word on the command line stands for, as far as its type says; `from_plain` judges it."""
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        inner = next(arm for arm in get_args(kind) if arm is not type(None))
-        return None if text == "none" else _parsed(inner, text, name)
-    if origin is tuple:
-        entry = get_args(kind)[0]
-        return [_parsed(entry, part, name) for part in text.split(",")] if text else []
-    if is_dataclass(kind):
-        section = next(iter(fields(kind))).name
-        _errors.fail_value(name, f"one of its fields, as {name}.{section}", repr(text))
-    if kind is bool and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if kind in (int, float):
-        with suppress(ValueError):
-            return int(text) if kind is int else float(text)
-        _errors.fail_value(name, "a whole number" if kind is int else "a number", repr(text))
-    if kind is bool:
-        _errors.fail_value(name, "true or false", repr(text))
-    return text
+def _kind_of(config: Any) -> str:
+    return next(str(part.default) for part in fields(config) if part.name == "kind")
 
 
 def check_types(config: Any) -> None:
-    """Every field has the type that it declares; called by each configuration's `__post_init__`."""
+    """Every field has the type that it declares; called by each configuration's `__post_init__`.
+
+    A dict, a list or the name of a kind becomes what it stands for, as in a file.
+    """
     hints = get_type_hints(type(config))
     for field in fields(config):
-        _convert(hints[field.name], getattr(config, field.name), f"{type(config).__name__}.{field.name}")
+        value = _convert(hints[field.name], getattr(config, field.name), f"{type(config).__name__}.{field.name}")
+        object.__setattr__(config, field.name, value)  # it is frozen
 
 
 def in_range(config: Any, field: str, low: float, high: float = math.inf) -> None:
@@ -177,12 +128,26 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         return value
     if origin is tuple:
         return _convert_tuple(get_args(kind), value, name)
-    if origin in (Union, types.UnionType):  # the only union in use is X | None
-        inner = next(arm for arm in get_args(kind) if arm is not type(None))
-        return None if value is None else _convert(inner, value, name)
+    if origin in (Union, types.UnionType):
+        return _convert_union(kind, value, name)
     if is_dataclass(kind):
         return value if isinstance(value, kind) else from_plain(kind, value, name)  # type: ignore[arg-type]
     return _checked_scalar(kind, value, name)
+
+
+def _convert_union(hint: Any, value: Any, name: str) -> Any:
+    """Of dataclasses, or of one type and None."""
+    if value is None and type(None) in get_args(hint):
+        return None
+    known = arms(hint)
+    if not known:
+        return _convert(next(inner for inner in get_args(hint) if inner is not type(None)), value, name)
+    if isinstance(value, tuple(known.values())):
+        return value
+    if "" in known:
+        return from_plain(known[""], value, name)
+    told = {"kind": value} if isinstance(value, str) else value
+    return from_plain(arm(hint, told.get("kind") if isinstance(told, Mapping) else None, name), told, name)
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:

@@ -21,8 +21,8 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-FORMAT = 2
-"""Of a run's `config.json`, which says so; that of version 0.1.0 has no such field."""
+FORMAT = 3
+"""Of a run's `config.json`, which says so; that of version 0.1.0 has no such field. In 3, networks have a section."""
 
 MOST_BYTES = 16_000_000  # of a file of figures or words
 

@@ -13,6 +13,7 @@ from benchmarks.quality.figures import Figure
 
 import latentcore
 from benchmarks import egamma_throughput
+from latentcore.models import MLPConfig
 
 ROTATION_CONTRACT = {
     "psnr_gap_worst", "psnr_mean", "ssim_worst", "psnr_gap_unseen", "psnr_composed_worst", "label_kept_composed",
@@ -52,7 +53,7 @@ def short(config):
     train = dataclasses.replace(config.train, epochs=1, device="cpu")
     if hasattr(config, "resnet"):
         return dataclasses.replace(config, train=train, resnet=dataclasses.replace(config.resnet, width=1 / 16))
-    small = dataclasses.replace(config.vae, latent=8, encoder="mlp", hidden=(16,), decoder_hidden=(16,))
+    small = dataclasses.replace(config.vae, latent=8, network=MLPConfig(hidden=(16,), decoder_hidden=(16,)))
     vae_train = None if config.vae_train is None else dataclasses.replace(config.vae_train, epochs=1)
     return dataclasses.replace(config, vae=small, train=train, vae_train=vae_train)
 

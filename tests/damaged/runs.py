@@ -10,10 +10,10 @@ import torch
 
 from latentcore import _config, load_run
 from latentcore.cli import main
-from latentcore.models import VAE, VAEConfig, save_vae
+from latentcore.models import VAE, MLPConfig, VAEConfig, save_vae
 from latentcore.training import create_run
 
-CONFIG = VAEConfig(image_shape=(1, 8, 8), hidden=(8,), decoder_hidden=(8,))
+CONFIG = VAEConfig(image_shape=(1, 8, 8), network=MLPConfig(hidden=(8,), decoder_hidden=(8,)))
 FILES = ("config.json", "metrics.json", "metrics.csv", "checkpoints/model.pth")
 DEEP = "[" * 5000 + "]" * 5000
 VALUES = (

@@ -8,16 +8,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from latentcore.data import mnist
-from latentcore.models import (
-    Bernoulli,
-    Gaussian,
-    StandardNormal,
-    VAEConfig,
-)
+from latentcore.models import Bernoulli, Gaussian, MLPConfig, StandardNormal, VAEConfig
 
 SIDE, PIXELS = 2, 4
 DIGITS = mnist.embedded("test").images[::10]
-SMALL = VAEConfig(hidden=(32,), decoder_hidden=(32,))
+SMALL = VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))
 
 
 class Tiny(nn.Module):

@@ -27,6 +27,8 @@ from latentcore.models import (
     Autoencoder,
     AutoencoderConfig,
     Bernoulli,
+    GaussianConfig,
+    MLPConfig,
     StandardNormal,
     VAEConfig,
 )
@@ -84,7 +86,9 @@ def test_the_elbo_is_what_training_minimises():
 
 
 def test_the_elbo_of_a_gaussian_likelihood():
-    model = VAE(VAEConfig(hidden=(32,), decoder_hidden=(32,), likelihood="gaussian")).requires_grad_(False)
+    model = VAE(
+        VAEConfig(likelihood=GaussianConfig(), network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))
+    ).requires_grad_(False)
     z, _ = ops.reparameterize_kl(*model.encode(DIGITS / 255), seed=0)
     error = 0.5 * (model.decode(z) - DIGITS / 255).square().sum() / len(DIGITS)
     assert elbo(model, DIGITS).reconstruction == pytest.approx(float(error), rel=1e-5)
@@ -181,7 +185,7 @@ def test_images_may_come_in_any_form():
 
 
 def test_modes_are_left_as_they_were():
-    model = VAE(VAEConfig(hidden=(32,), decoder_hidden=(32,), normalisation="batch")).train()
+    model = VAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,), normalisation="batch"))).train()
     next(layer for layer in model.decoder if isinstance(layer, nn.BatchNorm1d)).eval()
     modes = [layer.training for layer in model.modules()]
     state = {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
@@ -307,7 +311,7 @@ def test_errors_of_images_and_models():
     with pytest.raises(ValueError, match="threshold: expected a number of at least 0, got -1"):
         active_units(model, DIGITS, threshold=-1)
     with pytest.raises(TypeError, match=r"model: expected one that encodes images as \(mu, logvar\), got Autoencoder"):
-        elbo(Autoencoder(AutoencoderConfig(hidden=(8,), decoder_hidden=(8,))), DIGITS[:2])
+        elbo(Autoencoder(AutoencoderConfig(network=MLPConfig(hidden=(8,), decoder_hidden=(8,)))), DIGITS[:2])
     without = SimpleNamespace(encode=model.encode, decode_logits=model.decode_logits, config=model.config)
     with pytest.raises(TypeError, match="model: expected one with a prior and a likelihood, got SimpleNamespace"):
         elbo(without, DIGITS[:2])

@@ -16,13 +16,14 @@ from latentcore.models import (
     Bernoulli,
     Gaussian,
     Likelihood,
+    MLPConfig,
     StandardNormal,
     VAEConfig,
 )
 from latentcore.testing import assert_near
 from latentcore.training import TrainConfig, fit, gradients
 
-FIELDS = {"image_shape": (1, 12, 12), "latent": 3, "hidden": (16,), "decoder_hidden": (16,)}
+FIELDS = {"image_shape": (1, 12, 12), "latent": 3, "network": MLPConfig(hidden=(16,), decoder_hidden=(16,))}
 
 
 class Poisson(Likelihood):

@@ -1,19 +1,21 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from latentcore import ops
-from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
+from latentcore.models import VAE, Autoencoder, AutoencoderConfig, ConvConfig, MLPConfig, VAEConfig
 from latentcore.testing import assert_near
 
-MLP = {"hidden": (16, 8), "decoder_hidden": (8,), "latent": 3}
-CONV = {"encoder": "conv", "channels": (4, 8), "hidden": (16,), "decoder_hidden": (16,), "latent": 5}
+MLP = {"latent": 3, "network": MLPConfig(hidden=(16, 8), decoder_hidden=(8,))}
+CONV = {"latent": 5, "network": ConvConfig(channels=(4, 8), hidden=(16,), decoder_hidden=(16,))}
 CONFIGS = [
     MLP,
-    MLP | {"normalisation": "batch", "activation": "silu"},
-    MLP | {"hidden": (), "decoder_hidden": ()},
+    MLP | {"network": replace(MLP["network"], normalisation="batch", activation="silu")},
+    MLP | {"network": MLPConfig(hidden=(), decoder_hidden=())},
     MLP | {"image_shape": (3, 5, 7)},
     CONV,
-    CONV | {"normalisation": "batch", "image_shape": (3, 8, 12)},
+    CONV | {"image_shape": (3, 8, 12), "network": replace(CONV["network"], normalisation="batch")},
 ]
 
 
@@ -40,7 +42,7 @@ def test_shapes_of_an_autoencoder(fields):
 
 
 def test_the_convolutional_network_has_the_published_layers():
-    model = VAE(VAEConfig(encoder="conv", latent=32, hidden=(256,), decoder_hidden=(256,)))
+    model = VAE(VAEConfig(latent=32, network=ConvConfig(hidden=(256,), decoder_hidden=(256,))))
     assert [tuple(weight.shape) for weight in model.parameters() if weight.dim() > 1] == [
         (32, 1, 3, 3),
         (64, 32, 3, 3),
@@ -71,7 +73,9 @@ def test_logvar_is_bounded():
 
 
 def test_decoder_bias_std_spreads_the_biases_of_the_normalisation():
-    spread = VAE(VAEConfig(decoder_hidden=(400,), hidden=(8,), normalisation="batch", decoder_bias_std=1.0))
+    spread = VAE(
+        VAEConfig(network=MLPConfig(decoder_hidden=(400,), hidden=(8,), normalisation="batch", decoder_bias_std=1.0))
+    )
     assert spread.decoder[1].bias.detach().std() == pytest.approx(1, abs=0.15)
     assert spread.encoder[2].bias.abs().max() == 0
 
@@ -98,12 +102,24 @@ def test_wrong_latents():
     ("fields", "error", "message"),
     [
         ({"latent": 0}, ValueError, "latent: expected a number in"),
-        ({"decoder_bias_std": 1.0}, ValueError, "decoder_bias_std: expected 0 without normalisation"),
+        ({"network": {"decoder_bias_std": 1.0}}, ValueError, "decoder_bias_std: expected 0 without normalisation"),
         ({"latent": 2.0}, TypeError, "latent: expected an int, got float"),
-        ({"hidden": (16, 0)}, ValueError, "hidden"),
-        ({"activation": "relux"}, ValueError, "activation: expected one of"),
+        ({"network": {"hidden": (16, 0)}}, ValueError, r"MLPConfig\.hidden: expected a number in"),
+        ({"network": {"activation": "relux"}}, ValueError, r"VAEConfig\.network\.activation: expected one of"),
+        (
+            {"network": {"channels": [8]}},
+            ValueError,
+            r"network\.channels: expected a field among kind, hidden",
+        ),
+        (
+            {"network": "convolutions"},
+            ValueError,
+            r"network\.kind: expected one of mlp, conv, residual, attention,",
+        ),
+        ({"network": ["mlp"]}, TypeError, "network: expected a mapping"),
+        ({"likelihood": None}, TypeError, "likelihood: expected a mapping"),
         ({"image_shape": (28, 28)}, ValueError, "image_shape: expected 3 entries"),
-        ({"encoder": "conv", "image_shape": (1, 30, 28)}, ValueError, "multiples of 4"),
+        ({"image_shape": (1, 30, 28), "network": ConvConfig()}, ValueError, "multiples of 4"),
     ],
 )
 def test_wrong_configurations(fields, error, message):

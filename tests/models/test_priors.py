@@ -11,14 +11,23 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 from latentcore import ops
-from latentcore.models import VAE, Autoencoder, AutoencoderConfig, Posterior, Prior, StandardNormal, VAEConfig
+from latentcore.models import (
+    VAE,
+    Autoencoder,
+    AutoencoderConfig,
+    MLPConfig,
+    Posterior,
+    Prior,
+    StandardNormal,
+    VAEConfig,
+)
 from latentcore.report.explorer import explorer
 from latentcore.testing import assert_near
 from latentcore.training import TrainConfig, fit, gradients
 from latentcore.training.recorded import Recorded
 from latentcore.training.run import CodingRun
 
-CONFIG = VAEConfig(image_shape=(1, 12, 12), latent=3, hidden=(16,), decoder_hidden=(16,))
+CONFIG = VAEConfig(image_shape=(1, 12, 12), latent=3, network=MLPConfig(hidden=(16,), decoder_hidden=(16,)))
 
 
 class Shifted(Prior):
@@ -196,7 +205,7 @@ def test_a_prior_is_learned(images, tmp_path, monkeypatch):
 
 
 def test_neither_prior_nor_likelihood_is_in_a_state_dict():
-    for model in (VAE(CONFIG), Autoencoder(AutoencoderConfig(hidden=(8,), decoder_hidden=(8,)))):
+    for model in (VAE(CONFIG), Autoencoder(AutoencoderConfig(network=MLPConfig(hidden=(8,), decoder_hidden=(8,))))):
         names = [name.partition(".")[0] for name in model.state_dict()]
         assert set(names) == {"_extra_state", "encoder", "decoder"}
         assert not [*model.likelihood.parameters(), *model.likelihood.buffers()]
@@ -238,7 +247,10 @@ def test_a_run_draws_from_its_model_s_prior():
     z = model.prior.sample(5, torch.Generator().manual_seed(3))
     assert torch.equal(drawn, model.decode(z).detach())
     normal = torch.randn(5, 3, generator=torch.Generator().manual_seed(3))
-    for model in (VAE(CONFIG), Autoencoder(AutoencoderConfig(latent=3, hidden=(8,), decoder_hidden=(8,)))):
+    for model in (
+        VAE(CONFIG),
+        Autoencoder(AutoencoderConfig(latent=3, network=MLPConfig(hidden=(8,), decoder_hidden=(8,)))),
+    ):
         assert torch.equal(run_of(model).sample(5, seed=3), model.decode(normal).detach())
 
 

@@ -3,17 +3,29 @@
 import pytest
 import torch
 
-from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig, load_autoencoder, load_vae, save_vae
+from latentcore.models import (
+    VAE,
+    AttentionConfig,
+    Autoencoder,
+    AutoencoderConfig,
+    ConvConfig,
+    MLPConfig,
+    ResidualConfig,
+    VAEConfig,
+    load_autoencoder,
+    load_vae,
+    save_vae,
+)
 from latentcore.models.attention import PatchAttention
 from latentcore.models.residual import Refine
 
 KINDS = {
-    "residual": {"encoder": "residual", "channels": (6, 8), "hidden": (16,), "decoder_hidden": (16,)},
-    "deep": {"encoder": "residual", "channels": (4, 4, 4), "blocks": 2, "image_shape": (3, 16, 24), "hidden": ()},
-    "attention": {"encoder": "attention", "channels": (16, 16), "hidden": (), "decoder_hidden": (16,)},
-    "patches": {"encoder": "attention", "channels": (8,), "heads": 2, "patch": 4, "image_shape": (3, 8, 12)},
-    "classes": {"classes": 4, "hidden": (16,), "decoder_hidden": (16,)},
-    "conv-classes": {"classes": 4, "encoder": "conv", "channels": (4, 8), "latent": 5},
+    "residual": {"network": ResidualConfig(channels=(6, 8), hidden=(16,), decoder_hidden=(16,))},
+    "deep": {"image_shape": (3, 16, 24), "network": ResidualConfig(channels=(4, 4, 4), blocks=2, hidden=())},
+    "attention": {"network": AttentionConfig(width=16, layers=2, hidden=(), decoder_hidden=(16,))},
+    "patches": {"image_shape": (3, 8, 12), "network": AttentionConfig(width=8, layers=1, heads=2, patch=4)},
+    "classes": {"classes": 4, "network": MLPConfig(hidden=(16,), decoder_hidden=(16,))},
+    "conv-classes": {"classes": 4, "latent": 5, "network": ConvConfig(channels=(4, 8))},
 }
 
 
@@ -45,11 +57,11 @@ def test_shapes_gradients_and_files(tmp_path, name, kind, config_kind):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"encoder": "residual", "channels": (4, 4, 4)}, "multiples of 8, one halving"),
-        ({"encoder": "attention", "channels": (16,), "patch": 5}, "multiples of the patches' 5"),
-        ({"encoder": "attention", "channels": (16, 8)}, "the same multiple of 4 heads for each layer"),
-        ({"encoder": "attention", "channels": (18,)}, "the same multiple of 4 heads for each layer"),
-        ({"encoder": "attention", "channels": ()}, "channels: expected at least one"),
+        ({"network": ResidualConfig(channels=(4, 4, 4))}, "multiples of 8, one halving"),
+        ({"network": {"kind": "attention", "patch": 5}}, "multiples of the patches' 5"),
+        ({"network": {"kind": "attention", "width": 18}}, "AttentionConfig.width: expected a multiple of the 4 heads"),
+        ({"network": {"kind": "attention", "layers": 0}}, "AttentionConfig.layers: expected a number in"),
+        ({"network": {"kind": "conv", "channels": ()}}, "ConvConfig.channels: expected at least one"),
         ({"noise": -1.0}, "VAEConfig.noise: expected a number in"),
         ({"classes": -1}, "VAEConfig.classes: expected a number in"),
     ],
@@ -60,7 +72,7 @@ def test_sizes_that_do_not_fit_are_errors(fields, message):
 
 
 def test_a_model_of_classes_wants_labels_and_no_other_does():
-    plain, told = VAE(VAEConfig(hidden=(8,))), VAE(VAEConfig(hidden=(8,), classes=3))
+    plain, told = (VAE(VAEConfig(classes=classes, network=MLPConfig(hidden=(8,)))) for classes in (0, 3))
     images, z = torch.rand(2, 1, 28, 28), torch.zeros(2, 2)
     for call in (lambda m, labels: m.encode(images, labels), lambda m, labels: m.decode(z, labels)):
         with pytest.raises(ValueError, match="labels: expected none: the model knows no classes"):
@@ -74,7 +86,7 @@ def test_a_model_of_classes_wants_labels_and_no_other_does():
 
 
 def test_the_class_changes_what_is_encoded_and_drawn():
-    model = VAE(VAEConfig(hidden=(8,), decoder_hidden=(8,), classes=3)).eval()
+    model = VAE(VAEConfig(classes=3, network=MLPConfig(hidden=(8,), decoder_hidden=(8,)))).eval()
     images, z = torch.rand(1, 1, 28, 28), torch.zeros(1, 2)
     zero, one = torch.tensor([0]), torch.tensor([1])
     assert not torch.equal(model.encode(images, zero)[0], model.encode(images, one)[0])
@@ -82,7 +94,7 @@ def test_the_class_changes_what_is_encoded_and_drawn():
 
 
 def test_noise_is_added_while_training_alone():
-    config = AutoencoderConfig(hidden=(8,), decoder_hidden=(8,), noise=0.3)
+    config = AutoencoderConfig(noise=0.3, network=MLPConfig(hidden=(8,), decoder_hidden=(8,)))
     model, images = Autoencoder(config), torch.rand(6, 1, 28, 28)
     seen = []
     model.encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))

@@ -95,9 +95,6 @@ def test_every_weight_learns():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"encoder": "mlp"}, "SharpConfig.encoder: expected 'residual', the only choice, got mlp"),
-        ({"classes": 2}, "SharpConfig.classes: expected 0, the only choice, got 2"),
-        ({"hidden": (8,)}, r"SharpConfig.hidden: expected \(\), the only choice"),
         ({"channels": (8,)}, r"SharpConfig.channels: expected at least two, got \(8,\)"),
         ({"refinements": -1}, "SharpConfig.refinements: expected a number in"),
         ({"image_shape": (3, 24, 24)}, "multiples of 16"),

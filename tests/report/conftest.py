@@ -10,7 +10,7 @@ from latentcore._files import write_json
 from latentcore.data import ImageSet, mnist
 from latentcore.data.examples import Where
 from latentcore.evaluate.latents import write_latents
-from latentcore.models import AutoencoderConfig, GANConfig, LatentConfig, SharpConfig, VAEConfig
+from latentcore.models import AutoencoderConfig, ConvConfig, GANConfig, LatentConfig, MLPConfig, SharpConfig, VAEConfig
 from latentcore.report.page import write_report
 from latentcore.systems.autoencoder import pictures as autoencoder_pictures
 from latentcore.systems.autoencoder.config import AutoencodingConfig
@@ -25,7 +25,7 @@ from latentcore.training import TrainConfig
 from latentcore.training.system import NoOptions
 
 TRAIN = TrainConfig(epochs=2, batch_size=64, learning_rate=3e-3, device="cpu")
-PLAIN = {"hidden": (128,), "decoder_hidden": (128,)}
+PLAIN = {"network": MLPConfig(hidden=(128,), decoder_hidden=(128,))}
 
 
 RUNS = ("few-label", "ae-2d", "rotation", "gan", "photographs")
@@ -56,7 +56,9 @@ def make(folder):
     autoencoder_pictures.write_pictures(run, ImageSet(test.images[:300], test.labels[:300]), run.folder)
 
     config = RotationConfig(
-        vae=VAEConfig(latent=6, encoder="conv", hidden=(32,), decoder_hidden=(32,), channels=(4, 8), activation="silu"),
+        vae=VAEConfig(
+            latent=6, network=ConvConfig(hidden=(32,), decoder_hidden=(32,), channels=(4, 8), activation="silu")
+        ),
         operator=LatentConfig(model="equivariant", couplings=1, hidden=(16,)),
         pairs=PairsConfig(upright=0.5),
         train=TRAIN,

@@ -10,7 +10,7 @@ from torch import nn
 
 from latentcore import GaussianMixture
 from latentcore.evaluate.latents import write_latents
-from latentcore.models import VAE, VAEConfig
+from latentcore.models import VAE, MLPConfig, VAEConfig
 from latentcore.models.residual import Refine
 from latentcore.report import page as report_page
 from latentcore.report.explorer import explorer, full_factors
@@ -37,13 +37,15 @@ def test_layers_that_a_page_cannot_evaluate():
 
 @pytest.mark.parametrize(("latent", "reach"), [(2, 3.0), (64, 1.3 * 8)])
 def test_without_latents_the_plane_is_one_of_the_prior(latent, reach):
-    model = VAE(VAEConfig(latent=latent, hidden=(8,), decoder_hidden=(8,)))
+    model = VAE(VAEConfig(latent=latent, network=MLPConfig(hidden=(8,), decoder_hidden=(8,))))
     plane = explorer(SimpleNamespace(model=model), None)["plane"]
     assert plane["high"] == pytest.approx([reach, reach])
     assert np.hypot(*plane["start"]) == pytest.approx(0 if latent == 2 else 8)
     axes = np.frombuffer(base64.b64decode(plane["axes"]), "<f4").reshape(2, latent)
     assert np.allclose(axes @ axes.T, np.eye(2), atol=1e-6)
-    assert explorer(SimpleNamespace(model=VAE(VAEConfig(latent=1, hidden=(8,)))), None)["plane"] is None
+    assert (
+        explorer(SimpleNamespace(model=VAE(VAEConfig(latent=1, network=MLPConfig(hidden=(8,))))), None)["plane"] is None
+    )
 
 
 def test_a_decoder_beyond_the_page_is_left_out_with_a_line(made, report):

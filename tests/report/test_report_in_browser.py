@@ -12,7 +12,7 @@ import torch
 from chromium import SHOTS, Browser, WebDriverWait
 from torch import nn
 
-from latentcore.models import VAE, LatentConfig, VAEConfig, build_operator
+from latentcore.models import VAE, ConvConfig, LatentConfig, MLPConfig, ResidualConfig, VAEConfig, build_operator
 from latentcore.models.networks import ACTIVATIONS
 from latentcore.plots.style import PALETTE
 from latentcore.report.explorer import _operator
@@ -247,16 +247,16 @@ def test_paper_is_light_open_and_wide_enough(browser, pages):
 @pytest.mark.parametrize(
     "options",
     [
-        {"decoder_hidden": (16, 32), "normalisation": "batch"},
-        {"encoder": "conv", "channels": (3, 5), "decoder_hidden": (16,), "normalisation": "batch"},
-        {"encoder": "residual", "channels": (3, 5), "decoder_hidden": (16,), "image_shape": (3, 8, 12)},
-        {"classes": 4, "decoder_hidden": (16,)},
-        *({"decoder_hidden": (16,), "activation": name} for name in ACTIVATIONS),
+        {"network": MLPConfig(decoder_hidden=(16, 32), normalisation="batch")},
+        {"network": ConvConfig(channels=(3, 5), decoder_hidden=(16,), normalisation="batch")},
+        {"image_shape": (3, 8, 12), "network": ResidualConfig(channels=(3, 5), decoder_hidden=(16,))},
+        {"classes": 4, "network": MLPConfig(decoder_hidden=(16,))},
+        *({"network": MLPConfig(decoder_hidden=(16,), activation=name)} for name in ACTIVATIONS),
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
 def test_layers_are_torchs(browser, pages, options):
-    model = with_statistics(VAE(VAEConfig(latent=3, hidden=(8,), **options)))
+    model = with_statistics(VAE(VAEConfig(latent=3, **options)))
     z, label = torch.randn(1, 3), torch.tensor([2])
     with torch.no_grad():
         expected = model.decode(z, label if model.config.classes else None).flatten().numpy()

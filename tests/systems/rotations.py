@@ -5,18 +5,20 @@ import dataclasses
 import torch
 
 from latentcore import train
-from latentcore.models import LatentConfig, VAEConfig
+from latentcore.models import LatentConfig, MLPConfig, VAEConfig
 from latentcore.systems.rotation.config import PairsConfig, RotationConfig, TransformationWeights
 from latentcore.training import TrainConfig
 
-SHAPE = {"image_shape": (1, 12, 12), "hidden": (64,), "decoder_hidden": (64,)}
+SHAPE = {"image_shape": (1, 12, 12), "network": MLPConfig(hidden=(64,), decoder_hidden=(64,))}
 TRAIN = TrainConfig(epochs=3, batch_size=32, learning_rate=5e-3, beta=0.2, device="cpu")
 CONFIG = RotationConfig(
     vae=VAEConfig(latent=12, **SHAPE), operator=LatentConfig(hidden=(16,), width=16, tokens=4), train=TRAIN
 )
 # batch normalisation, a schedule and a latent term: all that has a state is on
 FROZEN = RotationConfig(
-    vae=VAEConfig(latent=8, normalisation="batch", **SHAPE),
+    vae=VAEConfig(
+        latent=8, image_shape=(1, 12, 12), network=dataclasses.replace(SHAPE["network"], normalisation="batch")
+    ),
     operator=LatentConfig(model="mlp", hidden=(16,)),
     loss=TransformationWeights(latent=0.1, cosine=0.1),
     train=dataclasses.replace(TRAIN, schedule="one-cycle"),

@@ -31,7 +31,7 @@ def train_three(folder, data):
         assert call("config", "autoencoder", preset, "--out", folder / f"{preset}.json") == 0
         config = json.loads((folder / f"{preset}.json").read_text())
         network = config["vae"] or config["autoencoder"]
-        network["hidden"] = network["decoder_hidden"] = [16]
+        network["network"] |= {"hidden": [16], "decoder_hidden": [16]}
         (folder / f"{preset}.json").write_text(json.dumps(config))
         words = ("--config", folder / f"{preset}.json", "--epochs", 2, "--run-dir", folder / preset)
         assert call("train", "autoencoder", "--data", data, *words) == 0
@@ -109,7 +109,7 @@ def of_a_file(once, tmp_path):
 def train_on_a_file(folder):
     """Train a small network, which does not know where its images are after this."""
     np.save(folder / "own.npy", np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8))
-    network = {"image_shape": (1, 8, 8), "latent": 2, "hidden": [8], "decoder_hidden": [8]}
+    network = {"image_shape": (1, 8, 8), "latent": 2, "network": {"hidden": [8], "decoder_hidden": [8]}}
     (folder / "small.json").write_text(json.dumps({"autoencoder": network}))
     words = ("--config", folder / "small.json", "--epochs", 1, "--run-dir", folder / "run")
     assert call("train", "autoencoder", "--data", folder / "own.npy", *words) == 0
@@ -200,7 +200,11 @@ def test_a_folder_of_cifar(tmp_path):
     for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6))):
         records = np.column_stack([np.arange(12) % 10, random.integers(0, 256, (12, 3072))]).astype(np.uint8)
         (tmp_path / f"{name}.bin").write_bytes(records.tobytes())
-    network = {"image_shape": [3, 32, 32], "classes": 10, "encoder": "conv", "channels": [4, 8], "hidden": [8]}
+    network = {
+        "image_shape": [3, 32, 32],
+        "classes": 10,
+        "network": {"kind": "conv", "channels": [4, 8], "hidden": [8]},
+    }
     (tmp_path / "told.json").write_text(json.dumps({"vae": network}))
     words = ("--config", tmp_path / "told.json", "--epochs", 1, "--run-dir", tmp_path / "run")
     assert call("train", "autoencoder", "--data", tmp_path, *words) == 0
@@ -221,7 +225,7 @@ def test_small_and_odd_data(tmp_path, shape, latent, missing):
     count = 6 if latent == 5 else 40
     labels = {} if latent == 5 else {"labels": np.arange(count) % 4}
     np.savez(tmp_path / "odd.npz", images=random.integers(0, 256, (count, *shape), dtype=np.uint8), **labels)
-    network = {"image_shape": shape, "latent": latent, "hidden": [8], "decoder_hidden": [8]}
+    network = {"image_shape": shape, "latent": latent, "network": {"hidden": [8], "decoder_hidden": [8]}}
     (tmp_path / "odd.json").write_text(json.dumps({"vae": network}))
     words = ("--config", tmp_path / "odd.json", "--epochs", 1, "--run-dir", tmp_path / "run")
     assert call("train", "autoencoder", "--data", tmp_path / "odd.npz", *words) == 0

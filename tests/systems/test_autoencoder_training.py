@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from latentcore import load_run, resume, train
-from latentcore.models import AutoencoderConfig, VAEConfig
+from latentcore.models import AutoencoderConfig, GaussianConfig, MLPConfig, VAEConfig
 from latentcore.systems.autoencoder.config import PRESETS, AutoencodingConfig
 from latentcore.systems.autoencoder.training import Training
 from latentcore.training import Augmentation, TrainConfig
 from latentcore.training.sources import Images
 
-NETWORK = {"image_shape": (1, 12, 12), "latent": 3, "hidden": (32,), "decoder_hidden": (32,)}
+NETWORK = {"image_shape": (1, 12, 12), "latent": 3, "network": MLPConfig(hidden=(32,), decoder_hidden=(32,))}
 TRAIN = TrainConfig(epochs=4, batch_size=30, learning_rate=5e-3, schedule="one-cycle")
 VARIATIONAL = AutoencodingConfig(vae=VAEConfig(**NETWORK), train=TRAIN)
-PLAIN = AutoencodingConfig(autoencoder=AutoencoderConfig(**NETWORK, likelihood="gaussian"), train=TRAIN)
+PLAIN = AutoencodingConfig(autoencoder=AutoencoderConfig(**NETWORK, likelihood=GaussianConfig()), train=TRAIN)
 TOLD = AutoencodingConfig(vae=VAEConfig(**NETWORK, classes=3), train=TRAIN)
 
 

@@ -67,7 +67,7 @@ def test_the_folder_holds_what_was_promised(tmp_path, images, labels):
     plain = json.loads((run.folder / "config.json").read_text())
     assert plain.pop("system") == "classifier"
     assert len(plain.pop("data")) == 64
-    assert plain.pop("format") == 2
+    assert plain.pop("format") == 3
     assert plain.pop("source") == {"image_shape": [1, 12, 12]}
     assert ClassifierConfig.from_dict(plain) == dataclasses.replace(
         CONFIG, train=dataclasses.replace(CONFIG.train, epochs=2)

@@ -10,14 +10,16 @@ import torch
 import latentcore
 from latentcore.data import ImageSet
 from latentcore.mixture import GaussianMixture, save_mixture
-from latentcore.models import VAEConfig, load_vae
+from latentcore.models import MLPConfig, VAEConfig, load_vae
 from latentcore.systems.few_label import SYSTEM
 from latentcore.systems.few_label.config import PRESETS, FewLabelConfig, MixtureConfig
 from latentcore.systems.few_label.mixture import mixture_path, plain_mixture
 from latentcore.training import TrainConfig
 
 CONFIG = FewLabelConfig(
-    vae=VAEConfig(image_shape=(1, 12, 12), hidden=(32,), decoder_hidden=(32,), normalisation="batch"),
+    vae=VAEConfig(
+        image_shape=(1, 12, 12), network=MLPConfig(hidden=(32,), decoder_hidden=(32,), normalisation="batch")
+    ),
     train=TrainConfig(epochs=12, batch_size=32, learning_rate=1e-2, beta=0.2, device="cpu"),
     mixture=MixtureConfig(components=6, restarts=3, subsample=100),
 )
@@ -53,7 +55,7 @@ def test_the_folder_holds_what_was_promised(tmp_path, images, labels):
     plain = json.loads((run.folder / "config.json").read_text())
     assert plain.pop("system") == "few-label"
     assert len(plain.pop("data")) == 64
-    assert plain.pop("format") == 2
+    assert plain.pop("format") == 3
     assert plain.pop("source") == {"image_shape": [1, 12, 12]}
     assert FewLabelConfig.from_dict(plain) == dataclasses.replace(CONFIG, classes=(1, 4, 8))  # those of the labels
     assert run.metrics["parameters"] == sum(p.numel() for p in run.model.parameters())

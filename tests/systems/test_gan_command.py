@@ -11,7 +11,7 @@ from latentcore import _config, train
 from latentcore._files import write_json
 from latentcore.cli import main
 from latentcore.data import mnist
-from latentcore.models import GANConfig, ResNetConfig, VAEConfig
+from latentcore.models import GANConfig, MLPConfig, ResNetConfig, VAEConfig
 from latentcore.systems.autoencoder.config import AutoencodingConfig
 from latentcore.systems.classifier.config import ClassifierConfig
 from latentcore.systems.gan import evaluation
@@ -35,7 +35,7 @@ def train_three(folder, data):
     digits, short = mnist.load(data, "train"), TrainConfig(epochs=1)
     judge = ClassifierConfig(resnet=ResNetConfig(width=1 / 64), train=short)
     train("classifier", digits, config=judge, run_dir=folder / "judge")
-    vae = AutoencodingConfig(vae=VAEConfig(hidden=(16,), decoder_hidden=(16,)), train=short)
+    vae = AutoencodingConfig(vae=VAEConfig(network=MLPConfig(hidden=(16,), decoder_hidden=(16,))), train=short)
     train("autoencoder", digits, config=vae, run_dir=folder / "vae")
     gan = GANTraining(gan=GANConfig(latent=8, channels=(4, 8), hidden=16))
     write_json(folder / "gan.json", _config.to_plain(gan))

@@ -36,7 +36,7 @@ def files(tmp_path, monkeypatch):
 def small(name, folder):
     """Words that make a system small."""
     file = folder / f"{name}.json"
-    file.write_text(json.dumps({"system": name, "format": 2, **configuration(name, epochs=1, batch_size=20).to_dict()}))
+    file.write_text(json.dumps({"system": name, "format": 3, **configuration(name, epochs=1, batch_size=20).to_dict()}))
     return ("--config", file)
 
 
@@ -52,7 +52,15 @@ def test_a_gan_is_judged_beside_what_it_has_learned(files, capsys):
 
 def test_samples_stand_beside_those_of_a_prior_alone(files, capsys):
     (files / "plain.json").write_text(
-        json.dumps({"autoencoder": {"image_shape": [1, 12, 12], "latent": 2, "hidden": [8], "decoder_hidden": [8]}})
+        json.dumps(
+            {
+                "autoencoder": {
+                    "image_shape": [1, 12, 12],
+                    "latent": 2,
+                    "network": {"hidden": [8], "decoder_hidden": [8]},
+                }
+            }
+        )
     )
     assert call("train", "autoencoder", "a.npz", "--config", "plain.json", "--epochs", 1, "--run-dir", "plain") == 0
     assert call("train", "gan", "a.npz", *small("gan", files), "--beside", "plain", "--run-dir", "run") == 1
@@ -131,7 +139,7 @@ def test_a_format_of_another_version_is_refused(tmp_path, found):
     about = json.loads((tmp_path / "run" / "config.json").read_text())
     (tmp_path / "run" / "config.json").write_text(json.dumps({**about, "format": found}))
     for use in (load_run, lambda folder: resume(folder, pictures)):
-        with pytest.raises(ValueError, match=r"config\.json: format: expected 2, or none"):
+        with pytest.raises(ValueError, match=r"config\.json: format: expected 2 to 3, or none"):
             use(tmp_path / "run")
 
 

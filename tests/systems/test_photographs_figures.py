@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from latentcore import metrics, train
-from latentcore.models import SharpConfig
+from latentcore.models import BernoulliConfig, SharpConfig
 from latentcore.systems.photographs.config import PhotographsConfig
 from latentcore.systems.photographs.evaluation import anomaly_scores, figures
 from latentcore.systems.photographs.pictures import write_pictures
@@ -97,7 +97,9 @@ def test_two_photographs_are_enough(run):
 
 def test_a_loss_without_a_prior_has_scores_too(tmp_path):
     config = PhotographsConfig(
-        vae=SharpConfig(image_shape=(3, 16, 16), latent=2, channels=(4, 8), refinements=0, likelihood="bernoulli"),
+        vae=SharpConfig(
+            image_shape=(3, 16, 16), latent=2, channels=(4, 8), refinements=0, likelihood=BernoulliConfig()
+        ),
         train=TrainConfig(epochs=1, batch_size=32, beta=0.0),
     )
     run = train("photographs", ramps(64, 0), config=config, run_dir=tmp_path / "run")

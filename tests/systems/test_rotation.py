@@ -106,7 +106,7 @@ def test_the_folder_holds_what_was_promised(rotation_runs):
     plain = json.loads((run.folder / "config.json").read_text())
     assert plain.pop("system") == "rotation"
     assert len(plain.pop("data")) == 64
-    assert plain.pop("format") == 2
+    assert plain.pop("format") == 3
     assert plain.pop("source") == {"image_shape": [1, 12, 12]}
     assert RotationConfig.from_dict(plain) == run.config
 

@@ -13,7 +13,7 @@ import latentcore
 from latentcore._files import read_json, write_json
 from latentcore.cli import main
 from latentcore.data import mnist
-from latentcore.models import ResNetConfig
+from latentcore.models import MLPConfig, ResNetConfig
 from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
 from latentcore.systems.rotation.config import PRESETS
 
@@ -30,7 +30,7 @@ def made(once, few_digits):
 
     def make(folder):
         plain = PRESETS["rotation"].to_dict()
-        plain["vae"] |= {"latent": 8, "encoder": "mlp", "hidden": [32], "decoder_hidden": [32]}
+        plain["vae"] |= {"latent": 8, "network": {"hidden": [32], "decoder_hidden": [32]}}
         plain["train"] |= {"epochs": 2, "device": "cpu"}
         write_json(folder / "config.json", plain)
         words = ("--config", folder / "config.json", "--digits", "1,2", "--run-dir", folder / "run")
@@ -195,7 +195,7 @@ def test_resume_has_no_options_beside_it(tmp_path, run, few_digits, capsys):
 @pytest.mark.long
 def test_a_sweep_is_one_table_that_goes_on(tmp_path, few_digits, monkeypatch, capsys):
     study = PRESETS["study"]
-    small = dataclasses.replace(study.vae, encoder="mlp", hidden=(32,), decoder_hidden=(32,))
+    small = dataclasses.replace(study.vae, network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))
     brief = dataclasses.replace(study, vae=small, vae_train=dataclasses.replace(study.vae_train, epochs=2))
     monkeypatch.setitem(PRESETS, "study", brief)
     options = ["--data", few_digits, "--digits", "1", "--preset", "study", "--epochs", 1, "--out", tmp_path / "sweep"]
@@ -257,7 +257,7 @@ def test_an_option_for_both_trainings_leaves_out_the_one_that_is_not_there(tmp_p
     with pytest.raises(AttributeError):
         call("train", "rotation", *words, "--set", "vae_train.epochs=2")
     assert [(one.train.seed, one.vae_train and one.vae_train.seed) for one in found] == [(5, None), (5, 5), (5, 5)]
-    assert {(one.vae.activation, one.operator.activation) for one in found} == {("tanh", "tanh")}
+    assert {(one.vae.network.activation, one.operator.activation) for one in found} == {("tanh", "tanh")}
     assert found[1].train.device == found[1].vae_train.device == "cpu"
     assert found[1].digits == (1, 2)
 
@@ -293,7 +293,7 @@ def test_digits_are_chosen_where_the_network_fits_only_the_data(tmp_path):
     labels = np.arange(400) % 4
     pixels = np.random.default_rng(0).integers(0, 256, (400, 20, 20), dtype=np.uint8)
     np.savez(tmp_path / "small.npz", images=pixels, labels=labels)
-    fields = ["--set", "vae.encoder=attention", "--set", "vae.patch=5", "--set", "vae.channels=8"]
+    fields = ["--set", "vae.network.patch=5", "--set", "vae.network=attention", "--set", "vae.network.width=8"]
     words = [*fields, "--epochs", 1, "--digits", "1,3", "--latent", 2]
     assert call("train", "rotation", tmp_path / "small.npz", *words, "--run-dir", tmp_path / "run") == 0
     run = latentcore.load_run(tmp_path / "run")

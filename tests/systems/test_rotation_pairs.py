@@ -4,7 +4,7 @@ from lightning_fabric import Fabric
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from latentcore.data import ImageSet
-from latentcore.models import VAE, LatentConfig, TransformingVAE, VAEConfig, build_operator
+from latentcore.models import VAE, LatentConfig, MLPConfig, TransformingVAE, VAEConfig, build_operator
 from latentcore.ops import affine, rotate
 from latentcore.systems.rotation.config import PairsConfig, TransformationWeights
 from latentcore.systems.rotation.objective import TransformationLoss
@@ -158,7 +158,7 @@ class NothingFromTheHost(TorchDispatchMode):
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("model", ["equivariant", "mlp", "step", "recurrent", "transformer"])
 def test_a_step_reads_everything_from_the_device(model, frozen):
-    shape = {"image_shape": (2, 11, 13), "hidden": (16,), "decoder_hidden": (16,)}
+    shape = {"image_shape": (2, 11, 13), "network": MLPConfig(hidden=(16,), decoder_hidden=(16,))}
     latent = build_operator(LatentConfig(model=model, hidden=(16,), width=16), 8)
     plain = TransformingVAE(VAE(VAEConfig(latent=8, **shape)), latent)
     if frozen:

@@ -15,7 +15,7 @@ from latentcore import load_run
 DOUBLE = {"precision": "64-true", "batch_size": 40}
 CONFIG = dataclasses.replace(
     FROZEN,
-    vae=dataclasses.replace(FROZEN.vae, normalisation="none"),
+    vae=dataclasses.replace(FROZEN.vae, network=dataclasses.replace(FROZEN.vae.network, normalisation="none")),
     train=dataclasses.replace(FROZEN.train, epochs=2, validation=0.2, **DOUBLE),
     vae_train=dataclasses.replace(FROZEN.vae_train, epochs=2, early_stop=5, **DOUBLE),
 )

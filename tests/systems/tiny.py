@@ -10,13 +10,13 @@ from latentcore.data.egamma.simulator import write
 SIDE = 12
 # set in the preset of each system; what is random within layers differs between processes, so that there is none
 FIELDS = {
-    "autoencoder": {"vae.latent": "3", "vae.hidden": "16", "vae.decoder_hidden": "16"},
+    "autoencoder": {"vae.latent": "3", "vae.network.hidden": "16", "vae.network.decoder_hidden": "16"},
     "classifier": {"resnet.classes": "3", "resnet.width": "0.03125", "resnet.dropout": "0"},
     "egamma": {"resnet.width": "0.03125", "resnet.dropout": "0", "events.storage": "resident", "events.test": "0.4"},
     "few-label": {
         "classes": "0,1,2",
-        "vae.hidden": "16",
-        "vae.decoder_hidden": "16",
+        "vae.network.hidden": "16",
+        "vae.network.decoder_hidden": "16",
         "mixture.components": "3",
         "mixture.restarts": "1",
     },
@@ -30,9 +30,9 @@ FIELDS = {
     },
     "rotation": {
         "vae.latent": "4",
-        "vae.channels": "4,8",
-        "vae.hidden": "16",
-        "vae.decoder_hidden": "16",
+        "vae.network.channels": "4,8",
+        "vae.network.hidden": "16",
+        "vae.network.decoder_hidden": "16",
         "operator.hidden": "16",
     },
 }
@@ -43,7 +43,7 @@ def configuration(name, **train):
     system = systems.find(name)
     config = system.preset
     shaped = name not in ("egamma", "photographs")  # of which one follows the files, the other one the fields
-    from latentcore._config import changed
+    from latentcore._settings import changed
 
     config = changed(config.for_shape((1, SIDE, SIDE)) if shaped else config, FIELDS[name])
     return replace(config, train=replace(config.train, **train))

@@ -9,7 +9,7 @@ from first_steps import TRAININGS, brief, gradients_of_first_steps, images
 from ambient import STATES, state
 from depth import few
 from latentcore import load_run
-from latentcore.models import VAE, VAEConfig
+from latentcore.models import VAE, MLPConfig, VAEConfig
 from latentcore.training import TrainConfig, fit
 
 
@@ -22,7 +22,11 @@ def test_a_fit_is_the_same(name, tmp_path, images):
 
     def model_of():
         torch.manual_seed(0)
-        return VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,), normalisation="batch"))
+        return VAE(
+            VAEConfig(
+                image_shape=(1, 12, 12), network=MLPConfig(hidden=(8,), decoder_hidden=(8,), normalisation="batch")
+            )
+        )
 
     model = model_of()
     expected = fitted(tmp_path / "usual")
@@ -37,7 +41,7 @@ def test_a_fit_is_the_same(name, tmp_path, images):
 
 def test_a_model_of_inference_mode_is_refused(tmp_path, images):
     with torch.inference_mode():
-        model = VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,)))
+        model = VAE(VAEConfig(image_shape=(1, 12, 12), network=MLPConfig(hidden=(8,))))
     with pytest.raises(ValueError, match=r"model: expected parameters that were made outside torch.inference_mode"):
         fit(model, images, TrainConfig(epochs=1), tmp_path)
 

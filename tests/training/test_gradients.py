@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 
 from latentcore import ops
-from latentcore.models import VAE, VAEConfig
+from latentcore.models import VAE, MLPConfig, VAEConfig
 from latentcore.models.objectives import NegativeELBO
 from latentcore.training import Augmentation, TrainConfig, recorded
 from latentcore.training.gradients import Gradients
@@ -27,7 +27,13 @@ CONFIG = TrainConfig(
 
 def model_of():
     torch.manual_seed(0)
-    return VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,), normalisation="batch", noise=0.1))
+    return VAE(
+        VAEConfig(
+            image_shape=(1, 12, 12),
+            noise=0.1,
+            network=MLPConfig(hidden=(8,), decoder_hidden=(8,), normalisation="batch"),
+        )
+    )
 
 
 def plan_of(device="cpu", config=CONFIG):

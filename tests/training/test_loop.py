@@ -12,12 +12,12 @@ from torch.nn.modules.module import register_module_forward_hook
 from killed import endings
 from latentcore import _config
 from latentcore._native import flush_denormals
-from latentcore.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig, load_vae
+from latentcore.models import VAE, Autoencoder, AutoencoderConfig, MLPConfig, VAEConfig, load_vae
 from latentcore.training import Augmentation, TrainConfig, create_run, fit
 from latentcore.training.loop import flushed_denormals
 
-SHAPE = {"image_shape": (1, 12, 12), "hidden": (16,), "decoder_hidden": (16,)}
-VAE_CONFIG = VAEConfig(**SHAPE, normalisation="batch")
+SHAPE = {"image_shape": (1, 12, 12), "network": MLPConfig(hidden=(16,), decoder_hidden=(16,))}
+VAE_CONFIG = VAEConfig(**SHAPE | {"network": dataclasses.replace(SHAPE["network"], normalisation="batch")})
 # everything that has a state or a schedule is on
 CONFIG = TrainConfig(
     epochs=6,
@@ -235,7 +235,9 @@ def test_a_checkpoint_of_another_configuration_model_or_data_set(tmp_path, image
         train(tmp_path, images, dataclasses.replace(CONFIG, beta=2.0), resume=True)
     with pytest.raises(ValueError, match="images: expected the 300 images"):
         train(tmp_path, images[:200], resume=True)
-    other = VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(16,), normalisation="batch"))
+    other = VAE(
+        VAEConfig(image_shape=(1, 12, 12), network=MLPConfig(hidden=(8,), decoder_hidden=(16,), normalisation="batch"))
+    )
     with pytest.raises(ValueError, match=r"last\.pth: expected a state dict of the configured VAE"):
         train(tmp_path, images, model=other, resume=True)
     (tmp_path / "checkpoints" / "last.pth").write_bytes(b"nonsense")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from latentcore.models import VAE, VAEConfig
+from latentcore.models import VAE, MLPConfig, VAEConfig
 from latentcore.training import TrainConfig, create_run, fit
 from latentcore.training.checkpoint import last_path
 
@@ -23,7 +23,7 @@ def train(folder, *, model=None, **changes):
 
 
 def build():
-    return VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(16,), decoder_hidden=(16,)))
+    return VAE(VAEConfig(image_shape=(1, 12, 12), network=MLPConfig(hidden=(16,), decoder_hidden=(16,))))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from latentcore.models import VAE, VAEConfig
+from latentcore.models import VAE, MLPConfig, VAEConfig
 from latentcore.training import Augmentation, TrainConfig, fit, gradients
 from latentcore.training.checkpoint import State
 from latentcore.training.recorded import Recorded
@@ -141,7 +141,11 @@ def test_a_training_of_recorded_steps_is_one_of_its_steps(tmp_path, images, monk
 
     def model_of():
         torch.manual_seed(0)
-        network = VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,), normalisation="batch", noise=0.1)
+        network = VAEConfig(
+            image_shape=(1, 12, 12),
+            noise=0.1,
+            network=MLPConfig(hidden=(8,), decoder_hidden=(8,), normalisation="batch"),
+        )
         return VAE(network)
 
     def trained(name, **words):

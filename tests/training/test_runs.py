@@ -12,13 +12,13 @@ import torch
 import latentcore
 from children import run_child
 from latentcore import _config, load_run
-from latentcore.models import VAE, VAEConfig, save_vae
+from latentcore.models import VAE, MLPConfig, VAEConfig, save_vae
 from latentcore.training import create_run
 from latentcore.training.checkpoint import seconds_trained
 from latentcore.training.journal import Journal
 from latentcore.training.provenance import commands_of
 
-CONFIG = VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,))
+CONFIG = VAEConfig(image_shape=(1, 12, 12), network=MLPConfig(hidden=(8,), decoder_hidden=(8,)))
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_new_folder_has_its_parts_and_is_never_overwritten(tmp_path, monkeypat
         assert re.fullmatch(r"runs/autoencoder-\d{8}T\d{6}(-\d+)?", str(folder))
         files = {"config.json", "commands.json", "checkpoints", "pictures", "tensorboard"}
         assert {entry.name for entry in folder.iterdir()} == files
-    assert json.loads((folders[0] / "config.json").read_text()) == {"system": "autoencoder", "format": 2, "vae": {}}
+    assert json.loads((folders[0] / "config.json").read_text()) == {"system": "autoencoder", "format": 3, "vae": {}}
     with pytest.raises(ValueError, match="run_dir: expected a folder without a run"):
         create_run("autoencoder", {}, folders[0])
 
@@ -222,7 +222,7 @@ def journal(folder):
 )
 def test_many_times_more_layers_than_tensors_are_not_built(folder, field, value, words):
     config = json.loads((folder / "config.json").read_text())
-    config["vae"][field] = value
+    config["vae"]["network"][field] = value
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=rf"config\.json: .*{words}"):
         load_run(folder)
@@ -244,7 +244,7 @@ def test_data_may_come_from_very_many_files(folder):
         ('{"system": "autoencoder"}', "AutoencodingConfig: expected a vae or an autoencoder, got none"),
         ('{"system": "autoencoder", "vae": {"latent": "2"}}', r"vae\.latent: expected an int"),
         (
-            '{"system": "autoencoder", "vae": {"hidden": [1000000000, 1000000000]}}',
+            '{"system": "autoencoder", "vae": {"network": {"hidden": [1000000000, 1000000000]}}}',
             "expected a state dict of the configured",
         ),
     ],

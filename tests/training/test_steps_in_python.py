@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentcore.models import VAE, VAEConfig
+from latentcore.models import VAE, MLPConfig, VAEConfig
 from latentcore.models.objectives import NegativeELBO
 from latentcore.training import TrainConfig, gradients
 from latentcore.training.loop import minimise
@@ -30,7 +30,7 @@ def short(monkeypatch):
 
 def model_of():
     torch.manual_seed(0)
-    return VAE(VAEConfig(image_shape=(1, 12, 12), hidden=(8,), decoder_hidden=(8,)))
+    return VAE(VAEConfig(image_shape=(1, 12, 12), network=MLPConfig(hidden=(8,), decoder_hidden=(8,))))
 
 
 def trained(folder, objective, images, *, model=None, source=Images, watch=None, **words):

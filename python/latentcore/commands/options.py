@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from latentcore import _config, _errors
+from latentcore import _config, _errors, _settings
 from latentcore._files import read_json
 from latentcore.data.examples import Where
 from latentcore.terminal.parsing import Parser, add_channels_last
@@ -51,7 +51,7 @@ def add_settings(parser: Parser, system: System[Any]) -> None:
     defaults = dict(_config.flat(system.preset))
     for option, paths in shortcuts(system).items():
         shown = _plain(defaults[paths[0]]) if paths[0] in defaults else "the preset's"
-        allowed = ", ".join(_config.allowed(system.config, paths[0]))
+        allowed = ", ".join(_settings.allowed(system.config, paths[0]))
         words = " and ".join(paths) + (f": {allowed}" if allowed else "")
         parser.add_argument(option, metavar="VALUE", help=f"{words} ({shown})")
 
@@ -127,11 +127,11 @@ def configured(system: System[Any], told: Mapping[str, Any], shape: tuple[int, .
     first = base(system, told)
     set_by_words = changes(system, told, first)
     if shape is None or told["config"] is not None:
-        return _config.changed(first, set_by_words)
+        return _settings.changed(first, set_by_words)
     try:
-        return _config.changed(first.for_shape(shape), set_by_words)
+        return _settings.changed(first.for_shape(shape), set_by_words)
     except ValueError:  # a shape may fit only what the words make of the preset
-        return _config.changed(first, set_by_words).for_shape(shape)
+        return _settings.changed(first, set_by_words).for_shape(shape)
 
 
 def configured_to_open(system: System[Any], told: Mapping[str, Any]) -> Any:
@@ -143,17 +143,24 @@ def configured_to_open(system: System[Any], told: Mapping[str, Any]) -> Any:
             raise
     config = base(system, told)
     wanted = changes(system, told, config)
-    _config.plain_with(config, wanted)  # what is misspelled is said before any data are read
+    _settings.plain_with(config, wanted)  # what is misspelled is said before any data are read
     for path, word in wanted.items():  # such as which classes are learned
         with suppress(ValueError):
-            config = _config.changed(config, {path: word})
+            config = _settings.changed(config, {path: word})
     return config
 
 
 def described(system: System[Any]) -> str:
-    """All fields of the configuration, with the values of the first preset."""
-    rows = [f"  {name} = {_plain(value)}" for name, value in _config.flat(system.preset)]
+    """All fields of the configuration, with the values of the first preset, and the kinds that others may be."""
+    kinds = {f"{path}.kind": _others(others) for path, others in _settings.other_kinds(system.preset)}
+    rows = [f"  {name} = {_plain(value)}{kinds.get(name, '')}" for name, value in _config.flat(system.preset)]
     return "\n".join([f"fields for --set, as the preset {next(iter(system.presets))} has them:", *rows])
+
+
+def _others(kinds: Mapping[str, list[str]]) -> str:
+    """Kinds, and what fields each of them has besides."""
+    words = [f"{kind} with {', '.join(fields)}" if fields else kind for kind, fields in kinds.items()]
+    return f" (or {'; '.join(words)})"
 
 
 def _setting(text: str) -> tuple[str, str]:

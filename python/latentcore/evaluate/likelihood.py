@@ -104,8 +104,8 @@ def elbo(
     Example:
         >>> import torch
         >>> from latentcore.evaluate.likelihood import elbo
-        >>> from latentcore.models import VAE, VAEConfig
-        >>> model = VAE(VAEConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
+        >>> model = VAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,))))
         >>> found = elbo(model, torch.rand(5, 28, 28), target="binarised")
         >>> found.nats == found.reconstruction + found.kl
         True
@@ -147,8 +147,8 @@ def importance_weighted_nll(
     Example:
         >>> import torch
         >>> from latentcore.evaluate.likelihood import elbo, importance_weighted_nll
-        >>> from latentcore.models import VAE, VAEConfig
-        >>> model, images = VAE(VAEConfig(hidden=(32,), decoder_hidden=(32,))), torch.rand(5, 28, 28)
+        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
+        >>> model, images = VAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))), torch.rand(5, 28, 28)
         >>> importance_weighted_nll(model, images, samples=100) < elbo(model, images, samples=100).nats
         True
     """
@@ -201,8 +201,8 @@ def nll_per_image(
     Example:
         >>> import torch
         >>> from latentcore.evaluate.likelihood import nll_per_image
-        >>> from latentcore.models import VAE, VAEConfig
-        >>> model = VAE(VAEConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
+        >>> model = VAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,))))
         >>> nll_per_image(model, torch.rand(5, 28, 28), samples=10).shape
         torch.Size([5])
 
@@ -226,7 +226,7 @@ def latent_axes(
     Example:
         >>> import torch
         >>> from latentcore.evaluate.likelihood import latent_axes
-        >>> from latentcore.models import VAE, VAEConfig
+        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
         >>> latent_axes(VAE(VAEConfig(latent=3)), torch.rand(5, 28, 28)).variance.shape
         torch.Size([3])
     """
@@ -256,7 +256,7 @@ def active_units(
     Example:
         >>> import torch
         >>> from latentcore.evaluate.likelihood import active_units
-        >>> from latentcore.models import VAE, VAEConfig
+        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
         >>> active_units(VAE(VAEConfig(latent=3)), torch.zeros(5, 28, 28))  # the images are all the same
         0
 
@@ -285,8 +285,8 @@ def likelihood_figures(
     Example:
         >>> import torch
         >>> from latentcore.evaluate.likelihood import likelihood_figures
-        >>> from latentcore.models import VAE, VAEConfig
-        >>> model = VAE(VAEConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
+        >>> model = VAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,))))
         >>> list(likelihood_figures(model, torch.rand(5, 28, 28), samples=10))[:4]
         ['nats', 'reconstruction', 'kl', 'iw_nll']
     """

@@ -4,13 +4,13 @@ from latentcore.models.config import (
     AutoencoderConfig as AutoencoderConfig,
 )
 from latentcore.models.config import (
+    EncoderDecoderConfig as EncoderDecoderConfig,
+)
+from latentcore.models.config import (
     GANConfig as GANConfig,
 )
 from latentcore.models.config import (
     LatentConfig as LatentConfig,
-)
-from latentcore.models.config import (
-    NetworkConfig as NetworkConfig,
 )
 from latentcore.models.config import (
     ResNetConfig as ResNetConfig,
@@ -32,6 +32,24 @@ from latentcore.models.latent import build_operator as build_operator
 from latentcore.models.likelihoods import Bernoulli as Bernoulli
 from latentcore.models.likelihoods import Gaussian as Gaussian
 from latentcore.models.likelihoods import Likelihood as Likelihood
+from latentcore.models.parts import (
+    AttentionConfig as AttentionConfig,
+)
+from latentcore.models.parts import (
+    BernoulliConfig as BernoulliConfig,
+)
+from latentcore.models.parts import (
+    ConvConfig as ConvConfig,
+)
+from latentcore.models.parts import (
+    GaussianConfig as GaussianConfig,
+)
+from latentcore.models.parts import (
+    MLPConfig as MLPConfig,
+)
+from latentcore.models.parts import (
+    ResidualConfig as ResidualConfig,
+)
 from latentcore.models.priors import Posterior as Posterior
 from latentcore.models.priors import Prior as Prior
 from latentcore.models.priors import StandardNormal as StandardNormal

@@ -29,8 +29,8 @@ class Autoencoder(EncoderDecoder):
 
     Example:
         >>> import torch
-        >>> from latentcore.models import Autoencoder, AutoencoderConfig
-        >>> model = Autoencoder(AutoencoderConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> from latentcore.models import Autoencoder, AutoencoderConfig, MLPConfig
+        >>> model = Autoencoder(AutoencoderConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,))))
         >>> model.encode(torch.rand(5, 1, 28, 28)).shape
         torch.Size([5, 2])
     """

@@ -1,14 +1,15 @@
 """What all autoencoders are: an encoder, a decoder, a likelihood, and what a file says of them."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from latentcore import _checks, _config, _errors
-from latentcore.models.config import NetworkConfig
-from latentcore.models.likelihoods import Likelihood, likelihood_of
+from latentcore.models.config import EncoderDecoderConfig, LayeredConfig
+from latentcore.models.likelihoods import Likelihood
 from latentcore.models.networks import build_decoder, build_encoder
 
 # shapes: (N, C, H, W) images, (N, L) latents, (N,) labels
@@ -29,10 +30,8 @@ class EncoderDecoder(nn.Module):
     decoder: nn.Module
     likelihood: Likelihood
     outputs_per_latent: ClassVar[int]  # numbers that the encoder gives for each latent axis
-    # what the tensors of a state dict do not tell of plain networks; it is saved beside them
-    _words: ClassVar[tuple[str, ...]] = ("image_shape", "activation", "likelihood")
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: EncoderDecoderConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = self.new_encoder()
@@ -40,15 +39,15 @@ class EncoderDecoder(nn.Module):
         if config.classes:
             # added to the image: for the first layer the same as further inputs that tell the class
             self.class_images = nn.Embedding(config.classes, math.prod(config.image_shape))
-        self.likelihood = likelihood_of(config.likelihood)
+        self.likelihood = config.likelihood.build()
 
     def new_encoder(self) -> nn.Module:
         """What takes images (N, C, H, W) to (N, outputs_per_latent * L)."""
-        return build_encoder(self.config, self.outputs_per_latent * self.config.latent)
+        return build_encoder(self._layered(), self.outputs_per_latent * self.config.latent)
 
     def new_decoder(self) -> nn.Module:
         """What takes latents (N, L + classes) to logits (N, C, H, W)."""
-        return build_decoder(self.config)
+        return build_decoder(self._layered())
 
     def run_encoder(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """The encoder's outputs (N, outputs_per_latent * L) for images (N, C, H, W), float in [0, 1]."""
@@ -85,14 +84,29 @@ class EncoderDecoder(nn.Module):
             _checks.shape("labels", labels, (count,))
         return labels
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """The fields of the configuration that the shapes of the tensors leave open; all but for plain networks."""
-        plain = _config.to_plain(self.config)
-        simple = self.config.encoder in ("mlp", "conv") and not self.config.classes
-        return {word: plain[word] for word in (self._words if simple else plain)}
+    def _layered(self) -> LayeredConfig:
+        """The configuration, of which layers are built; a subclass whose own has none builds them itself."""
+        if not isinstance(self.config, LayeredConfig):
+            _errors.fail_type("config", "a configuration with a network", type(self.config).__name__)
+        return self.config
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def get_extra_state(self) -> dict[str, Any]:
+        """The configuration, for the shapes of the tensors leave much of it open."""
+        return _config.to_plain(self.config)
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """Refuse the state of a model that differs where the shapes of the tensors could not tell."""
-        for word, own in self.get_extra_state().items():
-            if state.get(word) != own:
-                _errors.fail_value(f"state dict: {word}", f"the model's, {own!r}", repr(state.get(word)))
+        own = _config.to_plain(self.config)
+        found = dict(_config.flat(_config.from_plain(type(self.config), _completed(state, own), "state dict")))
+        for path, value in _config.flat(self.config):
+            if found.get(path) != value:
+                _errors.fail_value(f"state dict: {path}", f"the model's, {value!r}", repr(found.get(path)))
+
+
+def _completed(state: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a state says of its model; those of plain networks of version 0.1.0 left the most of it to the tensors."""
+    if "latent" in state or "network" not in own:
+        return state
+    told = {name: value for name, value in state.items() if name != "activation"}
+    activation = state.get("activation", own["network"]["activation"])
+    return {**own, **told, "network": {**own["network"], "activation": activation}}

@@ -1,108 +1,110 @@
 """Configurations of all models: frozen dataclasses that travel through JSON unchanged. Without torch."""
 
-from dataclasses import dataclass, fields
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from latentcore import _config, _errors
+from latentcore.models import upgrades
+from latentcore.models.parts import (
+    Activation,
+    BernoulliConfig,
+    GaussianConfig,
+    LikelihoodConfig,
+    MLPConfig,
+    NetworkConfig,
+    Shape,
+    check_channels,
+    check_halvings,
+    check_multiples,
+    halved,
+)
 
-Activation = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"]
-_CONVOLUTIONS = ("conv", "residual")
 _CHANNELS = (64, 128, 256, 512)
-# what a plain VAE may have, and this one has not
-_NOT_USED = ("classes", "encoder", "hidden", "decoder_hidden", "patch", "heads", "normalisation", "decoder_bias_std")
 _ROUNDING = 1e-6  # of a number of steps
 HEADS = 4  # of attention
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
-    """What encoder and decoder of an autoencoder look like.
+class EncoderDecoderConfig:
+    """What every autoencoder is told, whatever its layers are.
 
     Attributes:
-        image_shape: (C, H, W) of one image. Where there are convolutions, H and W are multiples of 2 ** len(channels).
+        image_shape: (C, H, W) of one image.
         latent: Number of latent axes.
-        classes: Classes that encoder and decoder are told, as one-hot vectors; 0 tells them nothing.
-        encoder: "mlp": fully connected layers alone. "conv": convolutions of stride 2 before them, and transposed
-            convolutions after those of the decoder. "residual": the same with residual blocks between, always
-            normalised. "attention": patches that look at each other before them; the decoder is that of "mlp".
-        hidden: Sizes of the encoder's fully connected layers.
-        decoder_hidden: Sizes of the decoder's.
-        channels: Channels of the encoder's convolutions, first to last; the decoder mirrors them. Of "attention" the
-            width of the patches' vectors, once for each layer.
-        blocks: Residual blocks after each convolution of "residual".
-        patch: Pixels along a patch of "attention"; H and W are multiples of it.
-        heads: Attention heads, of which the width is a multiple.
-        activation: What follows each hidden layer.
-        normalisation: "batch" normalises each hidden layer over the batch, before its activation.
-        decoder_bias_std: Standard deviation of the first biases of the decoder's batch normalisation. With a
-            piecewise linear activation, 1 spreads its hinges over a latent space of few axes; 0 leaves them all at
-            the origin.
-        likelihood: What the pixels are given the decoder's logits: "bernoulli" (cross entropy) or "gaussian" (squared
-            error of the sigmoid).
+        likelihood: How the pixels are distributed, given what the decoder computes.
         noise: Standard deviation of the normal noise that is added to images while training, whose clean ones are to be
             drawn; the sum is cut off at 0 and 1.
     """
 
-    image_shape: tuple[int, int, int] = (1, 28, 28)
+    image_shape: Shape = (1, 28, 28)
     latent: int = 2
-    classes: int = 0
-    encoder: Literal["mlp", "conv", "residual", "attention"] = "mlp"
-    hidden: tuple[int, ...] = (512, 256, 128)
-    decoder_hidden: tuple[int, ...] = (64, 128, 256, 512)
-    channels: tuple[int, ...] = (32, 64)
-    blocks: int = 1
-    patch: int = 7
-    heads: int = 4
-    activation: Activation = "relu"
-    normalisation: Literal["batch", "none"] = "none"
-    decoder_bias_std: float = 0.0
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    likelihood: LikelihoodConfig = field(default_factory=BernoulliConfig)
     noise: float = 0.0
 
     def __post_init__(self) -> None:
         _config.check_types(self)
-        for field in ("image_shape", "latent", "hidden", "decoder_hidden", "channels", "patch", "heads"):
-            _config.in_range(self, field, 1)
-        for field in ("classes", "blocks", "decoder_bias_std", "noise"):
-            _config.in_range(self, field, 0)
-        if self.decoder_bias_std and self.normalisation == "none":
-            expected = "0 without normalisation, whose biases it is of"
-            _errors.fail_value(f"{type(self).__name__}.decoder_bias_std", expected, self.decoder_bias_std)
-        if self.encoder != "mlp" and not self.channels:
-            _errors.fail_value(f"{type(self).__name__}.channels", f"at least one for {self.encoder!r}", self.channels)
-        if self.encoder in _CONVOLUTIONS:
-            step = 2 ** len(self.channels)
-            self._check_multiples(step, f"multiples of {step}, one halving for each of {self.channels}")
-        if self.encoder == "attention":
-            self._check_multiples(self.patch, f"multiples of the patches' {self.patch}")
-            if len(set(self.channels)) > 1 or self.channels[0] % self.heads:
-                expected = f"the same multiple of {self.heads} heads for each layer"
-                _errors.fail_value(f"{type(self).__name__}.channels", expected, self.channels)
-
-    def _check_multiples(self, step: int, words: str) -> None:
-        if self.image_shape[1] % step or self.image_shape[2] % step:
-            _errors.fail_value(
-                f"{type(self).__name__}.image_shape", f"height and width that are {words}", self.image_shape
-            )
+        for name in ("image_shape", "latent"):
+            _config.in_range(self, name, 1)
+        _config.in_range(self, "noise", 0)
 
     @property
-    def feature_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of what the decoder's fully connected layers make; the encoder's read as much of convolutions."""
-        channels, height, width = self.image_shape
-        if self.encoder not in _CONVOLUTIONS:
-            return channels, height, width
-        step = 2 ** len(self.channels)
-        return self.channels[-1], height // step, width // step
+    def classes(self) -> int:
+        """Classes that encoder and decoder are told; 0 tells them nothing."""
+        return 0
 
 
 @dataclass(frozen=True)
-class VAEConfig(NetworkConfig):
-    """Configuration of a `VAE`."""
+class LayeredConfig(EncoderDecoderConfig):
+    """The same of one with layers that are named.
+
+    Attributes:
+        classes: Classes that encoder and decoder are told, as one-hot vectors; 0 tells them nothing.
+        network: The layers.
+    """
+
+    classes: int = 0
+    network: NetworkConfig = field(default_factory=MLPConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _config.in_range(self, "classes", 0)
+        self.network.check_images(f"{type(self).__name__}.image_shape", self.image_shape)
+
+    @classmethod
+    def upgraded(cls, plain: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What files of before say, in today's words."""
+        return upgrades.with_network(plain)
+
+    @property
+    def feature_shape(self) -> Shape:
+        """(C, H, W) of what the decoder's fully connected layers make; convolutions of the encoder give as much."""
+        return self.network.feature_shape(self.image_shape)
 
 
 @dataclass(frozen=True)
-class AutoencoderConfig(NetworkConfig):
-    """Configuration of an `Autoencoder`."""
+class VAEConfig(LayeredConfig):
+    """Configuration of a `VAE`.
+
+    Attributes:
+        image_shape: (C, H, W) of one image.
+        latent: Number of latent axes.
+        likelihood: How the pixels are distributed, given what the decoder computes.
+        noise: Standard deviation of the normal noise that is added to images while training, whose clean ones are to be
+            drawn; the sum is cut off at 0 and 1.
+        classes: Classes that encoder and decoder are told, as one-hot vectors; 0 tells them nothing.
+        network: The layers of encoder and decoder.
+
+    Example:
+        >>> from latentcore.models import ConvConfig, VAEConfig
+        >>> VAEConfig(latent=8, network=ConvConfig(channels=(16, 32))).feature_shape
+        (32, 7, 7)
+    """
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig(LayeredConfig):
+    """Configuration of an `Autoencoder`: as a `VAEConfig`, without a prior."""
 
 
 @dataclass(frozen=True)
@@ -116,27 +118,22 @@ class GANConfig:
         hidden: Size of the fully connected layer between the discriminator's convolutions and its answer.
     """
 
-    image_shape: tuple[int, int, int] = (1, 28, 28)
+    image_shape: Shape = (1, 28, 28)
     latent: int = 64
     channels: tuple[int, ...] = (64, 128)
     hidden: int = 256
 
     def __post_init__(self) -> None:
         _config.check_types(self)
-        for field in ("image_shape", "latent", "channels", "hidden"):
-            _config.in_range(self, field, 1)
-        if not self.channels:
-            _errors.fail_value("GANConfig.channels", "at least one", self.channels)
-        step = 2 ** len(self.channels)
-        if self.image_shape[1] % step or self.image_shape[2] % step:
-            expected = f"height and width that are multiples of {step}, one halving for each of {self.channels}"
-            _errors.fail_value("GANConfig.image_shape", expected, self.image_shape)
+        for name in ("image_shape", "latent", "hidden"):
+            _config.in_range(self, name, 1)
+        check_channels(self)
+        check_halvings("GANConfig.image_shape", self.image_shape, self.channels)
 
     @property
-    def feature_shape(self) -> tuple[int, int, int]:
+    def feature_shape(self) -> Shape:
         """(C, H, W) of the smallest maps, between convolutions and fully connected layers."""
-        step = 2 ** len(self.channels)
-        return self.channels[-1], self.image_shape[1] // step, self.image_shape[2] // step
+        return halved(self.image_shape, self.channels)
 
 
 @dataclass(frozen=True)
@@ -150,15 +147,15 @@ class ResNetConfig:
         dropout: Probability with which a feature is dropped before the last layer.
     """
 
-    image_shape: tuple[int, int, int] = (1, 28, 28)
+    image_shape: Shape = (1, 28, 28)
     classes: int = 10
     width: float = 1.0
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         _config.check_types(self)
-        for field in ("image_shape", "classes"):
-            _config.in_range(self, field, 1)
+        for name in ("image_shape", "classes"):
+            _config.in_range(self, name, 1)
         _config.in_range(self, "width", 1 / 64, 16)
         _config.in_range(self, "dropout", 0, 0.99)
 
@@ -169,39 +166,49 @@ class ResNetConfig:
 
 
 @dataclass(frozen=True)
-class SharpConfig(VAEConfig):
-    """Configuration of a `SharpVAE`: that of a residual VAE with other defaults.
+class SharpConfig(EncoderDecoderConfig):
+    """Configuration of a `SharpVAE`.
 
     Attributes:
+        image_shape: (C, H, W) of one image; H and W are multiples of 2 ** (len(channels) + 1).
+        latent: Number of latent axes.
+        likelihood: How the pixels are distributed, given what the decoder computes.
+        noise: As `VAEConfig` has it.
         channels: Of the encoder at a quarter of the image's size, an eighth, and so on, two at least; the decoder
-            mirrors them up to a quarter. H and W are multiples of 2 ** (len(channels) + 1).
+            mirrors them up to a quarter.
+        blocks: Residual blocks after each convolution of the encoder, and before each of the decoder.
+        activation: What follows the normalisation of each of their layers.
         refinements: Residual blocks at a quarter of the image's size that work on what is drawn.
     """
 
-    image_shape: tuple[int, int, int] = (3, 64, 64)
+    image_shape: Shape = (3, 64, 64)
     latent: int = 64
-    encoder: Literal["mlp", "conv", "residual", "attention"] = "residual"
-    hidden: tuple[int, ...] = ()
-    decoder_hidden: tuple[int, ...] = ()
+    likelihood: LikelihoodConfig = field(default_factory=GaussianConfig)
     channels: tuple[int, ...] = (64, 128, 128)
+    blocks: int = 1
     activation: Activation = "leaky_relu"
-    likelihood: Literal["bernoulli", "gaussian"] = "gaussian"
     refinements: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _config.in_range(self, "refinements", 0)
-        for part in fields(self):
-            if part.name in _NOT_USED and getattr(self, part.name) != part.default:
-                _errors.fail_value(
-                    f"SharpConfig.{part.name}", f"{part.default!r}, the only choice", getattr(self, part.name)
-                )
+        check_channels(self)
+        for name in ("blocks", "refinements"):
+            _config.in_range(self, name, 0)
         if len(self.channels) < 2:
             _errors.fail_value("SharpConfig.channels", "at least two", self.channels)
         step = 2 * 2 ** len(self.channels)
-        if self.image_shape[1] % step or self.image_shape[2] % step:
-            words = f"height and width that are multiples of {step}"
-            _errors.fail_value("SharpConfig.image_shape", words, self.image_shape)
+        words = f"multiples of {step}, one halving more than there are channels {self.channels}"
+        check_multiples("SharpConfig.image_shape", self.image_shape, step, words)
+
+    @classmethod
+    def upgraded(cls, plain: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What files of before say, in today's words."""
+        return upgrades.without_unused(plain)
+
+    @property
+    def feature_shape(self) -> Shape:
+        """(C, H, W) of the smallest maps but for a halving."""
+        return halved(self.image_shape, self.channels)
 
 
 @dataclass(frozen=True)
@@ -237,8 +244,8 @@ class LatentConfig:
 
     def __post_init__(self) -> None:
         _config.check_types(self)
-        for field in ("hidden", "width", "layers", "tokens", "max_frequency"):
-            _config.in_range(self, field, 1)
+        for name in ("hidden", "width", "layers", "tokens", "max_frequency"):
+            _config.in_range(self, name, 1)
         _config.in_range(self, "step", 0.1, 180)
         turn = 360 / self.step
         if self.model == "step" and abs(turn - round(turn)) > _ROUNDING:

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from latentcore.models.config import Activation
 from latentcore.models.networks import mlp
+from latentcore.models.parts import Activation
 
 # shapes: (N, L) latents, (N, 4) parameters of which the first is the angle in degrees, P = L // 2 planes
 

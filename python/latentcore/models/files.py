@@ -13,11 +13,11 @@ from latentcore import _checks, _config, _errors
 from latentcore._tensors import load_tensors, save_tensors
 from latentcore.models.autoencoder import Autoencoder
 from latentcore.models.base import EncoderDecoder
-from latentcore.models.config import AutoencoderConfig, NetworkConfig, VAEConfig
+from latentcore.models.config import AutoencoderConfig, LayeredConfig, VAEConfig
 from latentcore.models.vae import VAE
 
 T = TypeVar("T")
-C = TypeVar("C", bound=NetworkConfig)
+C = TypeVar("C", bound=LayeredConfig)
 M = TypeVar("M", bound=EncoderDecoder)
 
 _EXTRA = "_extra_state"

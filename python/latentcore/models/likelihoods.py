@@ -25,7 +25,7 @@ class Likelihood(nn.Module, ABC):
 
     Example:
         >>> import torch
-        >>> from latentcore.models import VAE, Likelihood, VAEConfig
+        >>> from latentcore.models import VAE, Likelihood, MLPConfig, VAEConfig
         >>> class Laplace(Likelihood):
         ...     def nll(self, outputs, target):
         ...         return (target - outputs).abs().flatten(1).sum(1) + 784 * torch.log(torch.tensor(2.0))
@@ -36,7 +36,10 @@ class Likelihood(nn.Module, ABC):
         ...     def __init__(self, config):
         ...         super().__init__(config)
         ...         self.likelihood = Laplace()
-        >>> model, images = LaplaceVAE(VAEConfig(hidden=(32,), decoder_hidden=(32,))), torch.rand(5, 1, 28, 28)
+        >>> model, images = (
+        ...     LaplaceVAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))),
+        ...     torch.rand(5, 1, 28, 28),
+        ... )
         >>> model.objective()(model, (images, images), beta=1.0, seed=0)._fields
         ('loss', 'reconstruction', 'kl')
     """
@@ -126,12 +129,6 @@ class Gaussian(_OfLogits):
         mean = self.mean(outputs)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         return mean + noise
-
-
-def likelihood_of(name: str) -> Likelihood:
-    """The one that a configuration names."""
-    kinds: dict[str, type[Likelihood]] = {"bernoulli": Bernoulli, "gaussian": Gaussian}
-    return kinds[name]()
 
 
 def nll_of(likelihood: Likelihood, outputs: Tensor, target: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """The encoders and decoders of all autoencoders, layer by layer."""
 
+import math
 from itertools import pairwise
 from typing import get_args
 
 from torch import nn
 
 from latentcore.models.attention import PatchAttention
-from latentcore.models.config import Activation, NetworkConfig
+from latentcore.models.config import LayeredConfig
+from latentcore.models.parts import Activation, AttentionConfig, ConvConfig, NetworkConfig, ResidualConfig
 from latentcore.models.residual import doubling, halving
 
 # shapes: (N, C, H, W) images, (N, F) features, (N, L) latents
@@ -21,48 +23,51 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def build_encoder(config: NetworkConfig, outputs: int) -> nn.Sequential:
+def build_encoder(config: LayeredConfig, outputs: int) -> nn.Sequential:
     """(N, C, H, W) -> (N, outputs)."""
     layers = _before_dense(config)
-    features = config.channels[0] if config.encoder == "attention" else _size(config.feature_shape)
-    layers += _dense(config, (features, *config.hidden))
-    return nn.Sequential(*layers, nn.Linear((features, *config.hidden)[-1], outputs))
+    network = config.network
+    features = network.width if isinstance(network, AttentionConfig) else math.prod(config.feature_shape)
+    sizes = (features, *network.hidden)
+    return nn.Sequential(*layers, *_dense(network, sizes), nn.Linear(sizes[-1], outputs))
 
 
-def _before_dense(config: NetworkConfig) -> list[nn.Module]:
+def _before_dense(config: LayeredConfig) -> list[nn.Module]:
     """(N, C, H, W) -> (N, F)."""
-    activate = ACTIVATIONS[config.activation]
-    if config.encoder == "attention":
-        return [
-            PatchAttention(config.image_shape, config.patch, config.channels[0], len(config.channels), config.heads)
-        ]
+    network = config.network
+    if isinstance(network, AttentionConfig):
+        return [PatchAttention(config.image_shape, network.patch, network.width, network.layers, network.heads)]
     layers: list[nn.Module] = []
-    if config.encoder == "residual":
-        layers = halving(config.image_shape[0], config.channels, config.blocks, activate)
-    if config.encoder == "conv":
-        for before, after in pairwise((config.image_shape[0], *config.channels)):
+    if isinstance(network, ResidualConfig):
+        activate = ACTIVATIONS[network.activation]
+        layers = halving(config.image_shape[0], network.channels, network.blocks, activate)
+    if isinstance(network, ConvConfig):
+        for before, after in pairwise((config.image_shape[0], *network.channels)):
             layers.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
-            layers += _after_layer(config, nn.BatchNorm2d(after))
+            layers += _after_layer(network, nn.BatchNorm2d(after))
     return [*layers, nn.Flatten()]
 
 
-def build_decoder(config: NetworkConfig) -> nn.Sequential:
+def build_decoder(config: LayeredConfig) -> nn.Sequential:
     """(N, L + classes) -> logits (N, C, H, W)."""
-    sizes = (config.latent + config.classes, *config.decoder_hidden)
-    layers = _dense(config, sizes)
-    layers.append(nn.Linear(sizes[-1], _size(config.feature_shape)))
-    if config.encoder == "conv":
-        layers += _after_layer(config, nn.BatchNorm1d(_size(config.feature_shape)))
+    network = config.network
+    sizes = (config.latent + config.classes, *network.decoder_hidden)
+    features = math.prod(config.feature_shape)
+    layers = _dense(network, sizes)
+    layers.append(nn.Linear(sizes[-1], features))
+    if isinstance(network, ConvConfig):
+        layers += _after_layer(network, nn.BatchNorm1d(features))
     layers.append(nn.Unflatten(1, config.feature_shape))
-    if config.encoder == "conv":
-        layers += _transposed(config)
-    if config.encoder == "residual":
-        layers += doubling(config.image_shape[0], config.channels, config.blocks, ACTIVATIONS[config.activation])
+    if isinstance(network, ConvConfig):
+        layers += _transposed(network, config.image_shape[0])
+    if isinstance(network, ResidualConfig):
+        activate = ACTIVATIONS[network.activation]
+        layers += doubling(config.image_shape[0], network.channels, network.blocks, activate)
     decoder = nn.Sequential(*layers)
-    if config.decoder_bias_std:
+    if network.decoder_bias_std:
         for layer in decoder:
             if isinstance(layer, nn.BatchNorm1d):
-                nn.init.normal_(layer.bias, 0.0, config.decoder_bias_std)
+                nn.init.normal_(layer.bias, 0.0, network.decoder_bias_std)
     return decoder
 
 
@@ -74,30 +79,26 @@ def mlp(sizes: tuple[int, ...], activation: Activation) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def _dense(config: NetworkConfig, sizes: tuple[int, ...]) -> list[nn.Module]:
+def _dense(network: NetworkConfig, sizes: tuple[int, ...]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
         layers.append(nn.Linear(before, after))
-        layers += _after_layer(config, nn.BatchNorm1d(after))
+        layers += _after_layer(network, nn.BatchNorm1d(after))
     return layers
 
 
-def _transposed(config: NetworkConfig) -> list[nn.Module]:
+def _transposed(network: ConvConfig, image_channels: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    steps = list(pairwise((*reversed(config.channels), config.image_shape[0])))
+    steps = list(pairwise((*reversed(network.channels), image_channels)))
     for before, after in steps:
         layers.append(nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1))
-        layers += _after_layer(config, nn.BatchNorm2d(after))
-    return layers[: -len(_after_layer(config, nn.Identity()))]  # logits are neither normalised nor activated
+        layers += _after_layer(network, nn.BatchNorm2d(after))
+    return layers[: -len(_after_layer(network, nn.Identity()))]  # logits are neither normalised nor activated
 
 
-def _after_layer(config: NetworkConfig, normalisation: nn.Module) -> list[nn.Module]:
-    activation = ACTIVATIONS[config.activation]()
-    return [normalisation, activation] if config.normalisation == "batch" else [activation]
-
-
-def _size(shape: tuple[int, int, int]) -> int:
-    return shape[0] * shape[1] * shape[2]
+def _after_layer(network: NetworkConfig, normalisation: nn.Module) -> list[nn.Module]:
+    activation = ACTIVATIONS[network.activation]()
+    return [normalisation, activation] if network.normalisation == "batch" else [activation]
 
 
 assert set(ACTIVATIONS) == set(get_args(Activation))

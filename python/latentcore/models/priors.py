@@ -44,7 +44,7 @@ class Prior(nn.Module, ABC):
 
     Example:
         >>> import torch
-        >>> from latentcore.models import VAE, Prior, VAEConfig
+        >>> from latentcore.models import VAE, MLPConfig, Prior, VAEConfig
         >>> class Laplace(Prior):
         ...     def __init__(self, latent):
         ...         super().__init__()
@@ -61,7 +61,10 @@ class Prior(nn.Module, ABC):
         ...     def __init__(self, config):
         ...         super().__init__(config)
         ...         self.prior = Laplace(config.latent)
-        >>> model, images = LaplaceVAE(VAEConfig(hidden=(32,), decoder_hidden=(32,))), torch.rand(5, 1, 28, 28)
+        >>> model, images = (
+        ...     LaplaceVAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))),
+        ...     torch.rand(5, 1, 28, 28),
+        ... )
         >>> model.objective()(model, (images, images), beta=1.0, seed=0)._fields
         ('loss', 'reconstruction', 'kl')
     """

@@ -55,8 +55,8 @@ class TransformingVAE(nn.Module):
 
     Example:
         >>> import torch
-        >>> from latentcore.models import VAE, LatentConfig, TransformingVAE, VAEConfig, build_operator
-        >>> vae = VAE(VAEConfig(latent=8, hidden=(32,), decoder_hidden=(32,)))
+        >>> from latentcore.models import VAE, LatentConfig, MLPConfig, TransformingVAE, VAEConfig, build_operator
+        >>> vae = VAE(VAEConfig(latent=8, network=MLPConfig(hidden=(32,), decoder_hidden=(32,))))
         >>> model = TransformingVAE(vae, build_operator(LatentConfig(), latent=8))
         >>> quarter_turns = torch.tensor([90.0, 1.0, 0.0, 0.0]).expand(5, 4)
         >>> model(torch.rand(5, 1, 28, 28), quarter_turns).logits.shape

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from latentcore import ops
 from latentcore.models.base import EncoderDecoder
-from latentcore.models.config import NetworkConfig
+from latentcore.models.config import SharpConfig, VAEConfig
 from latentcore.models.objectives import NegativeELBO
 from latentcore.models.priors import Posterior, Prior, StandardNormal
 from latentcore.reference import sum_dtype
@@ -54,8 +54,8 @@ class VAE(EncoderDecoder):
 
     Example:
         >>> import torch
-        >>> from latentcore.models import VAE, VAEConfig
-        >>> model = VAE(VAEConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
+        >>> model = VAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,))))
         >>> mu, logvar = model.encode(torch.rand(5, 1, 28, 28))
         >>> mu.shape, model.decode(mu).shape
         (torch.Size([5, 2]), torch.Size([5, 1, 28, 28]))
@@ -67,7 +67,7 @@ class VAE(EncoderDecoder):
     outputs_per_latent = 2
     prior: Prior
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: VAEConfig | SharpConfig) -> None:
         super().__init__(config)
         self.prior = StandardNormal(config.latent)
 

@@ -211,8 +211,8 @@ def configuration_in(system: System[C], folder: Path) -> tuple[dict[str, Any], C
     about = read_config(folder)
     if not system.wrote(found := about.get("system")):
         _errors.fail_value(str(folder), f"a run of the system {system.name!r}", f"one of {found!r}")
-    if (found := about.get("format", FORMAT)) != FORMAT:
-        expected = f"{FORMAT}, or none as version 0.1.0 wrote it"
+    if (found := about.get("format", FORMAT)) not in range(2, FORMAT + 1):
+        expected = f"2 to {FORMAT}, or none as version 0.1.0 wrote it"
         _errors.fail_value(f"{folder / 'config.json'}: format", expected, repr(found))
     return about, system.read(about, str(folder / "config.json"))
 

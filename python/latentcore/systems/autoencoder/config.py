@@ -5,6 +5,7 @@ from typing import Self
 
 from latentcore import _config, _errors
 from latentcore.models.config import AutoencoderConfig, VAEConfig
+from latentcore.models.parts import AttentionConfig, ConvConfig, GaussianConfig, MLPConfig, ResidualConfig
 from latentcore.training.config import Augmentation, TrainConfig
 
 
@@ -56,17 +57,18 @@ _LONG = replace(_SHORT, epochs=20, learning_rate=2e-3)
 _CONVOLUTIONS = replace(_SHORT, epochs=30, learning_rate=3e-3, precision="auto", channels_last=True)
 
 PRESETS = {
-    "vae-2d": AutoencodingConfig(vae=VAEConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT),
+    "vae-2d": AutoencodingConfig(
+        vae=VAEConfig(latent=2, network=MLPConfig(hidden=(128,), decoder_hidden=(128,))), train=_SHORT
+    ),
     "ae-2d": AutoencodingConfig(
-        autoencoder=AutoencoderConfig(latent=2, hidden=(128,), decoder_hidden=(128,)), train=_SHORT
+        autoencoder=AutoencoderConfig(latent=2, network=MLPConfig(hidden=(128,), decoder_hidden=(128,))), train=_SHORT
     ),
     "vae-2d-deep": AutoencodingConfig(
         vae=VAEConfig(
             latent=2,
-            hidden=(512, 256, 128),
-            decoder_hidden=(64, 128, 256, 512),
-            normalisation="batch",
-            decoder_bias_std=1.0,
+            network=MLPConfig(
+                hidden=(512, 256, 128), decoder_hidden=(64, 128, 256, 512), normalisation="batch", decoder_bias_std=1.0
+            ),
         ),
         train=replace(
             _SHORT,
@@ -79,29 +81,38 @@ PRESETS = {
         ),
     ),
     "ae-20": AutoencodingConfig(
-        autoencoder=AutoencoderConfig(latent=20, hidden=(512, 256), decoder_hidden=(256, 512), likelihood="gaussian"),
+        autoencoder=AutoencoderConfig(
+            latent=20, likelihood=GaussianConfig(), network=MLPConfig(hidden=(512, 256), decoder_hidden=(256, 512))
+        ),
         train=_LONG,
     ),
-    "vae-20": AutoencodingConfig(vae=VAEConfig(latent=20, hidden=(512, 256), decoder_hidden=(256, 512)), train=_LONG),
-    "vae-10": AutoencodingConfig(vae=VAEConfig(latent=10, hidden=(512, 256), decoder_hidden=(256, 512)), train=_LONG),
+    "vae-20": AutoencodingConfig(
+        vae=VAEConfig(latent=20, network=MLPConfig(hidden=(512, 256), decoder_hidden=(256, 512))), train=_LONG
+    ),
+    "vae-10": AutoencodingConfig(
+        vae=VAEConfig(latent=10, network=MLPConfig(hidden=(512, 256), decoder_hidden=(256, 512))), train=_LONG
+    ),
     "beta-vae": AutoencodingConfig(
-        vae=VAEConfig(latent=10, hidden=(512, 256), decoder_hidden=(256, 512)),
+        vae=VAEConfig(latent=10, network=MLPConfig(hidden=(512, 256), decoder_hidden=(256, 512))),
         train=replace(_LONG, beta=4.0, beta_warmup=0.2),
     ),
     "cvae": AutoencodingConfig(
-        vae=VAEConfig(latent=10, classes=10, hidden=(512, 256), decoder_hidden=(256, 512)),
+        vae=VAEConfig(latent=10, classes=10, network=MLPConfig(hidden=(512, 256), decoder_hidden=(256, 512))),
         # samples are of the class that is asked for where the latents keep to their prior
         train=replace(_LONG, epochs=30, beta=3.0),
     ),
     "denoising": AutoencodingConfig(
-        autoencoder=AutoencoderConfig(latent=32, hidden=(512, 256), decoder_hidden=(256, 512), noise=0.5), train=_LONG
+        autoencoder=AutoencoderConfig(
+            latent=32, noise=0.5, network=MLPConfig(hidden=(512, 256), decoder_hidden=(256, 512))
+        ),
+        train=_LONG,
     ),
     "conv-vae-32": AutoencodingConfig(
-        vae=VAEConfig(latent=32, encoder="conv", channels=(32, 64), hidden=(256,), decoder_hidden=(256,)),
+        vae=VAEConfig(latent=32, network=ConvConfig(channels=(32, 64), hidden=(256,), decoder_hidden=(256,))),
         train=_CONVOLUTIONS,
     ),
     "residual-vae-32": AutoencodingConfig(
-        vae=VAEConfig(latent=32, encoder="residual", channels=(32, 64), hidden=(256,), decoder_hidden=(256,)),
+        vae=VAEConfig(latent=32, network=ResidualConfig(channels=(32, 64), hidden=(256,), decoder_hidden=(256,))),
         # so many epochs would learn the training images by heart
         train=replace(
             _CONVOLUTIONS,
@@ -111,7 +122,7 @@ PRESETS = {
         ),
     ),
     "attention": AutoencodingConfig(
-        vae=VAEConfig(latent=16, encoder="attention", channels=(64, 64), hidden=(), decoder_hidden=(256, 512)),
+        vae=VAEConfig(latent=16, network=AttentionConfig(width=64, layers=2, hidden=(), decoder_hidden=(256, 512))),
         train=_LONG,
     ),
 }

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from latentcore import _config, _errors
 from latentcore.models.config import VAEConfig
+from latentcore.models.parts import MLPConfig
 from latentcore.training.config import Augmentation, ImageConfiguration, TrainConfig
 
 
@@ -74,10 +75,9 @@ def upgraded(plain: dict[str, Any]) -> dict[str, Any]:
 # plane; reconstructing what went in, and ending without them, keeps the pictures sharp.
 _DIGITS148 = FewLabelConfig(
     vae=VAEConfig(
-        hidden=(512, 256, 128),
-        decoder_hidden=(64, 128, 256, 512),
-        normalisation="batch",
-        decoder_bias_std=1.0,
+        network=MLPConfig(
+            hidden=(512, 256, 128), decoder_hidden=(64, 128, 256, 512), normalisation="batch", decoder_bias_std=1.0
+        )
     ),
     train=TrainConfig(
         epochs=36,
@@ -97,7 +97,7 @@ _DIGITS148 = FewLabelConfig(
 
 # The textbook's version, for comparison.
 _PLAIN = FewLabelConfig(
-    vae=VAEConfig(hidden=(128,), decoder_hidden=(128,)),
+    vae=VAEConfig(network=MLPConfig(hidden=(128,), decoder_hidden=(128,))),
     train=TrainConfig(epochs=10, batch_size=128, learning_rate=1e-3),
     mixture=MixtureConfig(start="class-means"),
     classes=(1, 4, 8),

@@ -21,7 +21,7 @@ SYSTEM = System(
         "--precision": ("train.precision", "vae_train.precision"),
         "--model": ("operator.model",),
         "--latent": ("vae.latent",),
-        "--activation": ("operator.activation", "vae.activation"),
+        "--activation": ("operator.activation", "vae.network.activation"),
         "--digits": ("digits",),
     },
     upgraded=upgraded,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from latentcore import _config, _errors
+from latentcore import _errors, _settings
 from latentcore.data.examples import Examples, Where
 from latentcore.systems.rotation import SYSTEM
 from latentcore.systems.rotation.config import RotationConfig, RotationOptions
@@ -120,7 +120,7 @@ def sweep(words: list[str], load_run: OpenRun) -> None:
     fixed = {"digits": told["digits"], "train.seed": told["seed"], "train.epochs": told["epochs"]}
     if base.vae_train is not None:
         fixed["vae_train.seed"] = told["seed"]
-    base = _config.changed(base, {path: value for path, value in fixed.items() if value is not None})
+    base = _settings.changed(base, {path: value for path, value in fixed.items() if value is not None})
     kind, where = SYSTEM.part("data"), Where((*told["data"], *(told["more_data"] or ())), tuple(told["test"]))
     examples = kind.opened(where, base)
     base = base.for_shape(kind.shape(examples))

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from latentcore import _config, _errors
 from latentcore.models.config import LatentConfig, VAEConfig
+from latentcore.models.parts import ConvConfig
 from latentcore.training.config import Augmentation, ImageConfiguration, TrainConfig
 
 
@@ -161,12 +162,12 @@ def upgraded(plain: dict[str, Any]) -> dict[str, Any]:
     return {**plain, "digits": [] if source["digits"] == list(range(10)) else source["digits"]}
 
 
-_VAE = VAEConfig(latent=32, encoder="conv", hidden=(256,), decoder_hidden=(256,), channels=(32, 64))  # the study's
+_VAE = VAEConfig(latent=32, network=ConvConfig(hidden=(256,), decoder_hidden=(256,), channels=(32, 64)))  # the study's
 
 # The latents are learned together with what turns them. A small beta keeps the strokes sharp; reconstructing upright
 # and turned digits alike keeps the decoder from preferring either.
 _ROTATION = RotationConfig(
-    vae=replace(_VAE, activation="silu"),
+    vae=replace(_VAE, network=replace(_VAE.network, activation="silu")),
     operator=LatentConfig(model="equivariant"),
     pairs=PairsConfig(upright=0.5, same=0.25),
     train=TrainConfig(

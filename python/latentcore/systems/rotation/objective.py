@@ -40,7 +40,7 @@ class TransformationLoss(Terms):
         out = model(batch.images, batch.parameters, targets, decode=weights.image > 0, seed=seed)
         loss = reconstruction = kl = latent = cosine = torch.zeros((), device=out.mu.device)
         if weights.image:
-            likelihood = model.vae.config.likelihood
+            likelihood = model.vae.likelihood.fused
             nats = ops.vae_loss(out.logits, batch.targets, out.mu, out.logvar, beta=beta, likelihood=likelihood)
             reconstruction, kl = nats.reconstruction, nats.kl
             loss = weights.image * reconstruction + (0 if model.frozen else beta * kl)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from latentcore import _config, _errors
+from latentcore import _errors, _settings
 from latentcore._files import inside, read_config, read_json, write_json
 from latentcore.data import ImageSet
 from latentcore.data.examples import Examples
@@ -48,9 +48,9 @@ def variants(
     """All combinations, by their names, `<model>-<latent>-<activation>-<loss>`."""
     found = {}
     for latent, activation, loss, model in product(latents, activations, losses, models):
-        words = {"vae.latent": str(latent), "vae.activation": activation}
+        words = {"vae.latent": str(latent), "vae.network.activation": activation}
         words |= {"operator.activation": activation, "operator.model": model}
-        config = replace(_config.changed(base, words), loss=weights_of(loss))
+        config = replace(_settings.changed(base, words), loss=weights_of(loss))
         found[f"{model}-{latent}-{activation}-{loss}"] = config
     return found
 
@@ -170,7 +170,7 @@ def _about(folder: Path) -> dict[str, object]:
     """What tells the run in `folder` from others."""
     _, config = driver.configuration_in(SYSTEM, folder)
     weights = {f"weight_{term}": weight for term, weight in vars(config.loss).items()}
-    names = {"model": config.operator.model, "latents": config.vae.latent, "activation": config.vae.activation}
+    names = {"model": config.operator.model, "latents": config.vae.latent, "activation": config.vae.network.activation}
     return {**names, "digits": list(config.digits) or "all", **weights}
 
 
