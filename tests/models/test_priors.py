@@ -15,6 +15,7 @@ from latentcore.models import (
     VAE,
     Autoencoder,
     AutoencoderConfig,
+    Mixture,
     MLPConfig,
     Posterior,
     Prior,
@@ -54,6 +55,12 @@ class ShiftedVAE(VAE):
     def __init__(self, config):
         super().__init__(config)
         self.prior = Shifted()
+
+
+class MixtureVAE(VAE):
+    def __init__(self, config):
+        super().__init__(config)
+        self.prior = Mixture(config.latent, components=4)
 
 
 def posterior_of(mu, logvar, seed=0):
@@ -213,7 +220,7 @@ def test_neither_prior_nor_likelihood_is_in_a_state_dict():
     assert {"prior.mean", "prior.log_scale"} < ShiftedVAE(CONFIG).state_dict().keys()
 
 
-@pytest.mark.parametrize("kind", [VAE, ShiftedVAE])
+@pytest.mark.parametrize("kind", [VAE, ShiftedVAE, MixtureVAE])
 def test_models_are_copied(kind):
     model, images = kind(CONFIG), torch.rand(2, 1, 12, 12)
     expected = model(images, seed=0)
@@ -226,7 +233,7 @@ def test_models_are_copied(kind):
     assert all(map(torch.equal, fresh(images, seed=0), expected))
 
 
-@pytest.mark.parametrize("kind", [VAE, ShiftedVAE])
+@pytest.mark.parametrize("kind", [VAE, ShiftedVAE, MixtureVAE])
 def test_models_are_compiled_and_exported(kind):
     model, images = kind(CONFIG).eval(), torch.rand(4, 1, 12, 12)
     objective = model.objective()

@@ -50,6 +50,7 @@ from latentcore.models.parts import (
 from latentcore.models.parts import (
     ResidualConfig as ResidualConfig,
 )
+from latentcore.models.priors import Mixture as Mixture
 from latentcore.models.priors import Posterior as Posterior
 from latentcore.models.priors import Prior as Prior
 from latentcore.models.priors import StandardNormal as StandardNormal

@@ -1,5 +1,6 @@
 """Priors: how the latents of a VAE are distributed before an image is seen, and how far a posterior is from that."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from latentcore import _checks
+from latentcore import _checks, _errors
 from latentcore.reference import sum_dtype
 
 # shapes: (N, L) latents
@@ -30,6 +31,12 @@ class Posterior(NamedTuple):
     logvar: Tensor
     z: Tensor
     kl: Tensor
+
+    @classmethod
+    def of(cls, mu: Tensor, logvar: Tensor, z: Tensor) -> "Posterior":
+        """The same, with the divergences found anew, in float32 at least."""
+        m, v = (part.to(sum_dtype(part.dtype)) for part in (mu, logvar))
+        return cls(mu, logvar, z, 0.5 * (m.square() + v.expm1() - v).sum(1))
 
 
 class Prior(nn.Module, ABC):
@@ -152,6 +159,62 @@ class StandardNormal(Prior):
     def kl(self, q: Posterior) -> Tensor:
         """Exact: that of `q`. (N,)."""
         return q.kl
+
+
+class Mixture(Prior):
+    r"""A Gaussian mixture whose weights, means and covariances are learned with the model.
+
+    .. math::
+
+        p(z) = \sum_k \pi_k \, N(z \mid \mu_k, \Sigma_k)
+
+    The divergence of a posterior from it has no closed form and is `Prior.kl`, from one sample.
+
+    Args:
+        latent: L, the number of latent axes.
+        components: K.
+        covariance_type: "full", "tied" (one matrix for all), "diag" or "spherical" (one number per component).
+        spread: Standard deviation of the first means about the origin, >= 0; the first covariances are the identity,
+            the first weights equal. One component and a spread of 0 begin as N(0, I).
+
+    Attributes:
+        density: The :class:`latentcore.mixture.MixturePrior` that holds the parameters.
+
+    Raises:
+        TypeError: A size is not an int, or `spread` not a number.
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> from latentcore.models import Mixture
+        >>> prior = Mixture(latent=2, components=5)
+        >>> z = prior.sample(100, torch.Generator().manual_seed(0))
+        >>> z.shape, prior.log_prob(z).shape
+        (torch.Size([100, 2]), torch.Size([100]))
+
+    Reference:
+        Dilokthanakul et al., "Deep unsupervised clustering with Gaussian mixture variational autoencoders", 2016.
+        Tomczak and Welling, "VAE with a VampPrior", AISTATS 2018 (a mixture that is learned, as a baseline).
+    """
+
+    def __init__(self, latent: int, components: int = 10, covariance_type: str = "full", spread: float = 1.0) -> None:
+        super().__init__()
+        _errors.integer("latent", latent, 1, 2**31 - 1)
+        _errors.integer("components", components, 1, 2**31 - 1)
+        from latentcore.mixture import MixturePrior  # with scikit-learn, which models of other priors do not need
+
+        self.density = MixturePrior(components, latent, covariance_type, spread=spread)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Logarithms of the density, for latents z (N, L). (N,), float32 (float64 where z or the parameters are)."""
+        return self.density.log_prob(z)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` latents (n, L), n >= 1, on the device of the generator; without one on that of the parameters."""
+        density = self.density
+        if generator is not None and generator.device != density.means.device:
+            density = copy.deepcopy(density).to(generator.device)
+        return density.sample(n, generator=generator)[0]
 
 
 def _log_standard_normal(z: Tensor) -> Tensor:
