@@ -187,6 +187,7 @@ def test_values_in_values_are_refused(tmp_path):
         {"encoder": []},
         {"encoder": "attention", "channels": [[]]},
         {"network": {"kind": {}}},
+        {"prior": {"kind": "mixture", "components": 10**12}},
         {"latent": 10**30},
         {3: 4},
         5,

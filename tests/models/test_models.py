@@ -117,6 +117,8 @@ def test_wrong_latents():
             r"network\.kind: expected one of mlp, conv, residual, attention,",
         ),
         ({"network": ["mlp"]}, TypeError, "network: expected a mapping"),
+        ({"prior": {"kind": "mixtur"}}, ValueError, r"prior\.kind: .* got 'mixtur'; did you mean mixture\?"),
+        ({"prior": {"kind": "mixture", "components": 0}}, ValueError, "MixturePriorConfig.components: expected"),
         ({"likelihood": None}, TypeError, "likelihood: expected a mapping"),
         ({"image_shape": (28, 28)}, ValueError, "image_shape: expected 3 entries"),
         ({"image_shape": (1, 30, 28), "network": ConvConfig()}, ValueError, "multiples of 4"),

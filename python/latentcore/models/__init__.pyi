@@ -45,10 +45,16 @@ from latentcore.models.parts import (
     GaussianConfig as GaussianConfig,
 )
 from latentcore.models.parts import (
+    MixturePriorConfig as MixturePriorConfig,
+)
+from latentcore.models.parts import (
     MLPConfig as MLPConfig,
 )
 from latentcore.models.parts import (
     ResidualConfig as ResidualConfig,
+)
+from latentcore.models.parts import (
+    StandardNormalConfig as StandardNormalConfig,
 )
 from latentcore.models.priors import Mixture as Mixture
 from latentcore.models.priors import Posterior as Posterior

@@ -13,7 +13,9 @@ from latentcore.models.parts import (
     LikelihoodConfig,
     MLPConfig,
     NetworkConfig,
+    PriorConfig,
     Shape,
+    StandardNormalConfig,
     check_channels,
     check_halvings,
     check_multiples,
@@ -94,12 +96,15 @@ class VAEConfig(LayeredConfig):
             drawn; the sum is cut off at 0 and 1.
         classes: Classes that encoder and decoder are told, as one-hot vectors; 0 tells them nothing.
         network: The layers of encoder and decoder.
+        prior: How the latents are distributed before an image is seen.
 
     Example:
-        >>> from latentcore.models import ConvConfig, VAEConfig
-        >>> VAEConfig(latent=8, network=ConvConfig(channels=(16, 32))).feature_shape
+        >>> from latentcore.models import ConvConfig, MixturePriorConfig, VAEConfig
+        >>> VAEConfig(latent=8, network=ConvConfig(channels=(16, 32)), prior=MixturePriorConfig(10)).feature_shape
         (32, 7, 7)
     """
+
+    prior: PriorConfig = field(default_factory=StandardNormalConfig)
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,7 @@ class SharpConfig(EncoderDecoderConfig):
         blocks: Residual blocks after each convolution of the encoder, and before each of the decoder.
         activation: What follows the normalisation of each of their layers.
         refinements: Residual blocks at a quarter of the image's size that work on what is drawn.
+        prior: How the latents are distributed before an image is seen.
     """
 
     image_shape: Shape = (3, 64, 64)
@@ -188,6 +194,7 @@ class SharpConfig(EncoderDecoderConfig):
     blocks: int = 1
     activation: Activation = "leaky_relu"
     refinements: int = 2
+    prior: PriorConfig = field(default_factory=StandardNormalConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()

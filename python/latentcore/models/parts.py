@@ -1,4 +1,4 @@
-"""What the configuration of a model names: its layers and its likelihood, each told by its `kind`.
+"""What the configuration of a model names: its layers, its prior and its likelihood, each told by its `kind`.
 
 Without torch. A further one is a class of modules, a dataclass here that says where it is, and a word in the union.
 """
@@ -11,6 +11,7 @@ from latentcore import _config, _errors
 
 Activation = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "tanh"]
 Shape = tuple[int, int, int]
+CovarianceType = Literal["full", "tied", "diag", "spherical"]
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,48 @@ class _BuiltConfig:
         itself: Any = self
         told = {part.name: getattr(self, part.name) for part in fields(itself) if part.name != "kind"}
         return resolve_name(self.builds)(*sizes, **told)
+
+
+@dataclass(frozen=True)
+class StandardNormalConfig(_BuiltConfig):
+    """The prior `StandardNormal`.
+
+    Attributes:
+        kind: "standard-normal".
+    """
+
+    builds: ClassVar[str] = "latentcore.models.priors:StandardNormal"
+    kind: Literal["standard-normal"] = field(default="standard-normal", kw_only=True)
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+
+
+@dataclass(frozen=True)
+class MixturePriorConfig(_BuiltConfig):
+    """The prior `Mixture`.
+
+    Attributes:
+        kind: "mixture".
+        components: Number of components, K.
+        covariance_type: "full"; "tied", one matrix for all; "diag"; "spherical", one number for each.
+        spread: Standard deviation of the first means about the origin.
+    """
+
+    builds: ClassVar[str] = "latentcore.models.priors:Mixture"
+    kind: Literal["mixture"] = field(default="mixture", kw_only=True)
+    components: int = 10
+    covariance_type: CovarianceType = "full"
+    spread: float = 1.0
+
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+        _config.in_range(self, "components", 1)
+        _config.in_range(self, "spread", 0)
+
+
+PriorConfig = StandardNormalConfig | MixturePriorConfig
+"""The prior of a VAE."""
 
 
 @dataclass(frozen=True)

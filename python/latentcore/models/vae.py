@@ -9,7 +9,7 @@ from latentcore import ops
 from latentcore.models.base import EncoderDecoder
 from latentcore.models.config import SharpConfig, VAEConfig
 from latentcore.models.objectives import NegativeELBO
-from latentcore.models.priors import Posterior, Prior, StandardNormal
+from latentcore.models.priors import Posterior, Prior
 from latentcore.reference import sum_dtype
 
 # shapes: (N, C, H, W) images, (N, L) latents
@@ -48,8 +48,8 @@ class VAE(EncoderDecoder):
         config: Sizes and kinds of the layers. The weights are drawn from torch's default generator.
 
     Attributes:
-        prior: Of the latents: N(0, I). A subclass may put another one here, which its objective, the evaluation of its
-            likelihood and the samples of its runs then ask.
+        prior: Of the latents: the one that the configuration names. A subclass may put another one here, which its
+            objective, the evaluation of its likelihood and the samples of its runs then ask.
         likelihood: As `Autoencoder` has it.
 
     Example:
@@ -69,7 +69,7 @@ class VAE(EncoderDecoder):
 
     def __init__(self, config: VAEConfig | SharpConfig) -> None:
         super().__init__(config)
-        self.prior = StandardNormal(config.latent)
+        self.prior = config.prior.build(config.latent)
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Posterior means and logarithms of the variances, (N, L) each.
