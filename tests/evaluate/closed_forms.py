@@ -67,14 +67,13 @@ def bernoulli(spread=1.0):
 
 
 def integral(model, x):
-    """-log of the integral of p(x|z) p(z) over the one latent, by the trapezoidal rule. (N,)."""
+    """-log of the integral of p(x|z) over the one latent and the model's prior, by the trapezoidal rule. (N,)."""
     z = torch.linspace(-10, 10, 4001, dtype=torch.float64)
     logits = model.decode_logits(z[:, None]).flatten(1)
     nats = F.binary_cross_entropy_with_logits(
         logits.expand(len(x), -1, -1), x.flatten(1)[:, None].expand(-1, len(z), -1), reduction="none"
     ).sum(2)
-    log_prior = -0.5 * z.square() - 0.5 * math.log(2 * math.pi)
-    return -(log_prior - nats + math.log(20 / 4000)).logsumexp(1)
+    return -(model.prior.log_prob(z[:, None]) - nats + math.log(20 / 4000)).logsumexp(1)
 
 
 def images(count=6, seed=3):
