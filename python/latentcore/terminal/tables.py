@@ -2,29 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
-from rich.table import Table
+from latentcore.terminal.parsing import table
 
 
 def show(title: str, rows: Mapping[str, str]) -> None:
     """Print a table of two columns, a line a row: paths stay whole, for copying."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(no_wrap=True)
-    for name, value in rows.items():
-        table.add_row(name, value)
-    width = max(map(len, rows)) + max(map(len, rows.values())) + 8
-    Console(highlight=False, width=max(width, len(title) + 1)).print(table)
+    print(f"{title}\n{table(rows, indent='')}")
 
 
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
     """Print a table with a line for each row; a column that a row lacks stays empty."""
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, no_wrap=True, justify="left" if column == columns[0] else "right")
-    for row in rows:
-        table.add_row(*(_cell(row.get(column, "")) for column in columns))
-    Console(highlight=False, width=1000).print(table)
+    lines = [list(columns), *([_cell(row.get(column, "")) for column in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    print(title)
+    for first, *others in lines:
+        aligned = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
+        print("  ".join([f"{first:<{widths[0]}}", *aligned]).rstrip())
 
 
 def number(value: float) -> str:
