@@ -8,7 +8,6 @@ import torch
 
 from latentcore.data import egamma
 from latentcore.data.egamma.simulator import SimulatorConfig, write
-from latentcore.plots import class_images, save_figure
 from latentcore.terminal.tables import number, show
 
 _CHANNELS = ("energy", "time", "third channel")
@@ -27,6 +26,8 @@ def simulate(out: Path, events: int, seed: int, fluctuation: float | None) -> No
 
 def inspect(file: Path, picture: Path | None) -> None:
     """Print what a file of electrons and photons holds, and draw the mean image of each class."""
+    from latentcore.plots import class_images, save_figure
+
     found = egamma.inspect(file)
     mean, deviation = found["normalisation"].mean, found["normalisation"].std
     rows = {

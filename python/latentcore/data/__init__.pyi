@@ -1,3 +1,5 @@
+from latentcore.data import egamma as egamma
+from latentcore.data import mnist as mnist
 from latentcore.data.arrays import ImageSet as ImageSet
 from latentcore.data.arrays import load_images as load_images
 from latentcore.data.arrays import save_images as save_images

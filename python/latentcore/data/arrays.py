@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -194,7 +193,7 @@ def _read_hdf5(path: Path, keys: Sequence[str]) -> Found:
     with _hdf5.opened(path) as content:
         names = _hdf5.names_in(content)
         parts = ((key, _hdf5.found(content, key, key)) for key in keys)
-        key, data = next(((key, part) for key, part in parts if isinstance(part, h5py.Dataset)), ("", None))
+        key, data = next(((key, part) for key, part in parts if _hdf5.is_dataset(part)), ("", None))
         if data is None:
             return Found(names, None)
         # floats become bytes by way of others of their size

@@ -16,7 +16,6 @@ from latentcore import _checks, _errors
 from latentcore.data._pixels import as_bytes, rounded
 from latentcore.data._ranges import check_finite, degrees_of, range_of
 from latentcore.data.arrays import ImageSet
-from latentcore.data.folders import load_folder
 from latentcore.ops.warp import affine, rotate
 
 # shapes: N images, A fixed angles, B items of a batch, C channels, H rows, W columns
@@ -255,6 +254,8 @@ def _image_set(images: Images, image_shape: tuple[int, int, int]) -> ImageSet:
     if isinstance(images, ImageSet):
         return ImageSet(rounded("images", images.images), images.labels)
     if isinstance(images, str | os.PathLike):
+        from latentcore.data import load_folder  # with Pillow, which arrays do not need
+
         return load_folder(images, image_shape)
     if not isinstance(images, np.ndarray | Tensor):
         _errors.fail_type("images", "an ImageSet, an array, a torch.Tensor or a folder", type(images).__name__)

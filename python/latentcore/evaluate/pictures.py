@@ -3,18 +3,20 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from latentcore import _errors, plots
 from latentcore._files import inside, read_bounded, replacing
 from latentcore.data.convert import to_unit
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def save_pictures(folder: Path, drawn: Mapping[str, Figure]) -> list[Path]:
+
+def save_pictures(folder: Path, drawn: "Mapping[str, Figure]") -> list[Path]:
     """Write figures as `folder/<name>.png`."""
     paths = [folder / f"{name}.png" for name in drawn]
     for path, figure in zip(paths, drawn.values(), strict=True):
@@ -53,7 +55,7 @@ def history(run_folder: Path, terms: Sequence[str] | None = None) -> dict[str, l
         _errors.fail_value(str(path), f"a number for each epoch under {', '.join(map(str, names))}", "another content")
 
 
-def loss_figure(run_folder: Path, terms: Sequence[str]) -> Figure:
+def loss_figure(run_folder: Path, terms: Sequence[str]) -> "Figure":
     """The curves of a run's `metrics.csv`."""
     return plots.loss_curves(history(run_folder, terms))
 

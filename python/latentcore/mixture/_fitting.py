@@ -3,9 +3,9 @@
 import math
 import zlib
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,8 +24,11 @@ from latentcore.mixture._stream import Stream, opened
 from latentcore.mixture.clamped import class_table, components_of_classes
 from latentcore.mixture.distributed import Group, group_of
 from latentcore.mixture.labels import check_labels, classes_of, decode_from_labels
-from latentcore.mixture.streaming import Bar, Draw, Streamed, survey
+from latentcore.mixture.streaming import Draw, Streamed, survey
 from latentcore.reference import MixtureParameters
+
+if TYPE_CHECKING:
+    from latentcore.mixture._bar import Bar
 
 # shapes: (N, D) samples of this process, K components, C classes
 
@@ -69,7 +72,7 @@ def fit_mixture(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: 
         estimator._validate_params()
         X = opened(X)
     random = processes.random(check_random_state(estimator.random_state))
-    with Bar() if estimator.verbose and isinstance(X, Stream) else nullcontext() as bar:
+    with _bar() if estimator.verbose and isinstance(X, Stream) else nullcontext() as bar:
         with processes.agreeing():
             source: Source
             if isinstance(X, Stream):
@@ -102,6 +105,15 @@ def _resident(estimator: Any, X: Any, sample_weight: Any, labels: Any, group: Gr
     return Resident(Shard(x, _arrays.weights(sample_weight, len(x), x), known, group), preparation)
 
 
+def _bar() -> "AbstractContextManager[Bar | None]":
+    """What shows how far a pass is; nothing where rich, which draws it, is not installed."""
+    try:
+        from latentcore.mixture._bar import Bar
+    except ModuleNotFoundError:
+        return nullcontext()
+    return Bar()
+
+
 def _streamed(
     estimator: Any,
     stream: Stream,
@@ -109,7 +121,7 @@ def _streamed(
     labels: Any,
     group: Group,
     random: np.random.RandomState,
-    bar: Bar | None,
+    bar: "Bar | None",
 ) -> Streamed:
     missing = estimator.missing == "marginalize"
     # how many samples there are is known after the first pass only

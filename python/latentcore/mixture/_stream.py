@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,6 +21,9 @@ from latentcore._files import printable
 from latentcore._memory import available, megabytes
 from latentcore.mixture import _arrays, _items
 from latentcore.mixture._warnings import warn
+
+if TYPE_CHECKING:  # it is slow to import, and who has no HDF5 data set does not need it
+    import h5py
 
 # shapes: (n, D) a piece, (N, D) all samples
 
@@ -52,7 +54,7 @@ def opened(X: Any) -> Any:
 
 def is_stream(X: Any) -> bool:
     """Whether X is read in pieces however small it is."""
-    if isinstance(X, Stream | h5py.Dataset | Dataset):
+    if isinstance(X, Stream | Dataset) or _hdf5.is_dataset(X):
         return True
     if isinstance(X, Tensor) or hasattr(X, "shape") or hasattr(X, "__array__"):
         return False
@@ -96,9 +98,9 @@ def open_stream(X: Any, *, map: bool = True) -> Stream:  # noqa: A002  # what it
         return X if map or not isinstance(X, _Mapped) else _Sliced(X.array)
     if isinstance(X, Iterator):
         return _Sliced(_spooled(X))
-    if isinstance(X, h5py.Dataset | np.memmap):
+    if isinstance(X, np.memmap) or _hdf5.is_dataset(X):
         sliced = _Sliced(X)
-        if isinstance(X, h5py.Dataset):
+        if _hdf5.is_dataset(X):
             _hdf5.checked(X, _name(X))
         return (_mapped(X) if map else None) or sliced
     if not is_stream(X):
@@ -186,7 +188,7 @@ class _Sliced(Stream):
         buffers = [np.empty((rows, array.shape[1]), self._dtype) for _ in range(_AHEAD)]
         for number, begin in enumerate(range(0, len(array), max(rows, 1))):
             part = buffers[number % _AHEAD][: len(array) - begin]
-            if isinstance(array, h5py.Dataset):
+            if _hdf5.is_dataset(array):
                 _hdf5.read_into(array, part, begin, begin + len(part), _name(array))
                 _check_length(array)
             else:
@@ -203,7 +205,7 @@ class _Mapped(Stream):
         offset: Where in the file its numbers begin, in bytes.
     """
 
-    array: h5py.Dataset
+    array: "h5py.Dataset"
     offset: int
 
     @property
@@ -229,12 +231,12 @@ class _Mapped(Stream):
                 yield torch.from_numpy(part)
 
 
-def _name(array: h5py.Dataset) -> str:
+def _name(array: "h5py.Dataset") -> str:
     """What errors call a data set."""
     return f"X, {printable(f'{array.file.filename}: {array.name}')}"
 
 
-def _check_length(array: h5py.Dataset) -> None:
+def _check_length(array: "h5py.Dataset") -> None:
     """A file that is only read did not become shorter: beyond its end HDF5 reads zeros, and a mapping has nothing."""
     if array.file.mode != "r" or array.file.driver != "sec2":
         return
@@ -250,8 +252,10 @@ def _rows(most: int, size: int) -> int:
 
 def _mapped(array: Any) -> _Mapped | None:
     """The numbers of a data set where they lie in its file, if they lie there as they are."""
-    if not isinstance(array, h5py.Dataset) or array.ndim != 2 or 0 in array.shape:
+    if not _hdf5.is_dataset(array) or array.ndim != 2 or 0 in array.shape:
         return None
+    import h5py
+
     if array.dtype not in (np.float32, np.float64) or array.id.get_type() != h5py.h5t.py_create(array.dtype):
         return None  # HDF5 has more types than NumPy
     # an open file may hold back what is written; other drivers and external storage are not this file

@@ -1,17 +1,13 @@
 """Samples that do not fit the memory: exact expectation maximisation in passes over a stream."""
 
 import copy
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from latentcore import _errors
@@ -22,6 +18,9 @@ from latentcore.mixture._source import Preparation, means_of_known, sums_of_know
 from latentcore.mixture._stream import Stream
 from latentcore.mixture.distributed import Group
 from latentcore.reference import MixtureParameters, MixtureStatistics
+
+if TYPE_CHECKING:
+    from latentcore.mixture._bar import Bar
 
 # shapes: (N, D) samples of this process, (n, D) a piece of them
 
@@ -248,41 +247,3 @@ def survey(stream: Stream, draw: Draw, *, missing: bool, sample_weight: Any = No
     if first is None:
         _errors.fail_value("X", "at least one sample", "an empty stream")
     return Survey(done, first, known)
-
-
-class Bar:
-    """A bar on standard error, where that is a terminal: how much of a pass is read."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("pass {task.fields[number]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("samples"),
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(
-            *columns,
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # what is printed into a file stays there
-        )
-        self._passes = count(1)
-        self._task = self._bar.add_task("", total=None, number=next(self._passes))
-
-    def __enter__(self) -> "Bar":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, done: int, total: int | None) -> None:
-        """So many of the samples are read, of all, where that is known."""
-        self._bar.update(self._task, completed=done, total=total)
-
-    def end_pass(self) -> None:
-        """The next pass begins."""
-        self._bar.update(self._task, completed=0, number=next(self._passes))

@@ -1,0 +1,1 @@
+from latentcore.report.page import write_report as write_report
