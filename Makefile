@@ -110,7 +110,7 @@ $(VENV)/tools: pyproject.toml build/choice
 	touch $@
 
 $(VENV)/installed: $(VENV)/tools $(NATIVE) build/modules
-	$(PIP) install --no-build-isolation $(WERROR) --editable .
+	$(PIP) install --no-build-isolation $(WERROR) --editable '.[all]'
 	touch $@
 
 $(VENV)/test $(VENV)/lint $(VENV)/wheel $(VENV)/bench: $(VENV)/%: $(VENV)/tools pyproject.toml

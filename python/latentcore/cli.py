@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from latentcore import systems
+from latentcore import _extras, systems
 from latentcore._catalogue import did_you_mean
 from latentcore.terminal.parsing import table
 from latentcore.training.system import Command, resolved
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: Command, words: list[str], *more: Any) -> int:
     try:
-        resolved(command.run)(words, *more)
+        with _extras.named():
+            resolved(command.run)(words, *more)
     except KeyboardInterrupt as interruption:
         print(": ".join(["interrupted", *map(str, interruption.args)]), file=sys.stderr)
         return 130

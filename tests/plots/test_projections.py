@@ -164,7 +164,7 @@ def test_a_bar_is_shown_on_a_terminal_only(monkeypatch):
 
 def test_without_opentsne_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "openTSNE", None)
-    with pytest.raises(ImportError, match=r'pip install "latentcore\[tsne\]"'):
+    with pytest.raises(ImportError, match=r"^openTSNE: expected the extra \[tsne\]"):
         plots.tsne(groups())
 
 

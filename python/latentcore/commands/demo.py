@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from latentcore import systems
+from latentcore import _extras, systems
 from latentcore.terminal.parsing import Parser, folder_name, seed_number
 
 # 900 images instead of 18,000: smaller batches, more epochs, fewer components
@@ -24,6 +24,7 @@ def demo(words: list[str]) -> None:
 
 
 def _demo(run_dir: Path | None, seed: int) -> None:
+    _extras.need("report", "train")
     from latentcore._files import write_json
     from latentcore.data import mnist
     from latentcore.data.examples import Where

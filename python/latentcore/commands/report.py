@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from latentcore import _extras
 from latentcore.terminal.parsing import Parser
 
 
@@ -14,6 +15,7 @@ def report(words: list[str]) -> None:
         "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page to write (%(default)s)"
     )
     told = parser.told(words)
+    _extras.need("report", "train")
     from latentcore.report.page import write_report
 
     page = write_report(told["runs"], told["out"])

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from latentcore import systems
+from latentcore import _extras, systems
 from latentcore._catalogue import did_you_mean
 from latentcore.commands import options as given
 from latentcore.terminal.parsing import Parser, folder_name, table
@@ -26,6 +26,7 @@ def train(words: list[str]) -> None:
 
 
 def _train(system: System[Any], told: dict[str, Any]) -> None:
+    _extras.need("train")
     from latentcore.commands.evaluate import judge
     from latentcore.training import driver
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from latentcore import _errors
+from latentcore import _errors, _extras
 from latentcore.plots import clouds
 from latentcore.plots.clouds import Floats
 from latentcore.plots.style import new_figure
@@ -48,7 +48,7 @@ def tsne(z: Any, *, perplexity: float = 30, seed: int = 0, progress: bool = True
         (N, 2), float64.
 
     Raises:
-        ImportError: openTSNE is not installed; it comes with ``pip install "latentcore[tsne]"``.
+        ModuleNotFoundError: The extra [tsne] is not installed.
         TypeError: `perplexity` is no number, or `seed` no int.
         ValueError: A shape or a number does not fit or is not finite, or all latents are equal.
 
@@ -130,10 +130,8 @@ def _check(samples: Floats, perplexity: float) -> None:
 
 def _open_tsne() -> Any:
     """The package, imported when it is first asked for: that takes seconds."""
-    try:
+    with _extras.named():
         import openTSNE
-    except ImportError as error:
-        raise ImportError('t-SNE needs openTSNE, which comes with: pip install "latentcore[tsne]"') from error
     return openTSNE
 
 

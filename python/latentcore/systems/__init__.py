@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from latentcore import _errors
+from latentcore import _errors, _extras
 from latentcore._catalogue import Catalogue
 from latentcore._files import read_config
 from latentcore.data.examples import Where, places_in
@@ -69,6 +69,7 @@ def load_run(folder: str | os.PathLike[str], *, model: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: The folder or a file of it is missing.
+        ModuleNotFoundError: The extra [train] is not installed.
         OSError: A file cannot be read.
         ValueError: A file is damaged, holds code, is of another model, is no regular file, or is reached by a link
             that leads out of the folder; the message names the file or the folder.
@@ -78,6 +79,7 @@ def load_run(folder: str | os.PathLike[str], *, model: Any = None) -> Any:
         >>> run.decode(run.encode(images)).shape  # doctest: +SKIP
         torch.Size([10, 1, 28, 28])
     """
+    _extras.need("train")
     from latentcore.training.driver import open_run
 
     return open_run(system_of(folder), folder, model=model)
@@ -120,6 +122,7 @@ def train(
 
     Raises:
         FloatingPointError: The loss is not finite any more.
+        ModuleNotFoundError: The extra [train] is not installed.
         OSError: A file cannot be read or written.
         TypeError: A dtype is unknown, or the model has no objective.
         ValueError: A name is unknown, data and configuration do not fit, or the folder holds a run already.
@@ -131,6 +134,7 @@ def train(
         >>> run.encode(torch.rand(3, 28, 28)).shape
         torch.Size([3, 2])
     """
+    _extras.need("train")
     from latentcore._ambient import torch_as_usual
     from latentcore.training import driver
 
@@ -172,9 +176,11 @@ def resume(
         model: As in `train`.
 
     Raises:
+        ModuleNotFoundError: The extra [train] is not installed.
         OSError: A file is missing.
         ValueError: The data are not those that the run began with, or a file of the run is damaged.
     """
+    _extras.need("train")
     from latentcore._ambient import torch_as_usual
     from latentcore.training import driver
 
