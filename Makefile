@@ -77,7 +77,7 @@ fuzz: $(VENV)/installed $(VENV)/test cuda-host  ## 2,000 damaged files of every 
 asan: $(VENV)/tools $(VENV)/test  ## the operators' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	BIN=$(BIN) cmake/asan.sh
 
-wheel: $(VENV)/tools $(VENV)/wheel  ## build and repair a wheel, test its operators in a new environment
+wheel: $(VENV)/tools $(VENV)/wheel  ## build and repair a wheel, test its operators and mixtures in a new environment without extras
 	BIN=$(BIN) TORCH="$(TORCH)" LATENTCORE_CUDA=$(subst auto,on,$(LATENTCORE_CUDA)) cmake/wheel.sh
 
 abi: $(VENV)/tools $(VENV)/wheel  ## one wheel under this torch and under the newest CUDA build of it (several GB)

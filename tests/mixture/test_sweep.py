@@ -84,24 +84,12 @@ def test_a_mixture_that_cannot_be_fitted_does_not_lose_the_rest():
     for row in found.rows:
         assert np.isnan([row.bic, row.aic, row.icl, row.log_likelihood]).all() == bool(row.failure)
     assert str(found).count("failed\n") == 4
-    assert [text.get_text() for text in found.figure().axes[0].texts].count("–") == 4
 
 
 def test_rows_make_a_data_frame():
     frame = pd.DataFrame(sweep(three_groups("full"), [1, 3], ["full"], random_state=0).to_dicts())
     assert frame.set_index("n_components")["bic"].idxmin() == 3
     assert frame["converged"].dtype == bool
-
-
-def test_the_figure_shows_the_criterion():
-    found = sweep(three_groups("full"), [1, 3], ["full", "tied", "diag"], random_state=0)
-    panel = found.figure("aic").axes[0]
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["full", "tied", "diag"]
-    assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "3"]
-    assert panel.get_title().startswith("AIC")
-    assert found.figure().axes[0].get_title().startswith("BIC")
-    with pytest.raises(ValueError, match="criterion: expected one of 'bic', 'aic', 'icl', got 'BIC'"):
-        found.figure("BIC")
 
 
 @pytest.mark.parametrize(

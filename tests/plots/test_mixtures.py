@@ -6,6 +6,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Ellipse
 
 from latentcore import plots
+from latentcore.mixture import sweep
 
 MEANS = np.array([[0.0, 0.0], [6.0, 1.0]])
 
@@ -83,6 +84,19 @@ def test_criterion_table_writes_numbers_and_frames_the_best():
     own = plots.criterion_table([1, 2, 5], ["full", "diag"], values, differences=False).axes[0]
     assert [text.get_text() for text in own.texts] == ["1,250", "1,210", "–", "1,251", "1,214", "–"]
     assert own.get_title() == "BIC"
+
+
+def test_the_figure_of_a_sweep_shows_its_criterion_and_what_failed():
+    X = np.repeat(np.array([[0.0, 0.0], [1.0, 5.0], [4.0, 1.0]]), 5, axis=0)
+    found = sweep(X, [1, 3, 16], ["full", "diag"], reg_covar=0.0, random_state=0)
+    panel = found.figure("aic").axes[0]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["full", "diag"]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "3", "16"]
+    assert [text.get_text() for text in panel.texts].count("–") == 4
+    assert panel.get_title().startswith("AIC")
+    assert found.figure().axes[0].get_title().startswith("BIC")
+    with pytest.raises(ValueError, match="criterion: expected one of 'bic', 'aic', 'icl', got 'BIC'"):
+        found.figure("BIC")
 
 
 def test_better_cells_are_darker():
