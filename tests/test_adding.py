@@ -1,7 +1,5 @@
 """What docs/adding-a-system.md and docs/adding-a-data-set.md say, done to a copy of the package."""
 
-import re
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -10,12 +8,9 @@ import pytest
 
 from children import run_child
 from latentcore import _C
+from recipes import Recipe
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "python" / "latentcore"
-FILE = re.compile(r"^`([\w/.]+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINE = re.compile(r"in `_OWN` of\n?\s?`([\w/.]+)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PACKAGE = Path(__file__).parents[1] / "python" / "latentcore"
 # the copy is what is imported, whatever way the package was installed
 BEGIN = """
 import sys
@@ -40,23 +35,6 @@ def copy(tmp_path):
     return place
 
 
-def followed(page, place):
-    """Do to the copy what a page says; the commands that it goes on with."""
-    text = (ROOT / "docs" / page).read_text()
-    files, lines = FILE.findall(text), LINE.findall(text)
-    assert files
-    for name, content in files:
-        (place / "latentcore" / name).parent.mkdir(exist_ok=True)
-        (place / "latentcore" / name).write_text(content)
-    ((name, line),) = lines
-    catalogue = place / "latentcore" / name
-    before = catalogue.read_text()
-    catalogue.write_text(before.replace("_OWN = {\n", f"_OWN = {{\n{line}"))
-    assert catalogue.read_text() != before
-    assert len(line.splitlines()) == 1
-    return [shlex.split(command)[1:] for block in SHELL.findall(text) for command in block.splitlines()]
-
-
 @pytest.mark.parametrize(
     ("page", "printed"),
     [
@@ -65,7 +43,10 @@ def followed(page, place):
     ],
 )
 def test_a_page_is_followed(page, printed, copy, tmp_path):
-    code = BEGIN.format(place=str(copy), commands=followed(page, copy))
+    recipe = Recipe(page)
+    recipe.follow(copy / "latentcore")
+    assert [len(lines.splitlines()) for _, _, lines in recipe.lines] == [1]
+    code = BEGIN.format(place=str(copy), commands=recipe.commands)
     (tmp_path / "work").mkdir()
     done = run_child([sys.executable, "-W", "error", "-c", code], cwd=tmp_path / "work")
     assert done.returncode == 0, done.stderr[-3000:]
