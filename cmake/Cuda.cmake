@@ -1,6 +1,5 @@
 # The CUDA library: registrations for the CUDA key only. It is a library of its own, since its reference to the current
 # CUDA stream cannot be resolved by a torch without CUDA.
-include(CudaStems)
 set(LATENTCORE_CUDA_ARCHITECTURES "" CACHE STRING "CUDA architectures, 90 say; by default all that matter today")
 set(LATENTCORE_CUDA_VERSION "")
 
@@ -28,8 +27,7 @@ set(CMAKE_CUDA_STANDARD 20)
 enable_language(CUDA)
 set(LATENTCORE_CUDA_VERSION ${CMAKE_CUDA_COMPILER_VERSION})
 
-list(TRANSFORM LATENTCORE_CUDA_STEMS PREPEND csrc/cuda/ OUTPUT_VARIABLE cuda_sources)
-list(TRANSFORM cuda_sources APPEND .cu)
+file(GLOB cuda_sources CONFIGURE_DEPENDS csrc/cuda/*.cu)
 add_library(latentcore_cuda SHARED ${cuda_sources})
 target_include_directories(latentcore_cuda PRIVATE csrc)
 target_link_libraries(latentcore_cuda PRIVATE torch_stable)

@@ -1,5 +1,5 @@
 # Writes one translation unit per stem and instruction set, which includes csrc/cpu/simd/<stem>.h, and appends it to
-# `out` with the flags of its level.
+# `out` with the flags of its level. A stem is what csrc/cpu has a source file of; the other headers are shared.
 #
 # -fno-math-errno and -fno-trapping-math let loops with square roots and selections become SIMD code; neither changes a
 # result. -fopenmp-simd reads `#pragma omp simd` and links no OpenMP.
@@ -12,7 +12,12 @@ set(latentcore_optimisation $<IF:$<BOOL:${LATENTCORE_SANITIZE}>,-O1,-O3>)
 
 function(latentcore_simd_sources out)
   set(sources)
-  foreach(stem IN LISTS ARGN)
+  file(GLOB headers CONFIGURE_DEPENDS csrc/cpu/simd/*.h)
+  foreach(header IN LISTS headers)
+    cmake_path(GET header STEM stem)
+    if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/csrc/cpu/${stem}.cpp")
+      continue()
+    endif()
     foreach(level baseline avx2 avx512)
       set(source "${CMAKE_CURRENT_BINARY_DIR}/simd/${stem}_${level}.cpp")
       file(CONFIGURE OUTPUT "${source}" CONTENT "#include \"cpu/simd/${stem}.h\"\n")
