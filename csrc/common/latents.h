@@ -1,24 +1,13 @@
-// Tensors (..., L) seen as rows of L latents, and the checks that the CPU and the CUDA operators of them share.
+// Tensors (..., L) of latents, and the checks that the CPU and the CUDA operators of them share.
 #pragma once
 
 #include <optional>
 #include <vector>
 
-#include "common/checks.h"
-#include "common/dispatch.h"
-#include "common/sizes.h"
+#include "common/rows.h"
 #include "math/latents.h"
 
 namespace latentcore {
-
-struct Rows {
-  int64_t count;
-  int64_t length;
-};
-
-inline Rows rows_of(const Tensor& tensor) {
-  return {elements_of(leading_sizes(tensor, 1), "mu"), tensor.size(tensor.dim() - 1)};
-}
 
 // The prior N(prior_mu, exp(prior_logvar)) of latents; without its tensors it is N(0, 1).
 inline void check_prior(const std::optional<Tensor>& prior_mu, const std::optional<Tensor>& prior_logvar,
@@ -38,15 +27,13 @@ struct LatentTensors {
 
   LatentTensors(const Tensor& mu_, const Tensor& logvar_, const std::optional<Tensor>& prior_mu_,
                 const std::optional<Tensor>& prior_logvar_) {
-    STD_TORCH_CHECK(mu_.dim() >= 1, "mu: expected at least 1 dimension, got 0");
-    elements_of(mu_.sizes(), "mu");
+    rows = rows_of(mu_, "mu");
     check_like(logvar_, mu_, "logvar", "mu");
     check_prior(prior_mu_, prior_logvar_, mu_);
     mu = as_contiguous(mu_);
     logvar = as_contiguous(logvar_);
     if (prior_mu_) prior_mu = as_contiguous(*prior_mu_);
     if (prior_logvar_) prior_logvar = as_contiguous(*prior_logvar_);
-    rows = rows_of(mu);
   }
 
   // Pointers to the latents of row `row` and those after it.
@@ -87,10 +74,7 @@ inline int64_t rows_per_seed(const Tensor& seed, const LatentTensors& q) {
 
 inline void check_reparameterize_grads(const Tensor& grad_z, const Tensor& grad_kl, bool per_latent, const Tensor& mu) {
   check_like(grad_z, mu, "grad_z", "mu");
-  check_dtype(grad_kl, compute_dtype(mu.scalar_type()), "grad_kl");
-  const int64_t size = per_latent ? mu.numel() : rows_of(mu).count;
-  STD_TORCH_CHECK(grad_kl.numel() == size, "grad_kl: expected ", size, " elements, got ", grad_kl.numel());
-  STD_TORCH_CHECK(grad_kl.device() == mu.device(), "grad_kl: expected the device of mu");
+  check_grad_of_sums(grad_kl, per_latent ? mu.numel() : rows_of(mu, "mu").count, mu, "grad_kl", "mu");
 }
 
 }  // namespace latentcore
