@@ -23,6 +23,7 @@ if [ "$mode" = matrix ]; then
 fi
 folder=build/cuda-$mode
 log=$folder/build.log
+mkdir -p "$folder"
 PATH="$PWD/$BIN:$PATH"
 cmake -S . -B $folder -G Ninja -DCMAKE_BUILD_TYPE=Release -DSKBUILD_PROJECT_NAME=latentcore \
     -DSKBUILD_PROJECT_VERSION=0 -DPython_EXECUTABLE="$PWD/$BIN/python" -DLATENTCORE_CUDA=on \
