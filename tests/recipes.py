@@ -7,7 +7,7 @@ from pathlib import Path
 DOCS = Path(__file__).parents[1] / "docs"
 _BLOCK = r":\n\n```\w+\n(.*?)^```$"
 _FILE = re.compile(r"^`([\w/.-]+)`" + _BLOCK, re.MULTILINE | re.DOTALL)
-_LINES = re.compile(r"\b(?:in|below) `([^`\n]+)` of\s`([\w/.-]+)`" + _BLOCK, re.MULTILINE | re.DOTALL)
+_LINES = re.compile(r"\b(?:in|[Bb]elow)\s`([^`\n]+)` of\s`([\w/.-]+)`" + _BLOCK, re.MULTILINE | re.DOTALL)
 _SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
