@@ -1,6 +1,5 @@
 """`latentcore evaluate`: whatever the system."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,43 +30,28 @@ def evaluate(words: list[str]) -> None:
 
 
 def _evaluate(system: System[Any], folder: Path, told: dict[str, Any]) -> None:
-    from latentcore.commands.outputs import place_of
+    from latentcore.training import judging
 
     run, options = systems.load_run(folder), given.options_of(system, told)
     use = "both" if system.judged_beside_training else "test"
     examples = system.part("data").reopened(folder, given.where(told, options), run.config, use)
-    if system.checked is not None:
-        system.part("checked")(run.config, examples, options)
-    place = place_of(folder, told["out"], examples.own, examples.name, examples.word)
-    judge(system, run, examples, options, place)
+    show_judgement(run, judging.evaluate(system, run, examples, options, told["out"]))
 
 
-def judge(system: System[Any], run: Any, examples: Any, options: Any, place: Path) -> None:
-    """Evaluate a run in the first process, add what is found to the figures of a folder, and print all of them."""
-    from latentcore._files import write_json
+def show_judgement(run: Any, found: Any) -> None:
+    """Print the figures of an evaluation, and where all of it is; the first process does."""
     from latentcore.terminal.tables import number, show
     from latentcore.training.processes import is_first
-    from latentcore.training.provenance import note_command
 
     if not is_first():
         return
-    before = _pictures(place)
-    found: Mapping[str, Any] = system.part("evaluate")(run, examples, options, place)
-    figures = {**run.metrics, **found} if place == run.folder else dict(found)
-    write_json(place / "metrics.json", figures)
-    note_command(place)
-    if figures:  # of a GAN without a classifier there are none
-        show("figures", {name: number(value) for name, value in figures.items()})
+    if found.figures:  # of a GAN without a classifier there are none
+        show("figures", {name: number(value) for name, value in found.figures.items()})
     print(f"\nrun folder   {run.folder}")
-    if place != run.folder:
-        print(f"figures in   {place}")
-    if drawn := sorted(name for name, written in _pictures(place).items() if before.get(name) != written):
-        print(f"pictures     {', '.join(drawn)}")
-
-
-def _pictures(place: Path) -> dict[str, int]:
-    """Names of the pictures in a folder, and when each was written, in nanoseconds."""
-    return {path.name: path.stat().st_mtime_ns for path in (place / "pictures").glob("*") if path.is_file()}
+    if found.place != run.folder:
+        print(f"figures in   {found.place}")
+    if found.pictures:
+        print(f"pictures     {', '.join(found.pictures)}")
 
 
 def _parser(system: System[Any]) -> Parser:

@@ -27,8 +27,9 @@ def train(words: list[str]) -> None:
 
 def _train(system: System[Any], told: dict[str, Any]) -> None:
     _extras.need("train")
-    from latentcore.commands.evaluate import judge
+    from latentcore.commands.evaluate import show_judgement
     from latentcore.training import driver
+    from latentcore.training.judging import judge
 
     resumed = told["resume"]
     if resumed is not None:
@@ -47,7 +48,7 @@ def _train(system: System[Any], told: dict[str, Any]) -> None:
         run = driver.resume(system, resumed, examples)
     else:
         run = driver.train(system, examples, config, told["run_dir"])
-    judge(system, run, examples, options, run.folder)
+    show_judgement(run, judge(system, run, examples, options, run.folder))
 
 
 def _parser(system: System[Any]) -> Parser:
