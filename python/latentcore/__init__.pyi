@@ -24,6 +24,8 @@ from latentcore.ops import kmeans_update as kmeans_update
 from latentcore.ops import reparameterize_kl as reparameterize_kl
 from latentcore.ops import rotate as rotate
 from latentcore.ops.vae_loss import vae_loss as vae_loss
+from latentcore.report.page import write_report as write_report
+from latentcore.systems import evaluate_run as evaluate_run
 from latentcore.systems import load_run as load_run
 from latentcore.systems import resume as resume
 from latentcore.systems import train as train

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from own_models import OwnVAE
 from tiny import FIELDS, configuration, data
 
 from children import run_child
@@ -13,7 +14,8 @@ from latentcore import load_run, systems, train
 
 # of a batch in parts each process has its share of every part
 PARTS = "autoencoder in parts"
-NAMES = [*sorted(systems.catalogue.own), PARTS]
+OWN = "autoencoder of somebody's own"
+NAMES = [*sorted(systems.catalogue.own), PARTS, OWN]
 # in float64 the order of sums shows in the last digits alone; one step in each epoch makes every loss a row
 TRAIN = {"epochs": 4, "batch_size": 48, "precision": "64-true", "validation": 0.25, "record": "off"}
 
@@ -32,8 +34,9 @@ def train_all(folder):
 
 
 def train_one(name, folder, run_dir):
-    system, more_train = (name, {}) if name != PARTS else ("autoencoder", {"accumulate": 2})
+    system, more_train = ("autoencoder" if name in (PARTS, OWN) else name), {"accumulate": 2} if name == PARTS else {}
     found, more = data(system, folder)
+    more |= {"model": OwnVAE} if name == OWN else {}
     return train(system, found, config=configuration(system, **TRAIN, **more_train), run_dir=run_dir, **more)
 
 
@@ -77,5 +80,7 @@ def test_two_processes_train_what_one_trains(folder, tmp_path, name):
     for key, value in one.items():
         if isinstance(value, torch.Tensor):
             torch.testing.assert_close(two[key], value, rtol=1e-5, atol=1e-6)
-    assert load_run(folder / name).metrics.keys() == load_run(tmp_path / "alone").metrics.keys()
+    model = OwnVAE if name == OWN else None
+    one, two = (load_run(run, model=model).metrics for run in (tmp_path / "alone", folder / name))
+    assert one.keys() == two.keys()
     assert len(list((folder / name / "tensorboard").glob("events.out.tfevents.*"))) == 1

@@ -74,14 +74,8 @@ def options_of(system: System[Any], told: Mapping[str, Any]) -> Any:
     """The system's options; runs are opened."""
     from latentcore.systems import load_run
 
-    found = {}
-    for part in fields(system.options):
-        value = told[part.name]
-        if value is not None and part.metadata.get("run"):
-            value = load_run(value)
-        if value is not None:
-            found[part.name] = value
-    return system.options(**found)
+    names = [part.name for part in fields(system.options)]
+    return system.told({name: told[name] for name in names if told[name] is not None}, load_run)
 
 
 def where(told: Mapping[str, Any], options: Any) -> Where:

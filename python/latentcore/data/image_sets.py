@@ -15,7 +15,7 @@ from latentcore.data.arrays import ImageSet, load_images
 from latentcore.data.convert import as_images, as_labels, shape_of
 from latentcore.data.drawn import parted, rows_kept_back
 from latentcore.data.examples import DataKind, Examples, Where, places_in
-from latentcore.data.hashes import fingerprint
+from latentcore.data.hashes import fingerprint, image_hash
 from latentcore.data.held_out import check_unchanged, describe, read_record, record_path
 from latentcore.data.registry import DEFAULT, Place, located, named
 
@@ -62,6 +62,8 @@ class Images(DataKind):
         if "labelled" in roles and not self._labelled:
             _errors.fail_value("labelled", "none: this system learns nothing from a few labels", "some")
         found: dict[str, Any] = {name: self._select(image_set(name, data), config) for name, data in roles.items()}
+        if "test" in found:
+            found |= {"name": "test", "word": image_hash(found["test"])}
         return replace(examples, **found) if found else examples
 
     def opened(self, where: Where, config: Any) -> Examples:

@@ -88,17 +88,17 @@ def _holders(values: list[Any]) -> list[Any]:
     return [value for value in values if isinstance(value, dict | list | tuple)]
 
 
-def build_for(state: Mapping[str, Any], build: Callable[[], T]) -> T:
+def build_for(state: Mapping[str, Any], build: Callable[[], T], *, calls: int = _CALLS) -> T:
     """The model that `build` makes, on the device "meta", whose state is to be loaded with `assign`.
 
     Its sizes come from a file and may be anything: they take no memory, and where there are many times more layers
-    than the state has tensors, building stops.
+    than the state has tensors, building stops: when torch's functions have been called `calls` times for each of them.
 
     Raises:
         ValueError: There are.
         RuntimeError: The sizes are those of no tensor.
     """
-    with _CountedCalls(1000 + _CALLS * len(state)), torch.device("meta"):
+    with _CountedCalls(10 * calls + calls * len(state)), torch.device("meta"):
         return build()
 
 

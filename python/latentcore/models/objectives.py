@@ -57,6 +57,11 @@ def objective_of(model: Any) -> Objective:
     return found
 
 
+def names_of(objective: Objective) -> list[str]:
+    """The names of its figures; the first is "loss"."""
+    return list(objective.figures(torch.zeros(objective.size)))
+
+
 def flattened(terms: Sequence[Tensor]) -> Tensor:
     """The numbers of all terms, without their gradient. (size,), float32."""
     return torch.cat([term.detach().float().reshape(-1) for term in terms])

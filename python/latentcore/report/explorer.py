@@ -21,6 +21,7 @@ _REACH = 3.0  # of the plane, in standard deviations of the prior, where no late
 _BEYOND = 1.3  # the same of more than two axes, in typical lengths of a normal vector
 _MARGIN = 0.06  # of the plane around the latents, of their extent
 _MOST_AXES, _MOST_CLASSES, _MOST_VALUES = 2048, 1000, 1_000_000
+_TRIED, _NEAR = 8, 1e-4  # latents that the page and the model must draw alike, and how near in [0, 1]
 _TURNED = 10  # digits to choose from
 
 
@@ -41,10 +42,12 @@ def explorer(run: Any, latents: Latents | None) -> dict[str, Any]:
     decoder = _decoder(run)
     config = run.model.config
     _check_sizes(config.latent, getattr(config, "classes", 0), config.image_shape)
+    layers = layers_of(decoder)
+    _check_drawn(run.model, decoder)
     if latents is not None and latents.z.shape[1] != config.latent:
         raise UnsupportedError("the latents in latents.npz are not this model's")
     found = {
-        "decoder": layers_of(decoder),
+        "decoder": layers,
         "image": list(config.image_shape),
         "latent": config.latent,
         "classes": getattr(config, "classes", 0),
@@ -78,6 +81,24 @@ def _decoder(run: Any) -> nn.Sequential:
         if layers is not None:
             raise UnsupportedError(f"the page does not evaluate the decoder of a {type(model).__name__}")
     raise UnsupportedError("the run has no decoder")
+
+
+@torch.no_grad()
+def _check_drawn(model: Any, decoder: nn.Sequential) -> None:
+    """What the page draws, the sigmoid of what the decoder makes of latents, is what the model draws."""
+    if not hasattr(model, "decode"):
+        return
+    classes, generator = getattr(model.config, "classes", 0), torch.Generator().manual_seed(0)
+    z = torch.randn(_TRIED, model.config.latent, generator=generator)
+    told = torch.arange(_TRIED) % max(1, classes)
+    drawn = model.decode(z, told) if classes else model.decode(z)
+    try:
+        page = decoder(torch.cat([z, torch.eye(classes)[told]], 1) if classes else z).sigmoid()
+        alike = drawn.shape == page.shape and torch.allclose(drawn, page, atol=_NEAR)
+    except RuntimeError:  # other numbers than the latents go into the decoder
+        alike = False
+    if not alike:
+        raise UnsupportedError(f"the page does not evaluate what a {type(model).__name__} makes of its decoder")
 
 
 def _plane(model: Any, latents: Latents | None) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from latentcore.report.tables import Row, history, short, some, table
 from latentcore.systems import load_run
 from latentcore.training.checkpoint import model_path
 from latentcore.training.provenance import commands_of
+from latentcore.training.run import Run
 from latentcore.training.system import System
 
 T = TypeVar("T")
@@ -87,15 +88,16 @@ class RunFolder:
         return {short(key): short(value) for key, value in entries}
 
 
-def read_folders(paths: Sequence[Path]) -> list[RunFolder]:
-    """The contents of run folders, under names that differ.
+def read_folders(runs: Sequence[str | os.PathLike[str] | Run[Any]]) -> list[RunFolder]:
+    """The contents of run folders, under names that differ; of runs that are open already they are not opened again.
 
     Raises:
         FileNotFoundError: A path is no folder.
         ValueError: A folder holds nothing of a run, none is given, or one twice.
     """
-    if not paths:
+    if not runs:
         _errors.fail_value("RUN", "at least one run folder", "none")
+    paths = [run.folder if isinstance(run, Run) else Path(run) for run in runs]
     # `resolve` raises where links go round in a circle
     resolved = [Path(os.path.realpath(path)) for path in paths]
     for place, folder in enumerate(resolved):
@@ -104,13 +106,13 @@ def read_folders(paths: Sequence[Path]) -> list[RunFolder]:
     names = [folder.name for folder in resolved]
     # the same name twice is told by what leads to it
     return [
-        read_folder(path, name if names.count(name) == 1 else str(path))
-        for path, name in zip(paths, names, strict=True)
+        read_folder(path, name if names.count(name) == 1 else str(path), run if isinstance(run, Run) else None)
+        for path, name, run in zip(paths, names, runs, strict=True)
     ]
 
 
-def read_folder(path: Path, name: str) -> RunFolder:
-    """The contents of one run folder; errors as `read_folders`."""
+def read_folder(path: Path, name: str, run: Run[Any] | None = None) -> RunFolder:
+    """The contents of one run folder, which `run` is where it is open already; errors as `read_folders`."""
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: expected a run folder, found none")
     if not any((path / file).exists() for file in _TOLD):
@@ -121,7 +123,12 @@ def read_folder(path: Path, name: str) -> RunFolder:
     found.history = _try(found, "metrics.csv", lambda: history(inside(path, path / "metrics.csv"), found.missing)) or []
     found.commands = _try(found, "commands.json", lambda: _commands(found)) or []
     _read_pictures(found)
-    if found.config:
+    if run is not None:
+        found.run = run
+    elif (named := found.config.get("model")) is not None:
+        python = f"write_report([load_run(folder, model={short(named)})], page)"
+        found.missing.append(f"checkpoints: not opened, for the model is somebody's own; in Python {python} shows it.")
+    elif found.config:
         found.run = _try(found, "checkpoints", lambda: _opened(path))
     else:
         found.missing.append("checkpoints: not opened, for it is not known what was trained.")

@@ -23,6 +23,7 @@ from latentcore.report.folder import RunFolder, read_folders
 from latentcore.report.network import UnsupportedError
 from latentcore.report.pictures import Picture, name_of, picture, sprite
 from latentcore.report.tables import short
+from latentcore.training.run import Run
 
 _SCRIPTS = ("network.js", "plots.js", "explorer.js")
 _OF_ALL = ("loss", "seconds")
@@ -31,7 +32,7 @@ _MOST_FIELDS = 500  # of a configuration
 _MOST_PIXELS = 200_000_000  # of the pictures of a run, all frames of all together
 
 
-def write_report(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> Path:
+def write_report(runs: Sequence[str | os.PathLike[str] | Run[Any]], path: str | os.PathLike[str]) -> Path:
     """Write one self-contained page about run folders.
 
     Figures, curves, latents with the images they are of, an explorer of the latent space, pictures, configurations,
@@ -39,7 +40,8 @@ def write_report(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
     when it is opened, and nothing in a run folder is executed.
 
     Args:
-        runs: Run folders, one or several; several stand side by side.
+        runs: Run folders, one or several, which stand side by side; or runs as `load_run` opens them, which those of
+            somebody's own models must be for the page to show their latent space.
         path: The HTML file to write; replaced as a whole.
 
     Returns:
@@ -56,7 +58,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
     target = Path(path)
     if target.suffix.lower() not in (".html", ".htm"):  # nothing of a run is ever replaced by mistake
         _errors.fail_value(str(target), "a file to write that is named .html", repr(target.name))
-    found = read_folders([Path(run) for run in runs])
+    found = read_folders(runs)
     with replacing(target) as temporary:
         # names of files can hold bytes that are no text
         temporary.write_text(render(found), encoding="utf-8", errors="replace")

@@ -8,7 +8,7 @@ from typing import Any
 from latentcore import _errors, _extras
 from latentcore._catalogue import Catalogue
 from latentcore._files import read_config
-from latentcore.data.examples import Where, places_in
+from latentcore.data.examples import Examples, Where, places_in
 from latentcore.training.system import System
 
 GROUP = "latentcore.systems"
@@ -115,7 +115,8 @@ def train(
         test: To judge by, likewise; some systems show them in pictures while they train.
         epochs: Instead of the configuration's.
         run_dir: The run's folder; ``None`` makes one under ``runs/``.
-        model: The class, or a function, of a model of one's own instead of the system's.
+        model: The class of a model of one's own instead of the system's, or a function that makes it
+            (`docs/own-models.md`).
 
     Returns:
         The run, as `load_run` opens it.
@@ -124,8 +125,9 @@ def train(
         FloatingPointError: The loss is not finite any more.
         ModuleNotFoundError: The extra [train] is not installed.
         OSError: A file cannot be read or written.
-        TypeError: A dtype is unknown, or the model has no objective.
-        ValueError: A name is unknown, data and configuration do not fit, or the folder holds a run already.
+        TypeError: A dtype is unknown, or the model has no objective or lacks what the system needs of it.
+        ValueError: A name is unknown, data and configuration do not fit, the model could not be opened again, or the
+            folder holds a run already.
 
     Example:
         >>> import torch
@@ -138,10 +140,11 @@ def train(
     from latentcore._ambient import torch_as_usual
     from latentcore.training import driver
 
-    found = find(system)
-    if preset is not None and config is not None:
+    found, own = find(system), getattr(model, "configuration", None)
+    if preset is not None and (config is not None or own is not None):
         _errors.fail_value("preset", "none beside a configuration", repr(preset))
-    chosen = found.named(preset) if config is None else config
+    first = found.named(preset) if own is None else own()
+    chosen = first if config is None else config
     kind = found.part("data")
     more = {"labels": labels, "labelled": labelled, "validation": validation, "test": test}
     with torch_as_usual():
@@ -185,7 +188,7 @@ def resume(
     from latentcore.training import driver
 
     found = system_of(folder)
-    _, config = driver.configuration_in(found, Path(folder))
+    _, config = driver.configuration_in(found.of(model), Path(folder), model)
     kind = found.part("data")
     roles = {"labelled": labelled, "validation": validation, "test": test}
     given = {name: value for name, value in roles.items() if value is not None}
@@ -199,3 +202,81 @@ def resume(
             given = {name: value for name, value in given.items() if not (name == "test" and tests is not None)}
             examples = kind.with_roles(examples, config, **given)
     return driver.resume(found, folder, examples, model=model)
+
+
+def evaluate_run(
+    folder: str | os.PathLike[str],
+    data: Any = None,
+    *,
+    test: Any = None,
+    labels: Any = None,
+    model: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Evaluate a run: what `latentcore evaluate` does, for runs of one's own models too.
+
+    Args:
+        folder: The run's folder.
+        data: What it has learned from, as `train` takes it; ``None``: where that was. Names and paths say where it lies
+            now. Of arrays only systems that compare with them, such as the GAN, want it.
+        test: To judge by, as in `train`; ``None``: what the run has held out.
+        labels: Of `data`, where these are arrays.
+        model: As in `train`.
+        out: The folder for figures and pictures; ``None``: the run's, where it is judged by what it has held out itself
+            or by the `test` of its training, and else one in its folder `evaluations`.
+        options: Those of the system, such as ``tsne=True``; `latentcore evaluate RUN --help` lists them. Runs are
+            given as they are, or by their folders.
+
+    Returns:
+        The figures, which are in the folder's `metrics.json` too; the run's own folder has those of its training beside
+        them. Of several processes the first one evaluates, and the others return none.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ValueError: There is nothing to judge by, the data are not those of the run, an option is unknown, or a file of
+            the run is damaged.
+
+    Example:
+        >>> import latentcore
+        >>> run = latentcore.train("autoencoder", "digits", preset="ae-2d", epochs=1)
+        >>> figures = latentcore.evaluate_run(run.folder)
+        >>> figures["test_images"], sorted(path.name for path in (run.folder / "pictures").iterdir())[0]
+        (500.0, 'arithmetic.png')
+    """
+    from latentcore._ambient import torch_as_usual
+    from latentcore.training import judging
+
+    system = system_of(folder)
+    told, run = system.told(options, load_run), load_run(folder, model=model)
+    with torch_as_usual():
+        examples = _to_judge_by(system, run, data, test, labels, told, model)
+        return judging.evaluate(system, run, examples, told, None if out is None else Path(out)).figures
+
+
+def _to_judge_by(
+    system: System[Any], run: Any, data: Any, test: Any, labels: Any, options: Any, model: Any
+) -> Examples:
+    """What a run is judged by; where nothing is handed in but names, as the command line finds it."""
+    from latentcore.training.driver import check_began_with
+
+    kind, beside = system.part("data"), system.judged_beside_training
+    places, tests = places_in(data), places_in(test)
+    roles = {} if tests == () else {"test": test}
+    if labels is not None and places is not None:
+        _errors.fail_value("labels", "none beside names and paths, which have their own", "some")
+    found: Examples = Examples()
+    if places is None:
+        found = kind.given(data, run.config, **{} if labels is None else {"labels": labels})
+        if beside:
+            check_began_with(system, run.folder, found, model=model)
+    elif tests is not None or beside:
+        where = Where(places, tests or (), options=options)
+        found = kind.reopened(run.folder, where, run.config, "both" if beside else "test")
+        if tests is not None:
+            return found
+    found = kind.with_roles(found, run.config, **roles)
+    if found.test is None:
+        _errors.fail_value("test", "data to judge by", "none")
+    own = found.word == about(run.folder).get("test")
+    return replace(found, own=own, train=found.train if beside else None)

@@ -1,11 +1,13 @@
 """The state of a training between two steps, on disk."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -20,6 +22,7 @@ from latentcore.training.plan import Plan
 _FIELDS = ("model", "optimizer", "scheduler", "averages", "history", "step", "totals", "seconds", "config", "count")
 _KINDS = {"config": dict, "history": list, "scheduler": dict, "totals": Tensor, "step": int, "seconds": float}
 _ROW = ("epoch", "loss", "seconds")
+_OWN_CALLS = 10_000  # of torch's functions while a model of somebody's own is built, for each of its tensors
 _MOST_WORDS = 1_000_000  # bytes of the names and sizes of a model's tensors
 
 M = TypeVar("M", bound=nn.Module)
@@ -116,17 +119,45 @@ class State:
         self.history, self.step, self.seconds = content["history"], content["step"], content["seconds"]
 
 
-def load_checkpoint(folder: Path, build: Callable[[], M]) -> M:
-    """The model that `build` makes, with the weights of the folder's `checkpoints/model.pth`."""
+def load_checkpoint(folder: Path, build: Callable[[], M], *, own: bool = False) -> M:
+    """The model that `build` makes, with the weights of the folder's `checkpoints/model.pth`.
+
+    `own`: it is a model of somebody's own, which may keep tensors that are in no file.
+    """
     path = model_path(folder)
     if folder.exists() and not path.exists():
         raise FileNotFoundError(f"{path}: expected the model of a finished epoch, found none; resume the training")
     state = load_tensors(inside(folder, path), most_words=_MOST_WORDS)
+    if own:
+        return _opened_own(state, build, str(path))
     try:
         model = build_for(state, build)
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         _errors.fail_value(str(folder / "config.json"), "the sizes of a model", str(error))
     load_state(model, state, str(path), assign=True)
+    return model
+
+
+def check_opens(model: nn.Module, build: Callable[[], nn.Module]) -> None:
+    """A model of somebody's own can be saved and opened again; otherwise that would come out after its training."""
+    with TemporaryDirectory() as folder:
+        path = model_path(Path(folder))
+        path.parent.mkdir()
+        save_tensors(path, model.state_dict())
+        try:
+            load_checkpoint(Path(folder), build, own=True)
+        except ValueError as error:
+            _errors.fail_value("model", "one that opens again from what it saves", f"{type(model).__name__}: {error}")
+
+
+def _opened_own(state: dict[str, Any], build: Callable[[], M], path: str) -> M:
+    """Built on the device "meta" first, where the sizes of a file take no memory, and then with all of its tensors."""
+    # what looks at numbers while it is built cannot be built there
+    with suppress(RuntimeError, TypeError):
+        load_state(build_for(state, build, calls=_OWN_CALLS), state, path, assign=True)
+    with torch.random.fork_rng(devices=[]):
+        model = build()
+    load_state(model, state, path)
     return model
 
 

@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,8 +20,8 @@ from latentcore.data.examples import Examples
 from latentcore.data.hashes import fingerprint
 from latentcore.data.held_out import write_record
 from latentcore.models.files import check_few_values
-from latentcore.models.objectives import Objective, objective_of
-from latentcore.training.checkpoint import last_path, load_checkpoint, seconds_trained
+from latentcore.models.objectives import Objective, names_of, objective_of
+from latentcore.training.checkpoint import check_opens, last_path, load_checkpoint, seconds_trained
 from latentcore.training.figures import count, rate
 from latentcore.training.folder import create_run
 from latentcore.training.loop import minimise
@@ -31,7 +32,10 @@ from latentcore.training.system import System, SystemConfig
 
 C = TypeVar("C", bound=SystemConfig)
 Model = Callable[[Any], nn.Module]
-"""A class of modules that is given `config.network`, or a function that is given the system's configuration."""
+"""A class of modules that is given `config.network`, or a function that is given the whole configuration.
+
+Its attribute `configuration`, where it has one, is the dataclass of that configuration, instead of the system's.
+"""
 
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
@@ -48,12 +52,14 @@ class Training(ABC, Generic[C]):
         fabric: Where to compute.
         shown: Terms of the loss, of the last epoch, that become figures of the run; None: all.
         phases: Folders in the run's, in which other trainings of it come before.
+        needs: What a model must have for what is done with it when it is trained, as "encode" or "config.latent".
         validated: Whether there are data by which the best weights are chosen.
         seconds_elsewhere: What it took over from another run had taken there.
     """
 
     shown: Sequence[str] | None = None
     phases: Sequence[str] = ()
+    needs: Sequence[str] = ()
     validated = False
     seconds_elsewhere = 0.0
 
@@ -131,9 +137,11 @@ def train(
     Raises:
         FloatingPointError: The loss is not finite any more.
         OSError: A file cannot be read or written.
-        TypeError: A dtype is unknown, or the model has no objective.
-        ValueError: Data and configuration do not fit, or the folder holds a run already.
+        TypeError: A dtype is unknown, or the model has no objective or lacks what the system needs of it.
+        ValueError: Data and configuration do not fit, the model could not be opened again, or the folder holds a run
+            already.
     """
+    system = system.of(model)
     wanted: Any = system.preset if config is None else config
     if not isinstance(wanted, system.config):
         _errors.fail_type("config", f"a {system.config.__name__}", type(wanted).__name__)
@@ -143,10 +151,13 @@ def train(
         expected = "0 without validation data (TrainConfig.validation, --validation SHARE)"
         _errors.fail_value("TrainConfig.early_stop", expected, wanted.train.early_stop)
     new = _new(system, training, model)  # what does not fit leaves no folder behind
+    if model is not None:
+        check_opens(new[0], lambda: _built(system, training.config, model))
     training.start(new[0])
     about = {**_config.to_plain(training.config), "data": training.fingerprint, "source": dict(data.source)}
     about |= {"model": _name_of(model)} if model is not None else {}
     about |= {"validation": fingerprint(data.validation.images)} if data.validation is not None else {}
+    about |= {"test": data.word} if data.word and data.record is None else {}
 
     def begin() -> Path:
         folder = create_run(system.name, about, run_dir)
@@ -164,12 +175,9 @@ def resume(system: System[C], folder: str | os.PathLike[str], data: Examples, *,
         OSError: A file is missing.
         ValueError: The data are not those that the run began with, or a file of the run is damaged.
     """
-    folder = Path(folder)
-    about, config = configuration_in(system, folder)
-    _check_model(folder, about, model)
-    training = system.part("training")(config, data, together(config.train))
-    if about.get("data") != training.fingerprint:
-        _errors.fail_value("data", f"the data with which {folder} began", "others")
+    folder, system = Path(folder), system.of(model)
+    about, config = configuration_in(system, folder, model)
+    training = _training_again(system, folder, data, about, config)
     given = None if data.validation is None else fingerprint(data.validation.images)
     if "format" in about and about.get("validation") != given:
         wanted = "those" if "validation" in about else "none, as those"
@@ -183,16 +191,15 @@ def resume(system: System[C], folder: str | os.PathLike[str], data: Examples, *,
 @torch_as_usual()
 def open_run(system: System[C], folder: str | os.PathLike[str], *, model: Model | None = None) -> Any:
     """Open what was trained; errors as `latentcore.load_run`."""
-    folder = Path(folder)
+    folder, system = Path(folder), system.of(model)
     for path in (folder / "checkpoints").glob("*"):  # whichever of them the system reads
         inside(folder, path)
     about = read_config(folder)
     try:
         # where data come from is nobody's configuration, and may be the names of very many files
         check_few_values({key: value for key, value in about.items() if key not in ("source", "data")})
-        about, config = configuration_in(system, folder)
-        _check_model(folder, about, model)
-        found = load_checkpoint(folder, lambda: _built(system, config, model))
+        about, config = configuration_in(system, folder, model)
+        found = load_checkpoint(folder, lambda: _built(system, config, model), own=model is not None)
         return system.part("run")(folder, about, config, found)
     except _UNREADABLE as error:
         if isinstance(error, ValueError) and str(folder) in str(error):
@@ -201,12 +208,18 @@ def open_run(system: System[C], folder: str | os.PathLike[str], *, model: Model 
         raise ValueError(f"{folder / 'config.json'}: {error}") from error
 
 
-def configuration_in(system: System[C], folder: Path) -> tuple[dict[str, Any], C]:
+def check_began_with(system: System[Any], folder: Path, data: Examples, *, model: Model | None = None) -> None:
+    """Data are those that a run has learned; others are a ValueError."""
+    system = system.of(model)
+    _training_again(system, folder, data, *configuration_in(system, folder, model))
+
+
+def configuration_in(system: System[C], folder: Path, model: Model | None = None) -> tuple[dict[str, Any], C]:
     """What `config.json` of a run folder says, and the configuration in it.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is damaged, or of another system.
+        ValueError: It is damaged, or of another system or model.
     """
     about = read_config(folder)
     if not system.wrote(found := about.get("system")):
@@ -214,13 +227,24 @@ def configuration_in(system: System[C], folder: Path) -> tuple[dict[str, Any], C
     if (found := about.get("format", FORMAT)) not in range(2, FORMAT + 1):
         expected = f"2 to {FORMAT}, or none as version 0.1.0 wrote it"
         _errors.fail_value(f"{folder / 'config.json'}: format", expected, repr(found))
+    _check_model(folder, about, model)
     return about, system.read(about, str(folder / "config.json"))
+
+
+def _training_again(
+    system: System[Any], folder: Path, data: Examples, about: Mapping[str, Any], config: Any
+) -> Training[Any]:
+    training: Training[Any] = system.part("training")(config, data, together(config.train))
+    if about.get("data") != training.fingerprint:
+        _errors.fail_value("data", f"the data with which {folder} began", "others")
+    return training
 
 
 def _new(system: System[C], training: Training[Any], kind: Model | None) -> tuple[Any, Objective, Source]:
     """A new model, its weights drawn from the seed of the training, what is minimised, and what is learned from."""
     with seeded(training.config.train.seed):
         model = _built(system, training.config, kind)
+    _check_offers(model, training.needs)
     source = training.source()
     Plan(training.config.train, source, processes=training.fabric.world_size)  # batches that all can share
     return model, training.objective(model), source
@@ -247,7 +271,7 @@ def _train(
             fabric=fabric,
             watch=training.watch(model, folder),
         )
-    terms = training.shown or list(objective.figures(torch.zeros(objective.size)))
+    terms = training.shown or names_of(objective)
 
     def finish() -> None:
         training.after(model, folder)
@@ -274,8 +298,23 @@ def _check_model(folder: Path, about: Mapping[str, Any], model: Model | None) ->
     """A run of somebody's own model needs it again: nothing that a file names is ever imported."""
     named, given = about.get("model"), None if model is None else _name_of(model)
     if named != given:
-        wanted = f"{named}, with which {folder} was trained, as in load_run(folder, model={named})" if named else "none"
-        _errors.fail_value("model", wanted, given)
+        python = f"in Python: load_run, resume and evaluate_run take model={named}"
+        _errors.fail_value(
+            "model", f"{named}, with which {folder} was trained ({python})" if named else "none", given or "none"
+        )
+
+
+def _check_offers(model: Any, needs: Sequence[str]) -> None:
+    missing = []
+    for name in needs:
+        try:
+            attrgetter(name)(model)
+        except AttributeError:
+            missing.append(name)
+    if missing:
+        _errors.fail_type(
+            "model", f"a module with {', '.join(needs)}", f"a {type(model).__name__} without {', '.join(missing)}"
+        )
 
 
 def _name_of(model: Model) -> str:

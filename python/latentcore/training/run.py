@@ -59,13 +59,18 @@ class CodingRun(Run[C]):
     A model of classes wants labels (N,) beside images and latents; the others want none.
     """
 
+    @property
+    def codes(self) -> bool:
+        """Whether the model encodes and decodes, which one of somebody's own need not."""
+        return hasattr(self.model, "encode") and hasattr(self.model, "decode")
+
     @torch_as_usual(gradients=False)
     @torch.no_grad()
     def encode(self, images: Any, labels: Any = None) -> Tensor:
         """Latent means (N, L) of images (N, H, W) or (N, C, H, W), uint8 or float in [0, 1], NumPy or torch."""
         batches = as_images(images, self.model.config.image_shape).split(_BATCH)
         known = self._split_labels(labels, sum(map(len, batches)))
-        return torch.cat([self._means(to_unit(batch.cpu()), part) for batch, part in bounded(_pairs(batches, known))])
+        return torch.cat([self._means(to_unit(batch.cpu()), *part) for batch, part in bounded(_pairs(batches, known))])
 
     @torch_as_usual(gradients=False)
     @torch.no_grad()
@@ -73,7 +78,7 @@ class CodingRun(Run[C]):
         """Images (N, C, H, W) in [0, 1] for latents z (N, L)."""
         batches = as_latents(z, self.model.config.latent).split(_BATCH)
         known = self._split_labels(labels, sum(map(len, batches)))
-        return torch.cat([self.model.decode(batch.cpu(), part) for batch, part in bounded(_pairs(batches, known))])
+        return torch.cat([self.model.decode(batch.cpu(), *part) for batch, part in bounded(_pairs(batches, known))])
 
     @torch_as_usual(gradients=False)
     def reconstruct(self, images: Any, labels: Any = None) -> Tensor:
@@ -89,15 +94,16 @@ class CodingRun(Run[C]):
         prior = getattr(self.model, "prior", StandardNormal(self.model.config.latent))
         return self.decode(prior.sample(n, generator), labels)
 
-    def _means(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        encoded = self.model.encode(images, labels)
+    def _means(self, images: Tensor, *labels: Tensor) -> Tensor:
+        encoded = self.model.encode(images, *labels)
         means: Tensor = encoded[0] if isinstance(encoded, tuple) else encoded
         return means
 
-    def _split_labels(self, labels: Any, count: int) -> list[Tensor | None]:
+    def _split_labels(self, labels: Any, count: int) -> list[tuple[Tensor, ...]]:
+        """Of each batch, or nothing."""
         known = as_classes(labels, count, self.model.config.classes)
-        return [None] * max(1, -(-count // _BATCH)) if known is None else list(known.split(_BATCH))
+        return [()] * max(1, -(-count // _BATCH)) if known is None else [(part,) for part in known.split(_BATCH)]
 
 
-def _pairs(batches: Any, labels: list[Tensor | None]) -> Iterator[tuple[Tensor, Tensor | None]]:
+def _pairs(batches: Any, labels: list[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, tuple[Tensor, ...]]]:
     return zip(batches, labels, strict=True)

@@ -1,7 +1,8 @@
 """What a system is: all that the driver, the command line and the report know of it. Nothing heavy is imported."""
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
@@ -34,7 +35,7 @@ Part = str | Any
 OpenRun = Callable[[Path], Any]
 """What opens a run folder, whatever its system: `latentcore.load_run`."""
 
-ABOUT = ("system", "format", "model", "data", "validation", "source")
+ABOUT = ("system", "format", "model", "data", "validation", "test", "source")
 """What `config.json` of a run says beside the configuration."""
 
 
@@ -109,6 +110,22 @@ class System(Generic[C]):
     def part(self, name: str) -> Any:
         """What `training`, `run`, `checked`, `evaluate` or `data` stands for."""
         return resolved(getattr(self, name))
+
+    def of(self, model: Any) -> "System[Any]":
+        """The same for a model of somebody's own, which may say what configuration it is trained with."""
+        config = getattr(model, "configuration", None)
+        return self if config is None else replace(self, config=config)
+
+    def told(self, words: Mapping[str, Any], open_run: OpenRun) -> Any:
+        """Its options; runs that are named by their folders are opened."""
+        known = {part.name: part for part in fields(self.options)}
+        for name in words:
+            if name not in known:
+                expected = f"an option of the system {self.name!r} ({', '.join(known) or 'which has none'})"
+                _errors.fail_value(name, expected, f"an unknown one{did_you_mean(name, list(known))}")
+        folders = [name for name in words if known[name].metadata.get("run")]
+        named = [name for name in folders if isinstance(words[name], str | os.PathLike)]
+        return self.options(**{**words, **{name: open_run(Path(words[name])) for name in named}})
 
     @property
     def preset(self) -> C:

@@ -13,7 +13,9 @@ from latentcore.training.system import OpenRun
 def check(config: AutoencodingConfig, data: Examples, options: AutoencodingOptions) -> None:
     """The test images can be evaluated; otherwise that would come out after the training."""
     from latentcore.data.convert import as_classes
+    from latentcore.data.image_sets import check_fit
 
+    check_fit(data, config.network.image_shape)
     if config.network.classes and data.test is not None:
         as_classes(data.test.labels, len(data.test), config.network.classes, "labels of the test images")
 

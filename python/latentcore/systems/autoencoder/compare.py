@@ -11,7 +11,6 @@ from latentcore import _errors, plots
 from latentcore.data import ImageSet
 from latentcore.data.convert import as_classes, to_unit
 from latentcore.evaluate.pictures import drawable, history, save_pictures, spread, write_table
-from latentcore.models import VAE
 from latentcore.plots.style import literal
 from latentcore.systems.autoencoder.evaluation import figures, labels_for
 from latentcore.systems.autoencoder.pictures import SHOWN, prior_samples, walks
@@ -70,7 +69,7 @@ def write_comparison(
         shown = spread(torch.arange(len(test)), _SCATTERED)
         names = None if test.labels is None else test.labels[shown]
         drawn["latents"] = plots.latent_panels({name: (z[shown], names) for name, z in flat.items()})
-    sampled = {name: prior_samples(run, SHOWN) for name, run in runs.items() if isinstance(run.model, VAE)}
+    sampled = {name: prior_samples(run, SHOWN) for name, run in runs.items() if hasattr(run.model, "prior")}
     if sampled:
         drawn["samples"] = plots.comparison(sampled)
     return [*save_pictures(folder, drawn), write_table(folder / "figures.csv", rows)]

@@ -12,7 +12,7 @@ from latentcore.data import ImageSet
 from latentcore.data.convert import to_unit
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import drawable, loss_figure, save_pictures, spread, ways
-from latentcore.models import VAE
+from latentcore.models.objectives import names_of, objective_of
 from latentcore.systems.autoencoder.evaluation import labels_for
 from latentcore.training.run import CodingRun
 
@@ -36,7 +36,7 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
     two axes and the prior N(0, I) `manifold.png`; with labels of three classes or more `arithmetic.png`; where
     `tsne`, `tsne.png` of all test images, which takes minutes. `latents.npz` is written beside the pictures. Models
     that are told classes have neither `manifold.png` nor `arithmetic.png`. Principal axes are drawn where there are
-    as many test images.
+    as many test images. Of a model that does not encode and decode there are the losses alone.
 
     Returns:
         The files.
@@ -45,9 +45,11 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
         ValueError: Labels are missing where the model is told them, or there are fewer than four images for t-SNE.
     """
     folder, labels = place / "pictures", labels_for(run, test)
+    drawn: dict[str, Figure] = {"losses": loss_figure(run.folder, names_of(objective_of(run.model)))}
+    if not run.codes:
+        return save_pictures(folder, drawn)
     latents = run.encode(test.images, labels)
     write_latents(place, drawable(test.images), latents, test.labels)
-    drawn: dict[str, Figure] = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
     some = slice(0, SHOWN)
     names = None if labels is None else labels[some]
     drawn["reconstructions"] = plots.reconstructions(
@@ -59,7 +61,7 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
     drawn["interpolation"] = plots.interpolation(walks(run, test, latents))
     axes = _axes(run, latents)
     drawn["traversals"] = plots.traversals(axes)
-    if isinstance(run.model, VAE):
+    if hasattr(run.model, "prior"):
         drawn["samples"] = plots.samples(prior_samples(run, _SIDE**2), _SIDE)
         if run.model.config.latent == 2 and labels is None and run.model.prior.standard:
             drawn["manifold"] = plots.manifold(drawable(run.decode(plots.normal_grid())))

@@ -8,6 +8,7 @@ from latentcore.training.images import ImageTraining
 class Training(ImageTraining[AutoencodingConfig]):
     """An autoencoder or a VAE, and images; their labels count where the model is told classes."""
 
+    needs = ("config.image_shape", "config.latent", "config.classes")
     shown = ("loss",)  # its terms have the names of what evaluation finds on test images
 
     @staticmethod

@@ -11,6 +11,8 @@ from latentcore.training.sources import LabelledImages
 class Training(ImageTraining[ClassifierConfig]):
     """A classifier and images, each with its label, a whole number in [0, classes)."""
 
+    needs = ("features", "config.image_shape", "config.classes")
+
     @staticmethod
     def build(config: ClassifierConfig) -> ResNet15:
         """A new model."""

@@ -26,6 +26,7 @@ class Training(ImageTraining[FewLabelConfig]):
         labelled: The few images whose labels are known.
     """
 
+    needs = ("encode", "decode", "prior", "config.image_shape", "config.latent", "config.classes")
     shown = ("loss", "reconstruction", "kl")
 
     def __init__(self, config: FewLabelConfig, data: Examples, fabric: Fabric) -> None:

@@ -11,6 +11,7 @@ from latentcore._files import printable, read_config
 from latentcore.data.arrays import SUFFIXES
 from latentcore.data.examples import DataKind, Examples, Where, places_in
 from latentcore.data.folders import Found, ImageFolder, check_room, common_white
+from latentcore.data.hashes import fingerprint
 from latentcore.data.held_out import read_record
 from latentcore.data.image_sets import IMAGES, image_set
 from latentcore.data.registry import catalogue, located
@@ -51,6 +52,8 @@ class Photographs(DataKind):
         for name in roles.keys() - {"test", "validation"}:
             _errors.fail_value(name, "none: photographs have no labels", "some")
         found: dict[str, Any] = {name: _pictures(name, data, config) for name, data in roles.items()}
+        if "test" in found:
+            found |= {"name": "test", "word": fingerprint(found["test"].images)}
         return replace(examples, **found)
 
     def opened(self, where: Where, config: PhotographsConfig) -> Examples:
