@@ -5,7 +5,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +20,7 @@ from latentcore.data.hashes import fingerprint
 from latentcore.data.held_out import write_record
 from latentcore.models.files import check_few_values
 from latentcore.models.objectives import Objective, names_of, objective_of
+from latentcore.training.building import Model, built, check_model, check_offers, name_of
 from latentcore.training.checkpoint import check_opens, last_path, load_checkpoint, seconds_trained
 from latentcore.training.figures import count, rate
 from latentcore.training.folder import create_run
@@ -31,12 +31,6 @@ from latentcore.training.sources import Source
 from latentcore.training.system import System, SystemConfig
 
 C = TypeVar("C", bound=SystemConfig)
-Model = Callable[[Any], nn.Module]
-"""A class of modules that is given `config.network`, or a function that is given the whole configuration.
-
-Its attribute `configuration`, where it has one, is the dataclass of that configuration, instead of the system's.
-"""
-
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
@@ -152,10 +146,10 @@ def train(
         _errors.fail_value("TrainConfig.early_stop", expected, wanted.train.early_stop)
     new = _new(system, training, model)  # what does not fit leaves no folder behind
     if model is not None:
-        check_opens(new[0], lambda: _built(system, training.config, model))
+        check_opens(new[0], lambda: built(system, training.config, model))
     training.start(new[0])
     about = {**_config.to_plain(training.config), "data": training.fingerprint, "source": dict(data.source)}
-    about |= {"model": _name_of(model)} if model is not None else {}
+    about |= {"model": name_of(model)} if model is not None else {}
     about |= {"validation": fingerprint(data.validation.images)} if data.validation is not None else {}
     about |= {"test": data.word} if data.word and data.record is None else {}
 
@@ -199,7 +193,7 @@ def open_run(system: System[C], folder: str | os.PathLike[str], *, model: Model 
         # where data come from is nobody's configuration, and may be the names of very many files
         check_few_values({key: value for key, value in about.items() if key not in ("source", "data")})
         about, config = configuration_in(system, folder, model)
-        found = load_checkpoint(folder, lambda: _built(system, config, model), own=model is not None)
+        found = load_checkpoint(folder, lambda: built(system, config, model), own=model is not None)
         return system.part("run")(folder, about, config, found)
     except _UNREADABLE as error:
         if isinstance(error, ValueError) and str(folder) in str(error):
@@ -227,7 +221,7 @@ def configuration_in(system: System[C], folder: Path, model: Model | None = None
     if (found := about.get("format", FORMAT)) not in range(2, FORMAT + 1):
         expected = f"2 to {FORMAT}, or none as version 0.1.0 wrote it"
         _errors.fail_value(f"{folder / 'config.json'}: format", expected, repr(found))
-    _check_model(folder, about, model)
+    check_model(folder, about, model)
     return about, system.read(about, str(folder / "config.json"))
 
 
@@ -243,8 +237,8 @@ def _training_again(
 def _new(system: System[C], training: Training[Any], kind: Model | None) -> tuple[Any, Objective, Source]:
     """A new model, its weights drawn from the seed of the training, what is minimised, and what is learned from."""
     with seeded(training.config.train.seed):
-        model = _built(system, training.config, kind)
-    _check_offers(model, training.needs)
+        model = built(system, training.config, kind)
+    check_offers(model, training.needs)
     source = training.source()
     Plan(training.config.train, source, processes=training.fabric.world_size)  # batches that all can share
     return model, training.objective(model), source
@@ -286,39 +280,6 @@ def _train(
 
     from_first(fabric, finish)
     return open_run(system, folder, model=kind)
-
-
-def _built(system: System[C], config: Any, kind: Model | None) -> Any:
-    if kind is None:
-        return system.part("training").build(config)
-    return kind(config.network if isinstance(kind, type) else config)
-
-
-def _check_model(folder: Path, about: Mapping[str, Any], model: Model | None) -> None:
-    """A run of somebody's own model needs it again: nothing that a file names is ever imported."""
-    named, given = about.get("model"), None if model is None else _name_of(model)
-    if named != given:
-        python = f"in Python: load_run, resume and evaluate_run take model={named}"
-        _errors.fail_value(
-            "model", f"{named}, with which {folder} was trained ({python})" if named else "none", given or "none"
-        )
-
-
-def _check_offers(model: Any, needs: Sequence[str]) -> None:
-    missing = []
-    for name in needs:
-        try:
-            attrgetter(name)(model)
-        except AttributeError:
-            missing.append(name)
-    if missing:
-        _errors.fail_type(
-            "model", f"a module with {', '.join(needs)}", f"a {type(model).__name__} without {', '.join(missing)}"
-        )
-
-
-def _name_of(model: Model) -> str:
-    return str(getattr(model, "__name__", type(model).__name__))
 
 
 @contextmanager
