@@ -44,22 +44,19 @@ class Catalogue(Generic[T]):
         """What a name stands for.
 
         Raises:
+            ImportError: It is another package's, and its import fails.
             TypeError: It is of another class.
-            ValueError: The name is unknown.
+            ValueError: The name is unknown, or it has another name itself, which may be one of ours.
         """
         if name not in self.names:
             hint = did_you_mean(name, self.names)
             _errors.fail_value(self._what, f"one of {', '.join(self.names)}", f"{name!r}{hint}")
         if name not in self._found:
-            found = resolve_name(self.names[name])
-            if not isinstance(found, self._kind):
-                place = f"{name} = {self.names[name]!r}, an entry point of {self._group}"
-                _errors.fail_type(place, f"a {self._kind.__name__}", type(found).__name__)
-            self._found[name] = found
+            self._found[name] = self._imported(name, f"{name} = {self.names[name]!r}, an entry point of {self._group}")
         return self._found[name]
 
     def available(self) -> tuple[list[T], dict[str, str]]:
-        """All that can be imported, and of those of other packages that cannot, by name, why."""
+        """All that can be imported, and of those of other packages that cannot, by name, why, in one line."""
         found, broken = [], {}
         for name in self.names:
             try:
@@ -67,8 +64,26 @@ class Catalogue(Generic[T]):
             except (Exception, SystemExit) as error:
                 if name in self.own:
                     raise
-                broken[name] = f"{type(error).__name__}: {error}"
+                broken[name] = _said(error.__cause__ or error)
         return found, broken
+
+    def _imported(self, name: str, place: str) -> T:
+        try:
+            found = resolve_name(self.names[name])
+        except (Exception, SystemExit) as error:
+            if name in self.own:
+                raise
+            raise ImportError(f"{place}: expected one that can be imported, got {_said(error)}") from error
+        if not isinstance(found, self._kind):
+            _errors.fail_type(place, f"a {self._kind.__name__}", type(found).__name__)
+        if (own := getattr(found, "name", name)) != name:  # its runs would be those of another
+            _errors.fail_value(place, f"one that is called {name!r}", f"one called {own!r}")
+        return found
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def did_you_mean(word: str, known: Mapping[str, object] | list[str]) -> str:

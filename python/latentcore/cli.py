@@ -67,9 +67,10 @@ def _run(command: Command, words: list[str], *more: Any) -> int:
 
 
 def _of_systems() -> dict[str, Command]:
-    """Commands that systems have beside those of all, as far as they can be imported."""
+    """Commands that systems have beside those of all, as far as they can be imported; ours, the first, win."""
     found, _ = systems.catalogue.available()
-    return {name: command for system in found for name, command in system.commands.items()}
+    commands = [entry for system in found for entry in system.commands.items()]
+    return {**dict(commands), **dict(reversed(commands))}
 
 
 def _help() -> str:

@@ -90,16 +90,33 @@ def simulate(words: list[str]) -> None:
 
 
 def inspect(words: list[str]) -> None:
-    """Print what an HDF5 file of electrons and photons holds, and draw the mean image of each class."""
-    parser = Parser(
-        "data inspect", "what an HDF5 file of electrons and photons holds", "latentcore data inspect events.h5"
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="with the data sets X and y")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="of the mean images (beside the file, .png)")
+    """Print what a data set of images holds, or an HDF5 file of electrons and photons, and draw its mean images."""
+    does = "what a data set of images, or an HDF5 file of electrons and photons holds"
+    parser = Parser("data inspect", does, "latentcore data inspect events.h5")
+    parser.add_argument("data", metavar="DATA", help="a data set by its name, or a file with the data sets X and y")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="of an HDF5 file's mean images (beside it, .png)")
     told = parser.told(words)
+    from latentcore.data import registry
+
+    if told["data"] in registry.catalogue.names and not Path(told["data"]).exists():
+        _inspect_images(told["data"])
+        return
     from latentcore.commands.events import inspect as work
 
-    work(told["file"], told["picture"])
+    work(Path(told["data"]), told["picture"])
+
+
+def _inspect_images(name: str) -> None:
+    from latentcore.data.examples import Where
+    from latentcore.data.image_sets import IMAGES
+    from latentcore.terminal.tables import show
+
+    found = IMAGES.opened(Where((name,)), None)
+    images, labels = found.train.images, found.train.labels
+    rows = {"images": f"{len(images):,} to learn from, {len(found.test):,} to judge by"}
+    rows["shape"] = f"{tuple(images.shape[1:])} {str(images.dtype).removeprefix('torch.')}"
+    rows["classes"] = "no labels" if labels is None else ", ".join(map(str, labels.unique().tolist()))
+    show(name, rows)
 
 
 _ACTIONS: dict[str, Callable[[list[str]], None]] = {
