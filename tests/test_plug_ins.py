@@ -1,7 +1,6 @@
 """What docs/plug-ins.md says: its package is installed from its folder, without a network, and used elsewhere."""
 
-import contextlib
-import io
+import dataclasses
 import json
 import os
 import re
@@ -14,8 +13,10 @@ import torch
 
 from children import run_child
 from killed import endings
+from latentcore import resume, systems, train
 from latentcore.cli import main
 from latentcore.training.sources import Images
+from latentcore.training.system import Command
 from recipes import DOCS, Recipe
 
 PAGE = Recipe("plug-ins.md")
@@ -89,9 +90,6 @@ def test_its_commands_work(there):
 def go_on(folder, until):
     """Train in a folder, or go on there, until a batch at which the process is killed; 0: to the end."""
     torch.set_num_threads(1)
-    words = ["stripes", "--epochs", "3", "--set", "train.checkpoint_every=1", "--run-dir", folder]
-    if Path(folder).exists():
-        words = ["--resume", folder]
     drawn, batch = 0, Images.batch
 
     def counted(self, rows, draws):
@@ -102,12 +100,14 @@ def go_on(folder, until):
         return batch(self, rows, draws)
 
     Images.batch = counted
-    with contextlib.redirect_stdout(io.StringIO()):  # what this process prints are the codes
-        assert main(["train", "linear", *words]) == 0
+    if Path(folder).exists():
+        resume(folder)
+    else:
+        train("linear", "stripes", run_dir=folder)
 
 
 def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(there):
-    codes, errors = endings(go_on, ("one", 0), ("two", 4), ("two", 0))
+    codes, errors = endings(go_on, ("one", 0), ("two", 4), ("two", 0))  # the second epoch of two batches
     assert codes == [0, -signal.SIGKILL, 0], errors
     one, two = (torch.load(there / name / "checkpoints/model.pth", weights_only=True) for name in ("one", "two"))
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -147,6 +147,20 @@ def test_a_broken_package_breaks_nothing_else(there, broken):
         "got RuntimeError: not today, nor tomorrow"
         for kind, group in (("SYSTEM", "systems"), ("DATASET", "datasets"))
     ]
+
+
+def test_commands_of_ours_win(monkeypatch, capsys):
+    ours, _ = systems.catalogue.available()
+    command = Command("theirs", lambda words, load_run: print("theirs"))
+    commands = dict.fromkeys(("compare", "more", "info"), command)
+    theirs = dataclasses.replace(systems.find("gan"), name="theirs", commands=commands)
+    monkeypatch.setattr(systems.catalogue, "available", lambda: ([*ours, theirs], {}))
+    assert main(["more"]) == 0
+    assert capsys.readouterr().out == "theirs\n"
+    for name in ("compare", "info"):
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        assert capsys.readouterr().out.startswith(f"usage: latentcore {name}")
 
 
 def test_a_run_without_its_package_says_which_system_is_missing(tmp_path, capsys):
