@@ -57,6 +57,15 @@ def evaluating(model: Any) -> Iterator[None]:
             layer.training = mode
 
 
+def has_likelihood(model: Any, images: Tensor, labels: Tensor | None = None) -> bool:
+    """Whether a model is one as `likelihood` asks them, which one of the images (N, C, H, W) shows."""
+    if not all(hasattr(model, name) for name in ("encode", "decode_logits", "prior", "likelihood")):
+        return False
+    with evaluating(model):
+        posterior = model.encode(to_unit(images[:1]), **_keywords(None if labels is None else labels[:1]))
+    return isinstance(posterior, tuple)
+
+
 def batches(model: Any, images: Tensor, labels: Tensor | None, size: int) -> Iterator[Batch]:
     """The posteriors of images (N, C, H, W), `size` images at a time, on the model's device and in its dtype."""
     if labels is not None:

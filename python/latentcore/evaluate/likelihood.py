@@ -13,8 +13,15 @@ import torch
 from torch import Tensor
 
 from latentcore import _errors, ops
-from latentcore.data.convert import to_unit
-from latentcore.evaluate._posteriors import MAX_SAMPLES, Batch, batches, evaluating, reconstruction, weighted_nll
+from latentcore.evaluate._posteriors import (
+    MAX_SAMPLES,
+    Batch,
+    batches,
+    evaluating,
+    has_likelihood,
+    reconstruction,
+    weighted_nll,
+)
 from latentcore.evaluate.targets import Target, binarised, target_images
 from latentcore.models.priors import Posterior
 
@@ -63,15 +70,6 @@ class LatentAxes(NamedTuple):
 
     variance: Tensor
     kl: Tensor | None
-
-
-def has_likelihood(model: Any, images: Tensor, labels: Tensor | None = None) -> bool:
-    """Whether a model is one as this module asks them, seen from one of the images (N, C, H, W)."""
-    if not all(hasattr(model, name) for name in ("encode", "decode_logits", "prior", "likelihood")):
-        return False
-    with evaluating(model):
-        posterior = model.encode(to_unit(images[:1]), *(() if labels is None else (labels[:1],)))
-    return isinstance(posterior, tuple)
 
 
 def elbo(
