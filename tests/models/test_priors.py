@@ -159,6 +159,19 @@ def test_both_ways_to_the_loss_agree(dtype, likelihood):
         assert_near(one, other, tolerance=1e-4 if dtype == torch.float32 else None)
 
 
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_of_the_standard_normal_the_loss_is_the_fused_one_to_the_bit(likelihood):
+    model = VAE(replace(CONFIG, likelihood=likelihood))
+    images, target = torch.rand(6, 1, 12, 12), torch.randint(0, 256, (6, 1, 12, 12), dtype=torch.uint8)
+    parameters = list(model.parameters())
+    found = model.objective()(model, (images, target), beta=0.3, seed=5)
+    out = model(images, seed=5)
+    expected = ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=0.3, likelihood=likelihood)
+    assert all(map(torch.equal, found, expected))
+    gradients = (torch.autograd.grad(terms.loss, parameters) for terms in (found, expected))
+    assert all(map(torch.equal, *gradients))
+
+
 @pytest.mark.parametrize("beta", [0.4, torch.tensor(0.4), torch.tensor([0.4])])
 def test_the_loss_by_hand(beta):
     model = ShiftedVAE(CONFIG)

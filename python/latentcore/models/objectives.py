@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from latentcore import _errors, ops
 from latentcore.models.likelihoods import nll_of
+from latentcore.models.priors import Posterior
 
 # shapes: (B, C, H, W) images and targets
 
@@ -90,13 +91,13 @@ class NegativeELBO(Terms):
 
 
 def negative_elbo(model: Any, out: Any, target: Tensor, beta: float | Tensor) -> ops.VAELoss:
-    """The terms of `NegativeELBO` for what a VAE has computed, and the images that should come out of it."""
+    """The terms of `NegativeELBO` for what `model`, a VAE, has computed, and the images that should come out of it."""
     prior, likelihood = model.prior, model.likelihood
     if prior.standard and likelihood.fused:
         # the KL that came with the sample is not taken: other last bits of the gradient, and no less time
         return ops.vae_loss(out.logits, target, out.mu, out.logvar, beta=beta, likelihood=likelihood.fused)
     reconstruction = nll_of(likelihood, out.logits, target).mean()
-    kl = prior.kl(out.posterior).mean()
+    kl = prior.kl(Posterior.of(out.mu, out.logvar, out.z)).mean()
     factor = beta.reshape(()).to(kl.dtype) if isinstance(beta, Tensor) else beta
     return ops.VAELoss(reconstruction + factor * kl, reconstruction, kl)
 

@@ -34,6 +34,7 @@ class TransformedOutput(NamedTuple):
         logvar: Logarithms of the posterior variances. (N, L).
         moved: The transformed latents. (N, L).
         goal: Posterior means of the targets, without a gradient, where they were asked for. (N, L).
+        z: The latents before they were transformed. (N, L).
     """
 
     logits: Tensor | None
@@ -41,6 +42,7 @@ class TransformedOutput(NamedTuple):
     logvar: Tensor
     moved: Tensor
     goal: Tensor | None
+    z: Tensor
 
 
 class TransformingVAE(nn.Module):
@@ -99,7 +101,7 @@ class TransformingVAE(nn.Module):
         z = mu if self.frozen else ops.reparameterize_kl(mu, logvar, seed=seed)[0]
         moved = self.transform(z, parameters)
         logits = self.vae.decode_logits(moved) if decode else None
-        return TransformedOutput(logits, mu, logvar, moved, self._goal(targets))
+        return TransformedOutput(logits, mu, logvar, moved, self._goal(targets), z)
 
     @torch.no_grad()
     def _goal(self, targets: Tensor | None) -> Tensor | None:

@@ -9,8 +9,7 @@ from latentcore import ops
 from latentcore.models.base import EncoderDecoder
 from latentcore.models.config import SharpConfig, VAEConfig
 from latentcore.models.objectives import NegativeELBO
-from latentcore.models.priors import Posterior, Prior
-from latentcore.reference import sum_dtype
+from latentcore.models.priors import Prior
 
 # shapes: (N, C, H, W) images, (N, L) latents
 
@@ -32,13 +31,6 @@ class VAEOutput(NamedTuple):
     mu: Tensor
     logvar: Tensor
     z: Tensor
-
-    @property
-    def posterior(self) -> Posterior:
-        """What a `Prior` measures its divergence from; that from N(0, I) is found anew, in float32 at least."""
-        mu, logvar = (part.to(sum_dtype(part.dtype)) for part in (self.mu, self.logvar))
-        kl = 0.5 * (mu.square() + logvar.expm1() - logvar).sum(1)
-        return Posterior(self.mu, self.logvar, self.z, kl)
 
 
 class VAE(EncoderDecoder):

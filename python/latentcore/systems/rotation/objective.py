@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentcore import ops
-from latentcore.models.objectives import Terms
+from latentcore.models.objectives import Terms, negative_elbo
 from latentcore.models.transforming import PairBatch
 from latentcore.systems.rotation.config import TransformationWeights
 
@@ -17,11 +16,12 @@ class TransformationLoss(Terms):
 
     .. math::
 
-        \text{image} \cdot \mathrm{BCE}(x', \mathrm{decode}(T z)) + \beta \cdot \mathrm{KL}
+        -\text{image} \cdot \log p(x' \mid T z) + \beta \cdot \mathrm{KL}
             + \text{latent} \cdot \lVert T z - z' \rVert^2 + \text{cosine} \cdot (1 - \cos(T z, z'))
 
     with latents z of the first image, and posterior means z' of the second one, x', which are taken as they are: no
-    gradient goes through them. A frozen VAE has no KL term, and where the image has no weight nothing is decoded.
+    gradient goes through them. Likelihood and prior are those of the VAE. A frozen VAE has no KL term: one that is no
+    exact divergence is shown as the posterior means give it. Where the image has no weight nothing is decoded.
 
     Args:
         weights: Of the terms.
@@ -40,8 +40,7 @@ class TransformationLoss(Terms):
         out = model(batch.images, batch.parameters, targets, decode=weights.image > 0, seed=seed)
         loss = reconstruction = kl = latent = cosine = torch.zeros((), device=out.mu.device)
         if weights.image:
-            likelihood = model.vae.likelihood.fused
-            nats = ops.vae_loss(out.logits, batch.targets, out.mu, out.logvar, beta=beta, likelihood=likelihood)
+            nats = negative_elbo(model.vae, out, batch.targets, beta)
             reconstruction, kl = nats.reconstruction, nats.kl
             loss = weights.image * reconstruction + (0 if model.frozen else beta * kl)
         if apart:
