@@ -9,6 +9,7 @@ from latentcore import metrics
 from latentcore._memory import bounded
 from latentcore.data.convert import as_images, to_unit
 from latentcore.evaluate._posteriors import batches, evaluating, reconstruction
+from latentcore.models.priors import Posterior
 from latentcore.systems.photographs.run import PhotographsRun
 
 # shapes: (N, C, H, W) images, (N, L) latents
@@ -39,7 +40,8 @@ def anomaly_scores(run: PhotographsRun, images: Tensor) -> Scores:
 
     The first term is large where the decoder cannot draw what is there, the second one where the latents lie far from
     those of the training photographs; either makes a photograph odd, and beta is what they were weighed by. Fine
-    texture counts too: without it a blurred photograph would be the most usual one.
+    texture counts too: without it a blurred photograph would be the most usual one. The divergence from another prior
+    than N(0, I) is its `kl` at the posterior mean.
 
     Args:
         run: The run.
@@ -62,7 +64,8 @@ def anomaly_scores(run: PhotographsRun, images: Tensor) -> Scores:
         for batch in batches(run.model, shown, None, _ROWS):
             drawn = reconstruction(run.model, batch, batch.mu.unsqueeze(0))[0]
             mu, logvar = batch.mu.double(), batch.logvar.double()
-            terms.append((drawn, 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)))
+            kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
+            terms.append((drawn, run.model.prior.kl(Posterior(mu, logvar, mu, kl))))
     drawn, kl = (torch.cat(parts) for parts in zip(*terms, strict=True))
     return Scores(drawn + run.config.train.beta * kl, drawn, kl)
 

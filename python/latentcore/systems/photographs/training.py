@@ -89,9 +89,9 @@ def _drawing(model: SharpVAE, images: Tensor) -> Callable[[], Tensor]:
     """What draws some photographs, their reconstructions, and images of the prior."""
     rows = torch.linspace(0, len(images) - 1, SHOWN, dtype=torch.float64).long()
     shown = to_unit(images[rows])
-    z = model.prior.sample(2 * SHOWN, torch.Generator().manual_seed(0))
 
     def draw() -> Tensor:
+        z = model.prior.sample(2 * SHOWN, torch.Generator().manual_seed(0))  # which may be learned
         like = next(model.parameters())  # of the device and the dtype that the model is trained in
         means, _ = model.encode(shown.to(like))
         return torch.cat([shown.to(like), model.decode(torch.cat([means, z.to(like)]))]).float()
