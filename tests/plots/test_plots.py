@@ -44,6 +44,9 @@ def test_latent_scatter_draws_two_ellipses_a_gaussian():
     ellipses = [patch for patch in figure.axes[0].patches if isinstance(patch, Ellipse)]
     assert [(e.width, e.height, e.angle % 180) for e in ellipses] == [(4, 2, 0), (8, 4, 0)]
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["0", "1", "2"]
+    words = {"means": [[0, 0], [1, 1]], "covariances": np.array([4.0, 1.0]), "covariance_type": "spherical"}
+    figure = plots.latent_scatter(torch.rand(9, 2).numpy(), **words)
+    assert [patch.width for patch in figure.axes[0].patches] == [4, 8, 2, 4]
 
 
 def test_rotations_name_the_angles():

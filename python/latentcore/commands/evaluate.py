@@ -48,6 +48,9 @@ def show_judgement(run: Any, found: Any) -> None:
     if found.figures:  # of a GAN without a classifier there are none
         show("figures", {name: number(value) for name, value in found.figures.items()})
     print(f"\nrun folder   {run.folder}")
+    prior = getattr(getattr(run, "model", None), "prior", None)
+    if prior is not None and not prior.standard:
+        print(f"prior        {type(prior).__name__}: without great circles and rings, which are those of N(0, I)")
     if found.place != run.folder:
         print(f"figures in   {found.place}")
     if found.pictures:

@@ -260,7 +260,8 @@ def active_units(
 ) -> int:
     r"""How many latent axes tell something of images: those with :math:`Var_x(E_{q(z|x)}[z]) >` `threshold`.
 
-    Arguments and errors are those of :func:`elbo`; the variances are :func:`latent_axes`'.
+    Arguments and errors are those of :func:`elbo`; the variances are :func:`latent_axes`'. The usual threshold is meant
+    for latents of the size of N(0, I)'s: a prior that is learned may widen or narrow them all.
 
     Example:
         >>> import torch

@@ -11,6 +11,12 @@ from torch import Tensor
 from latentcore import _errors, plots
 from latentcore._files import inside, read_bounded, replacing
 from latentcore.data.convert import to_unit
+from latentcore.models.priors import Prior
+
+# shapes: (N, C, H, W) images, (L,) latents
+
+_SAMPLES = 400_000  # of a prior
+_BESIDE = 1000  # samples to each side of one along the first axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +77,28 @@ def drawable(images: Tensor) -> Tensor:
 
 
 def ways(run: Any, first: Tensor, last: Tensor, steps: int, labels: Tensor | None = None) -> dict[str, Tensor]:
-    """What is drawn between two latents (L,): straight, and along a great circle where there is more than one axis."""
-    kinds = ("linear", "spherical") if len(first) > 1 else ("linear",)
+    """What is drawn between two latents (L,): straight, and along a great circle where there is more than one axis.
+
+    Great circles are where N(0, I) has its samples: a model with another prior is drawn along straight ways alone.
+    """
+    prior = getattr(run.model, "prior", None)
+    curved = len(first) > 1 and (prior is None or prior.standard)
+    kinds = ("linear", "spherical") if curved else ("linear",)
     return {how: drawable(run.decode(plots.interpolate(first, last, steps, how), labels)) for how in kinds}
+
+
+def prior_grid(prior: Prior) -> Tensor:
+    """Latents (400, 2) on quantiles of a prior of two axes, for `plots.manifold`.
+
+    The quantiles of the first axis run right, and those of the second one up, among samples whose first axis is about
+    there. So each latent stands for as much of the prior as any other, and none lies where the prior has a gap. Of
+    N(0, I), whose axes do not depend on each other, they are those of `plots.normal_grid`.
+    """
+    if prior.standard:
+        return plots.normal_grid()
+    samples = prior.sample(_SAMPLES, torch.Generator().manual_seed(0)).detach().float()
+    quantiles = torch.linspace(0.05, 0.95, 20)
+    places = (quantiles * _SAMPLES).long().unsqueeze(1) + torch.arange(-_BESIDE, _BESIDE)
+    columns = samples[samples[:, 0].argsort()][places]
+    ups = columns[..., 1].argsort(1)[:, (quantiles.flip(0) * 2 * _BESIDE).long()]
+    return columns.gather(1, ups.unsqueeze(2).expand(-1, -1, 2)).transpose(0, 1).reshape(-1, 2)

@@ -25,11 +25,13 @@ _WORDS = {
     "losses": "Curves of the terms of the loss over the epochs",
     "reconstructions": "Test images above what the model decodes from their latents",
     "rotations": "Test images, truly rotated in steps of 30 degrees",
-    "manifold": "What the model decodes over the latent plane, from the 5 % to the 95 % quantile of the prior",
-    "latents": "Latents of test images in the plane or on their first two principal axes, coloured by class",
+    "manifold": "What the model decodes over the latent plane, from the 5 % to the 95 % quantile of the prior, "
+    "of the second axis given the first",
+    "latents": "Latents of test images in the plane or on their first two principal axes, coloured by class; ellipses "
+    "are one and two standard deviations of a mixture's components",
     "latents3d": "Latents of test images on their first three principal axes, coloured by class",
-    "interpolation": "What the model decodes on the way from one image's latents to another's, straight and along a "
-    "great circle",
+    "interpolation": "What the model decodes on the way from one image's latents to another's, straight and, under the "
+    "prior N(0, I), along a great circle",
     "traversals": "What the model decodes along single latent axes",
     "samples": "Images decoded from samples of the prior",
     "tsne": "t-SNE of the latents of test images, coloured by class",

@@ -27,7 +27,8 @@ def write_way(
 ) -> None:
     """Draw the way from an image to another: a picture, or a film that goes there and back.
 
-    The way is straight; in a picture along a great circle too, where the model has more than one latent axis.
+    The way is straight; in a picture along a great circle too, where the model has more than one latent axis and no
+    other prior than N(0, I).
 
     Args:
         run: What encodes and decodes.

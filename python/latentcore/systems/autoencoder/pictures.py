@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -11,7 +12,8 @@ from latentcore import _errors, plots
 from latentcore.data import ImageSet
 from latentcore.data.convert import to_unit
 from latentcore.evaluate.latents import write_latents
-from latentcore.evaluate.pictures import drawable, loss_figure, save_pictures, spread, ways
+from latentcore.evaluate.pictures import drawable, loss_figure, prior_grid, save_pictures, spread, ways
+from latentcore.models import Mixture, Prior
 from latentcore.models.objectives import names_of, objective_of
 from latentcore.systems.autoencoder.evaluation import labels_for
 from latentcore.training.run import CodingRun
@@ -25,6 +27,7 @@ _SIDE = 10  # samples along a side of their grid
 _REACH = 2.5  # standard deviations of the prior, or of the latents, to which an axis is followed
 _SCATTERED = 10_000  # latents in a picture
 _PERPLEXITY = 30.0
+_LIGHT = 0.01  # weight of a component below which it is not drawn
 
 
 def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bool = False) -> list[Path]:
@@ -33,10 +36,11 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
     `losses.png`; `reconstructions.png`; `latents.png`, on the plane or its first two principal axes, and
     `latents3d.png` where there are more than two; `interpolation.png`, from a 3 to an 8 or from an image of the
     first class to one of the last; `traversals.png` and `traversals.gif`; of a VAE `samples.png`, and of one with
-    two axes and the prior N(0, I) `manifold.png`; with labels of three classes or more `arithmetic.png`; where
+    two axes `manifold.png`; with labels of three classes or more `arithmetic.png`; where
     `tsne`, `tsne.png` of all test images, which takes minutes. `latents.npz` is written beside the pictures. Models
     that are told classes have neither `manifold.png` nor `arithmetic.png`. Principal axes are drawn where there are
-    as many test images. Of a model that does not encode and decode there are the losses alone.
+    as many test images. A mixture that is the prior of two axes is drawn in `latents.png`, but for components of less
+    than 1 %. Of a model that does not encode and decode there are the losses alone.
 
     Returns:
         The files.
@@ -55,7 +59,7 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
     drawn["reconstructions"] = plots.reconstructions(
         to_unit(drawable(test.images[some])), drawable(run.reconstruct(test.images[some], names))
     )
-    drawn |= _scatters(latents, test.labels)
+    drawn |= _scatters(latents, test.labels, getattr(run.model, "prior", None))
     if tsne:
         drawn["tsne"] = plots.tsne_scatter(_neighbours(latents), test.labels)
     drawn["interpolation"] = plots.interpolation(walks(run, test, latents))
@@ -63,8 +67,8 @@ def write_pictures(run: CodingRun[Any], test: ImageSet, place: Path, *, tsne: bo
     drawn["traversals"] = plots.traversals(axes)
     if hasattr(run.model, "prior"):
         drawn["samples"] = plots.samples(prior_samples(run, _SIDE**2), _SIDE)
-        if run.model.config.latent == 2 and labels is None and run.model.prior.standard:
-            drawn["manifold"] = plots.manifold(drawable(run.decode(plots.normal_grid())))
+        if run.model.config.latent == 2 and labels is None:
+            drawn["manifold"] = plots.manifold(drawable(run.decode(prior_grid(run.model.prior))))
     if test.labels is not None and labels is None and len(test.labels.unique()) >= 3:
         drawn["arithmetic"] = _arithmetic(run, test.labels, latents)
     there_and_back = torch.cat([axes, axes.flip(1)[:, 1:-1]], dim=1)
@@ -97,17 +101,28 @@ def prior_samples(run: CodingRun[Any], count: int) -> Tensor:
     return drawable(run.sample(count, torch.arange(count) % classes if classes else None))
 
 
-def _scatters(latents: Tensor, labels: Tensor | None) -> dict[str, Figure]:
+def _scatters(latents: Tensor, labels: Tensor | None, prior: Prior | None) -> dict[str, Figure]:
     shown = spread(torch.arange(len(latents)), _SCATTERED)
     names = None if labels is None else labels[shown]
     found = {}
     if latents.shape[1] == 2:
-        found["latents"] = plots.latent_scatter(latents[shown], names)
+        found["latents"] = plots.latent_scatter(latents[shown], names, **_ellipses(prior))
     elif min(latents.shape) >= 2:
         found["latents"] = plots.latent_projection(latents[shown], names)
     if min(latents.shape) >= 3:
         found["latents3d"] = plots.latent_projection(latents[shown], names, axes=3)
     return found
+
+
+def _ellipses(prior: Prior | None) -> dict[str, Any]:
+    """The components of a mixture, but for those that hardly count, as `plots.latent_scatter` takes them."""
+    if not isinstance(prior, Mixture):
+        return {}
+    mixture = prior.density.to_mixture()
+    heavy = np.asarray(mixture.weights_) >= _LIGHT
+    covariances, kind = np.asarray(mixture.covariances_), mixture.covariance_type
+    covariances = covariances if kind == "tied" else covariances[heavy]
+    return {"means": np.asarray(mixture.means_)[heavy], "covariances": covariances, "covariance_type": kind}
 
 
 def _neighbours(latents: Tensor) -> Any:

@@ -9,7 +9,7 @@ from latentcore import plots
 from latentcore.data import ImageSet
 from latentcore.data.convert import to_unit
 from latentcore.evaluate.latents import write_latents
-from latentcore.evaluate.pictures import loss_figure, save_pictures, spread
+from latentcore.evaluate.pictures import loss_figure, prior_grid, save_pictures, spread
 from latentcore.ops import rotate
 from latentcore.systems.few_label.run import FewLabelRun
 
@@ -31,8 +31,7 @@ def write_pictures(run: FewLabelRun, test: ImageSet, place: Path) -> list[Path]:
     drawn |= {"reconstructions": _reconstructions(run, test), "rotations": _rotations(test)}
     latents = run.encode(test.images)
     if run.model.config.latent == 2:
-        if run.model.prior.standard:
-            drawn["manifold"] = plots.manifold(run.decode(plots.normal_grid()))
+        drawn["manifold"] = plots.manifold(run.decode(prior_grid(run.model.prior)))
         drawn["latents"] = plots.latent_scatter(
             latents,
             test.labels,
