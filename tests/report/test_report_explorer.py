@@ -10,7 +10,7 @@ from torch import nn
 
 from latentcore import GaussianMixture
 from latentcore.evaluate.latents import write_latents
-from latentcore.models import VAE, MLPConfig, VAEConfig
+from latentcore.models import VAE, Bernoulli, Gaussian, Mixture, MLPConfig, VAEConfig
 from latentcore.models.residual import Refine
 from latentcore.report import page as report_page
 from latentcore.report.explorer import explorer, full_factors
@@ -46,6 +46,48 @@ def test_without_latents_the_plane_is_one_of_the_prior(latent, reach):
     assert (
         explorer(SimpleNamespace(model=VAE(VAEConfig(latent=1, network=MLPConfig(hidden=(8,))))), None)["plane"] is None
     )
+
+
+@pytest.mark.parametrize("latent", [2, 5])
+def test_another_prior_shows_its_samples(latent):
+    model = VAE(VAEConfig(latent=latent, network=MLPConfig(hidden=(8,), decoder_hidden=(8,))))
+    model.prior = Mixture(latent, components=2)
+    with torch.no_grad():
+        model.prior.density.means.copy_(torch.tensor([[-20.0], [30.0]]).expand(2, latent))
+    plane = explorer(SimpleNamespace(model=model), None)["plane"]
+    points = np.frombuffer(base64.b64decode(plane["points"]), "<f4").reshape(-1, 2)
+    assert len(points) == 1000
+    if latent == 2:
+        assert np.array_equal(points, model.prior.sample(1000, torch.Generator().manual_seed(0)))
+    assert plane["labels"] is None
+    assert plane["rings"] == []
+    assert "samples of the prior; there are no rings, for it is not N(0, I)." in plane["about"]
+    assert ("principal axes" in plane["about"]) == (latent > 2)
+    assert plane["high"][0] - plane["low"][0] == pytest.approx(50 * (1 if latent == 2 else latent**0.5), rel=0.3)
+    model.prior.density.log_diagonal.data.fill_(-200)
+    with pytest.raises(UnsupportedError, match="samples of the prior are no finite numbers"):
+        explorer(SimpleNamespace(model=model), None)
+
+
+def test_the_page_draws_what_is_the_sigmoid_of_a_decoder():
+    class Doubled(Bernoulli):
+        """The same mean."""
+
+        def nll(self, outputs, target):
+            return 2 * super().nll(outputs, target)
+
+    class Brightness(Gaussian):
+        """Another one."""
+
+        def mean(self, outputs):
+            return outputs.clamp(0, 1)
+
+    model = VAE(VAEConfig(network=MLPConfig(hidden=(8,), decoder_hidden=(8,))))
+    for model.likelihood in (Bernoulli(), Gaussian(), Doubled()):
+        assert explorer(SimpleNamespace(model=model), None)["decoder"]
+    model.likelihood = Brightness()
+    with pytest.raises(UnsupportedError, match="the page does not draw what a Brightness expects of the outputs"):
+        explorer(SimpleNamespace(model=model), None)
 
 
 def test_a_decoder_beyond_the_page_is_left_out_with_a_line(made, report):

@@ -19,6 +19,7 @@ from latentcore.report.network import UnsupportedError, floats, layers_of
 
 _REACH = 3.0  # of the plane, in standard deviations of the prior, where no latents are known
 _BEYOND = 1.3  # the same of more than two axes, in typical lengths of a normal vector
+_SAMPLES = 1000  # of another prior
 _MARGIN = 0.06  # of the plane around the latents, of their extent
 _MOST_AXES, _MOST_CLASSES, _MOST_VALUES = 2048, 1000, 1_000_000
 _TRIED, _NEAR = 8, 1e-4  # latents that the page and the model must draw alike, and how near in [0, 1]
@@ -40,6 +41,9 @@ def explorer(run: Any, latents: Latents | None) -> dict[str, Any]:
         UnsupportedError: The run has no decoder that a page can evaluate, or the latents are not its own.
     """
     decoder = _decoder(run)
+    likelihood = getattr(run.model, "likelihood", None)
+    if likelihood is not None and not likelihood.of_logits:
+        raise UnsupportedError(f"the page does not draw what a {type(likelihood).__name__} expects of the outputs")
     config = run.model.config
     _check_sizes(config.latent, getattr(config, "classes", 0), config.image_shape)
     layers = layers_of(decoder)
@@ -102,21 +106,31 @@ def _check_drawn(model: Any, decoder: nn.Sequential) -> None:
 
 
 def _plane(model: Any, latents: Latents | None) -> dict[str, Any] | None:
-    """The latent plane itself; of more axes the plane of the two along which the latents vary most."""
-    latent = model.config.latent
+    """That of latents; where none are known, of samples of the prior, or around N(0, I)."""
+    latent, prior = model.config.latent, getattr(model, "prior", None)
     if latent < 2:
         return None
-    if latents is None or len(latents.z) < 2:
-        plane = _prior_plane(latent)
-        if not getattr(getattr(model, "prior", None), "standard", True):
-            plane |= {"about": "The plane has no rings, for the prior is not N(0, I).", "rings": []}
-        return plane
+    if latents is not None and len(latents.z) >= 2:
+        return _plane_of(latents.z, latents.labels, "latents")
+    if prior is None or prior.standard:
+        return _normal_plane(latent)
+    samples = prior.sample(_SAMPLES, torch.Generator().manual_seed(0)).detach()
+    if not bool(samples.isfinite().all()):
+        raise UnsupportedError("samples of the prior are no finite numbers")
+    plane = _plane_of(samples.numpy(), None, "samples")
+    words = "The points are samples of the prior; there are no rings, for it is not N(0, I)."
+    return plane | {"about": f"{words} {plane['about']}".strip()}
+
+
+def _plane_of(z: Any, labels: Any, name: str) -> dict[str, Any]:
+    """The latent plane itself; of more axes the plane of the two along which the latents (N, L) vary most."""
+    latent = z.shape[1]
     centre, axes, about = np.zeros(latent), np.eye(2, latent), ""
-    points = latents.z.astype(np.float64)
+    points = z.astype(np.float64)
     if latent > 2:
         centre = points.mean(0)
         points, _, axes = pca(points, 2)
-        about = "The plane is that of the latents' first two principal axes, through their mean."
+        about = f"The plane is that of the {name}' first two principal axes, through their mean."
     # a few far away would make the plane of the others small
     low, high = np.quantile(points, 0.005, axis=0), np.quantile(points, 0.995, axis=0)
     margin = np.maximum(_MARGIN * (high - low), 1e-3)
@@ -129,12 +143,12 @@ def _plane(model: Any, latents: Latents | None) -> dict[str, Any] | None:
         "high": (high + margin).tolist(),
         "start": points[0].tolist(),  # an image of the data, not the void between them
         "points": floats(points),
-        "labels": None if latents.labels is None else latents.labels.tolist(),
+        "labels": None if labels is None else labels.tolist(),
     }
 
 
-def _prior_plane(latent: int) -> dict[str, Any]:
-    """A plane through the origin of a normal prior; of more than two axes a random one, which is none of the axes."""
+def _normal_plane(latent: int) -> dict[str, Any]:
+    """A plane through the origin of N(0, I); of more than two axes a random one, which is none of the axes."""
     axes, reach, start = np.eye(2), _REACH, 0.0
     about, rings = "The rings are one and two standard deviations of the prior.", [1.0, 2.0]
     if latent > 2:
