@@ -117,6 +117,13 @@ def test_sizes_from_a_file_take_no_memory():
         build_for({}, lambda: Mixture(2**30, components=10**9))
 
 
+def test_few_samples_of_very_many_components_take_little_time():
+    """As many as a file of a few megabytes may have; a look at each of them would take minutes."""
+    prior = Mixture(2, components=4_000_000, covariance_type="spherical", spread=0.0)
+    drawn = prior.sample(500, torch.Generator().manual_seed(0))
+    assert drawn.std(0).tolist() == pytest.approx([1, 1], abs=0.15)
+
+
 def test_values_out_of_range():
     for words, message in (
         ({"components": 0}, "components: expected"),

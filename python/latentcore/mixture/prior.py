@@ -264,8 +264,8 @@ class MixturePrior(nn.Module):
         component = weights.multinomial(n_samples, replacement=True, generator=generator)
         noise = torch.randn(n_samples, means.shape[1], generator=generator, dtype=means.dtype, device=means.device)
         z = means[component]
-        # every component colours all noise: the host need not know how many samples are whose
-        for k in range(len(means)):
+        # every component colours all noise: the host need not know how many samples are whose, unless most have none
+        for k in range(len(means)) if len(means) <= n_samples else component.unique().tolist():
             mine = (component == k).unsqueeze(-1)
             z += _coloured(noise, factors, k, self.covariance_type).where(mine, 0)
         return z.to(self.means.dtype), component
