@@ -106,6 +106,10 @@ CHANGES = {
     "labels without table": (lambda c: c.pop("component_label_proba"), "the content: expected"),
     "no tensor": (lambda c: c.update(means=[1.0]), "means: expected a dense tensor, got list"),
     "sparse": (lambda c: c.update(means=c["means"].to_sparse()), "means: expected a dense tensor"),
+    "sparse, beyond its end": (
+        lambda c: c.update(means=torch.sparse_coo_tensor([[9], [0]], [1.0], (3, 2), check_invariants=False)),
+        "expected a whole file of tensors written by torch.save, got another file: size is inconsistent with indices",
+    ),
     "integers": (lambda c: c.update(means=c["means"].long()), "means: expected float32 or float64"),
     "mixed dtypes": (lambda c: c.update(weights=c["weights"].float()), "weights: expected the dtype of means"),
     "NaN": (lambda c: c["means"].fill_(torch.nan), "means: expected finite numbers, got NaN"),

@@ -148,7 +148,7 @@ def vae_loss(
     if looks and take_nan_of_vae_loss() and is_known(loss):
         check_targets(target, mask, sample_weight)
     if compiled and likelihood == "gaussian":
-        reconstruction = reconstruction / (scale * scale)
+        reconstruction = reconstruction / scale / scale  # a product of two numbers is a constant to torch 2.11
     if beside:  # neither the shape nor the dtype of a tensor is to spread to the loss
         loss = reconstruction + (beta.reshape(()).to(kl.dtype) if isinstance(beta, Tensor) else beta) * kl
     return VAELoss(loss, reconstruction, kl)
