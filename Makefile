@@ -3,12 +3,16 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # what `make abi` installs beside the wheel: without a version, the newest
 CUDA_TORCH ?= torch
+# those of `make torches`: the oldest that is supported and the newest
+TORCHES ?= torch==2.11.0 torch
 LATENTCORE_CUDA ?= auto
 export LATENTCORE_CUDA
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# what a build needs beside torch
+TOOLS := cmake ninja pybind11>=3.0 scikit-build-core>=0.11
 NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc cmake -type f)
 WERROR := --config-settings=cmake.define.LATENTCORE_WERROR=ON
 # counts what is allocated; see benchmarks/memory.py
@@ -21,8 +25,8 @@ PYTEST_BENCH := LD_PRELOAD="$(CURDIR)/$(ALLOCATIONS)" $(BIN)/python -m pytest be
 AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 LATENTCORE_SIMD=avx2
 CXX_FILES = $(shell find benchmarks csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test test-avx2 test-long lint format quality bench bench-compare fuzz asan wheel abi cuda-host cuda-check \
-	cuda-matrix clean
+.PHONY: help demo test test-avx2 test-long lint format quality bench bench-compare fuzz asan wheel abi torches cuda-host \
+	cuda-check cuda-matrix clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -83,6 +87,9 @@ wheel: $(VENV)/tools $(VENV)/wheel  ## build and repair a wheel, test its operat
 abi: $(VENV)/tools $(VENV)/wheel  ## one wheel under this torch and under the newest CUDA build of it (several GB)
 	BIN=$(BIN) TORCH="$(TORCH)" CUDA_TORCH="$(CUDA_TORCH)" LATENTCORE_CUDA=on cmake/abi.sh
 
+torches:  ## build, test the operators and train beside the oldest supported torch and the newest (TORCHES; several GB)
+	PYTHON=$(PYTHON) TOOLS="$(TOOLS)" LATENTCORE_CUDA=$(subst auto,off,$(LATENTCORE_CUDA)) cmake/torches.sh $(TORCHES:%="%")
+
 cuda-check: $(VENV)/tools  ## compile and link the CUDA library for sm_90, compare its kernels' resources
 	BIN=$(BIN) cmake/cuda_check.sh check
 
@@ -106,7 +113,7 @@ $(shell echo "$(MODULES)" | cmp -s - build/modules || echo "$(MODULES)" > build/
 $(VENV)/tools: pyproject.toml build/choice
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install "$(TORCH)"
-	$(PIP) install cmake ninja "pybind11>=3.0" "scikit-build-core>=0.11"
+	$(PIP) install $(TOOLS:%="%")
 	touch $@
 
 $(VENV)/installed: $(VENV)/tools $(NATIVE) build/modules

@@ -8,10 +8,7 @@ fail() { echo "abi: error: $*" >&2; exit 1; }
 torch_facts='import torch; print(torch.__version__, torch.version.cuda or "none")'
 
 environment() { # NAME REQUIREMENT: the newest torch that REQUIREMENT allows, in build/abi/NAME
-    test -x "build/abi/$1/bin/python" || "$BIN/python" -m venv "build/abi/$1"
-    "build/abi/$1/bin/pip" install --quiet --disable-pip-version-check --upgrade "$2" ||
-        fail "pip could not install $2 in build/abi/$1"
-    facts=$("build/abi/$1/bin/python" -c "$torch_facts") || fail "torch cannot be imported in build/abi/$1"
+    facts=$(cmake/torch_environment.sh "$BIN/python" "build/abi/$1" "$2") || fail "$2 cannot be had"
     say "build/abi/$1 has torch ${facts% *}, CUDA ${facts#* }"
 }
 
