@@ -11,11 +11,13 @@ from tiny import FIELDS, configuration, data
 
 from children import run_child
 from latentcore import load_run, systems, train
+from latentcore._settings import changed
 
 # of a batch in parts each process has its share of every part
 PARTS = "autoencoder in parts"
 OWN = "autoencoder of somebody's own"
-NAMES = [*sorted(systems.catalogue.own), PARTS, OWN]
+MIXTURE = "autoencoder with a mixture"
+NAMES = [*sorted(systems.catalogue.own), PARTS, OWN, MIXTURE]
 # in float64 the order of sums shows in the last digits alone; one step in each epoch makes every loss a row
 TRAIN = {"epochs": 4, "batch_size": 48, "precision": "64-true", "validation": 0.25, "record": "off"}
 
@@ -34,10 +36,13 @@ def train_all(folder):
 
 
 def train_one(name, folder, run_dir):
-    system, more_train = ("autoencoder" if name in (PARTS, OWN) else name), {"accumulate": 2} if name == PARTS else {}
+    system = name if name in FIELDS else "autoencoder"
     found, more = data(system, folder)
     more |= {"model": OwnVAE} if name == OWN else {}
-    return train(system, found, config=configuration(system, **TRAIN, **more_train), run_dir=run_dir, **more)
+    config = configuration(system, **TRAIN, accumulate=2 if name == PARTS else 1)
+    if name == MIXTURE:
+        config = changed(config, {"vae.prior.kind": "mixture"})
+    return train(system, found, config=config, run_dir=run_dir, **more)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import torch
 from tiny import configuration, data, images
 
 from latentcore import load_run, ops, resume, train
+from latentcore._settings import changed
 from latentcore.cli import main
-from latentcore.models import VAE, Likelihood, Mixture, SharpVAE, TransformingVAE, VAEConfig, build_operator
+from latentcore.models import VAE, Likelihood, Mixture, MLPConfig, SharpVAE, TransformingVAE, VAEConfig, build_operator
 from latentcore.models.config import LatentConfig
 from latentcore.models.transforming import PairBatch
 from latentcore.systems.photographs.evaluation import anomaly_scores
@@ -19,17 +20,7 @@ from latentcore.systems.rotation.config import TransformationWeights
 from latentcore.systems.rotation.objective import TransformationLoss
 from latentcore.testing import assert_near
 
-
-class MixtureVAE(VAE):
-    def __init__(self, config):
-        super().__init__(config)
-        self.prior = Mixture(config.latent, components=4)
-
-
-class SharpMixtureVAE(SharpVAE):
-    def __init__(self, config):
-        super().__init__(config)
-        self.prior = Mixture(config.latent, components=4)
+PRIOR = {"vae.prior.kind": "mixture", "vae.prior.components": "4"}
 
 
 class Brightness(Likelihood):
@@ -42,28 +33,26 @@ class Brightness(Likelihood):
         return outputs.clamp(0, 1)
 
 
-@pytest.fixture
-def mixtures(monkeypatch):
-    """All systems build VAEs whose prior is a mixture."""
-    for name in ("autoencoder", "few_label", "rotation"):
-        monkeypatch.setattr(f"latentcore.systems.{name}.training.VAE", MixtureVAE)
-    monkeypatch.setattr("latentcore.systems.photographs.training.SharpVAE", SharpMixtureVAE)
-
-
 def call(*words):
     return main([str(word) for word in words])
 
 
-def begin(name, folder, monkeypatch, words=None):
+def with_mixture(name, **settings):
+    """A small configuration of a system."""
+    return changed(configuration(name, batch_size=24, **settings), PRIOR)
+
+
+def begin(name, folder, monkeypatch, *words):
     """Train a small system from the command line in the folder, where its run is `run`; it is judged, too."""
     monkeypatch.chdir(folder)
     pictures, labels = images(side=16 if name == "photographs" else 12)
     for file, rows in (("a", slice(0, 72)), ("t", slice(72, 96))):
         np.savez(f"{file}.npz", images=pictures[rows].numpy(), labels=labels[rows].numpy())
     config = configuration(name, epochs=2, batch_size=24).to_dict()
-    config["vae"] |= words or {}
     Path("config.json").write_text(json.dumps({"system": name, "format": 2, **config}))
-    return call("train", name, "a.npz", "--test", "t.npz", "--config", "config.json", "--run-dir", "run")
+    settings = [word for field, value in PRIOR.items() for word in ("--set", f"{field}={value}")]
+    given = ("a.npz", "--test", "t.npz", "--config", "config.json", "--run-dir", "run", *settings, *words)
+    return call("train", name, *given)
 
 
 def weights(folder):
@@ -72,8 +61,8 @@ def weights(folder):
 
 
 @pytest.mark.parametrize("latent", [2, 3])
-def test_an_autoencoder_from_training_to_report(tmp_path, monkeypatch, capsys, mixtures, latent):
-    assert begin("autoencoder", tmp_path, monkeypatch, {"latent": latent}) == 0
+def test_an_autoencoder_from_training_to_report(tmp_path, monkeypatch, capsys, latent):
+    assert begin("autoencoder", tmp_path, monkeypatch, "--set", f"vae.latent={latent}") == 0
     said = capsys.readouterr().out
     assert "prior        Mixture: without great circles and rings, which are those of N(0, I)" in said
     figures = json.loads(Path("run/metrics.json").read_text())
@@ -85,7 +74,7 @@ def test_an_autoencoder_from_training_to_report(tmp_path, monkeypatch, capsys, m
 
     run = load_run("run")
     assert run.sample(4, seed=3).shape == (4, 1, 12, 12)
-    assert not torch.equal(run.model.prior.density.means, MixtureVAE(run.model.config).prior.density.means)
+    assert not torch.equal(run.model.prior.density.means, VAE(run.model.config).prior.density.means)
     assert call("evaluate", "run") == 0
     assert json.loads(Path("run/metrics.json").read_text()) == figures
     assert call("compare", "run", "--out", "comparison") == 0
@@ -93,8 +82,8 @@ def test_an_autoencoder_from_training_to_report(tmp_path, monkeypatch, capsys, m
     assert "<h3>Missing</h3>" not in Path("report.html").read_text()
 
 
-def test_a_resumed_run_ends_with_the_same_bits(tmp_path, monkeypatch, mixtures, interrupted_at):
-    config, found = configuration("autoencoder", epochs=4, batch_size=24, ema=0.9), data("autoencoder", tmp_path)[0]
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path, monkeypatch, interrupted_at):
+    config, found = with_mixture("autoencoder", epochs=4, ema=0.9), data("autoencoder", tmp_path)[0]
     train("autoencoder", found, config=config, run_dir=tmp_path / "one", validation=found[:20])
     with interrupted_at(9), pytest.raises(KeyboardInterrupt):
         train("autoencoder", found, config=config, run_dir=tmp_path / "two", validation=found[:20])
@@ -108,7 +97,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, monkeypatch, mixtures, 
     ("name", "pictures"),
     [("few-label", {"manifold", "latents"}), ("photographs", {"samples", "interpolation"}), ("rotation", {"orbit"})],
 )
-def test_other_systems_from_training_to_report(tmp_path, monkeypatch, capsys, mixtures, name, pictures):
+def test_other_systems_from_training_to_report(tmp_path, monkeypatch, capsys, name, pictures):
     assert begin(name, tmp_path, monkeypatch) == 0
     assert "prior        Mixture" in capsys.readouterr().out
     assert pictures <= {path.stem for path in Path("run/pictures").rglob("*.png")}
@@ -119,7 +108,7 @@ def test_other_systems_from_training_to_report(tmp_path, monkeypatch, capsys, mi
 
 
 def transforming(prior, likelihood, frozen):
-    config = VAEConfig(image_shape=(1, 12, 12), latent=4, hidden=(16,), decoder_hidden=(16,))
+    config = VAEConfig(image_shape=(1, 12, 12), latent=4, network=MLPConfig(hidden=(16,), decoder_hidden=(16,)))
     vae = VAE(config)
     vae.prior, vae.likelihood = prior or vae.prior, likelihood or vae.likelihood
     model = TransformingVAE(vae, build_operator(LatentConfig(hidden=(16,)), 4))
@@ -154,8 +143,8 @@ def test_the_loss_of_rotations_asks_prior_and_likelihood():
 
 
 def test_pictures_of_epochs_are_of_the_prior_as_it_is():
-    config = configuration("photographs").vae
-    model, photographs = SharpMixtureVAE(config).eval(), torch.rand(5, 1, 16, 16)
+    config = with_mixture("photographs").vae
+    model, photographs = SharpVAE(config).eval(), torch.rand(5, 1, 16, 16)
     model.decoder.axes.normal_()  # without them it draws the same of all latents
     draw = _drawing(model, photographs)
     with torch.no_grad():
