@@ -6,6 +6,7 @@ import pytest
 from latentcore import _config, _settings, systems
 from latentcore.models import ConvConfig, MLPConfig, VAEConfig
 from latentcore.systems.autoencoder.config import PRESETS, AutoencodingConfig
+from latentcore.systems.rotation.config import PRESETS as ROTATIONS
 
 FIRST = PRESETS["vae-2d"]
 
@@ -105,3 +106,49 @@ def test_what_a_file_may_say_python_may_say_too():
     assert told == VAEConfig(image_shape=(1, 8, 8), network=ConvConfig(channels=(4,)), likelihood=told.likelihood)
     assert hash(told) == hash(replace(told))
     assert AutoencodingConfig(vae={"latent": 3}).vae == VAEConfig(latent=3)
+
+
+def test_fields_are_set_in_the_order_in_which_they_are_named():
+    frozen = ROTATIONS["frozen"]
+    assert _settings.changed(frozen, {"vae_train.seed": "3", "vae_train": "none"}).vae_train is None
+    assert _settings.changed(frozen, {"vae_train": "none", "vae_train.seed": "3"}).vae_train.seed == 3
+    words = {"vae.latent": "8", "vae": "none", "autoencoder.latent": "8"}
+    assert _settings.changed(FIRST, words).vae is None
+    for words, kind in (({"kind": "conv", "": "residual"}, "residual"), ({"": "residual", "kind": "conv"}, "conv")):
+        named = {f"vae.network.{name}".rstrip("."): word for name, word in words.items()}
+        assert _settings.changed(FIRST, named).vae.network.kind == kind
+
+
+@dataclass(frozen=True)
+class Wide(ConvConfig):
+    gain: float = 2.0
+
+
+@pytest.mark.parametrize(
+    ("plain", "error", "message"),
+    [
+        ({"network": Wide()}, TypeError, "VAEConfig.network: expected one of MLPConfig, .*, got Wide"),
+        ({"network": {"kind": None}}, ValueError, "network.kind: expected one of mlp, conv, .*, got None"),
+        ({"network": {"kind": []}}, ValueError, r"network.kind: expected one of mlp, conv, .*, got \[\]"),
+        ({"prior": {"kind": "mixture", "spread": 10**400}}, ValueError, "spread: expected a finite number, got 1000"),
+        ({"prior": {"kind": "mixture", "components": 10**12}}, ValueError, r"MixturePriorConfig.components: expected"),
+    ],
+)
+def test_wrong_values(plain, error, message):
+    with pytest.raises(error, match=message):
+        VAEConfig(**plain)
+
+
+@pytest.mark.parametrize(
+    ("flat", "error", "message"),
+    [
+        ({"encoder": "nonsense"}, ValueError, "vae.network.kind: expected one of mlp, .*, got 'nonsense'"),
+        ({"encoder": None}, ValueError, "vae.network.kind: expected one of mlp, .*, got None"),
+        ({"encoder": "attention", "channels": []}, TypeError, "vae.network.width: expected an int, got list"),
+        ({"encoder": "attention", "channels": [8, 16]}, TypeError, "vae.network.width: expected an int, got list"),
+        ({"hidden": 3}, TypeError, "vae.network.hidden: expected a list, got int"),
+    ],
+)
+def test_wrong_files_of_before(flat, error, message):
+    with pytest.raises(error, match=message):
+        _config.from_plain(VAEConfig, flat, "vae")

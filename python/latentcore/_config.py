@@ -6,6 +6,7 @@ A dataclass may have a class method `upgraded(plain)` that puts what earlier ver
 """
 
 import math
+import sys
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
@@ -69,30 +70,41 @@ def flat(config: Any, before: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{before}{part.name}", value
 
 
-def arms(hint: Any) -> dict[str, Any]:
-    """The dataclasses that a field of this type may hold, by their kinds; where there is one alone, it is ""."""
-    members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    known = [member for member in members if is_dataclass(member)]
-    return {"": known[0]} if len(known) == 1 else {_kind_of(member): member for member in known}
+def members(hint: Any) -> dict[str, Any]:
+    """The dataclasses that a field of this type may hold, by their kinds; one that stands alone has the name ""."""
+    found = [member for member in _parts(hint) if is_dataclass(member)]
+    return {"": found[0]} if len(found) == 1 else {_kind_of(member): member for member in found}
 
 
-def arm(hint: Any, kind: object, name: str) -> Any:
-    """The one of that kind, or the only one; the first where no kind is given.
+def is_union(hint: Any) -> bool:
+    """Whether a field of this type holds one of several dataclasses, which their kinds tell apart."""
+    return len(members(hint)) > 1
+
+
+def member(hint: Any, plain: Mapping[str, Any], name: str) -> Any:
+    """The dataclass of a field of this type whose content is `plain`: that of its kind, or the first one.
 
     Raises:
         ValueError: There is none of the kind.
     """
-    known = arms(hint)
-    if kind is None or "" in known:
+    known = members(hint)
+    if len(known) == 1 or "kind" not in plain:
         return next(iter(known.values()))
+    kind = plain["kind"]
     if not isinstance(kind, str) or kind not in known:
         near = did_you_mean(kind, known) if isinstance(kind, str) else ""
         _errors.fail_value(f"{name}.kind", f"one of {', '.join(known)}", f"{kind!r}{near}")
     return known[kind]
 
 
+def _parts(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
 def _kind_of(config: Any) -> str:
-    return next(str(part.default) for part in fields(config) if part.name == "kind")
+    kind = next((part.default for part in fields(config) if part.name == "kind"), None)
+    assert isinstance(kind, str), f"{config.__name__} is one of a union and has no field `kind` with a default"
+    return kind
 
 
 def check_types(config: Any) -> None:
@@ -139,15 +151,15 @@ def _convert_union(hint: Any, value: Any, name: str) -> Any:
     """Of dataclasses, or of one type and None."""
     if value is None and type(None) in get_args(hint):
         return None
-    known = arms(hint)
-    if not known:
+    known = members(hint)
+    if not is_union(hint):
         return _convert(next(inner for inner in get_args(hint) if inner is not type(None)), value, name)
-    if isinstance(value, tuple(known.values())):
+    if type(value) in known.values():
         return value
-    if "" in known:
-        return from_plain(known[""], value, name)
-    told = {"kind": value} if isinstance(value, str) else value
-    return from_plain(arm(hint, told.get("kind") if isinstance(told, Mapping) else None, name), told, name)
+    if is_dataclass(value):  # a subclass of a member is no member: a file could not tell it
+        _errors.fail_type(name, f"one of {', '.join(one.__name__ for one in known.values())}", type(value).__name__)
+    plain = {"kind": value} if isinstance(value, str) else value
+    return from_plain(member(hint, plain if isinstance(plain, Mapping) else {}, name), plain, name)
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
@@ -167,6 +179,6 @@ def _checked_scalar(kind: Any, value: Any, name: str) -> Any:
     # bool is an int to Python, and a configuration that says `true` for a size is a mistake
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         _errors.fail_type(name, f"{'an' if kind is int else 'a'} {kind.__name__}", type(value).__name__)
-    if kind is float and not math.isfinite(value):
+    if kind is float and not abs(value) <= sys.float_info.max:
         _errors.fail_value(name, "a finite number", value)
     return value

@@ -235,7 +235,7 @@ def latent_axes(
     Example:
         >>> import torch
         >>> from latentcore.evaluate.likelihood import latent_axes
-        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
+        >>> from latentcore.models import VAE, VAEConfig
         >>> latent_axes(VAE(VAEConfig(latent=3)), torch.rand(5, 28, 28)).variance.shape
         torch.Size([3])
     """
@@ -266,7 +266,7 @@ def active_units(
     Example:
         >>> import torch
         >>> from latentcore.evaluate.likelihood import active_units
-        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
+        >>> from latentcore.models import VAE, VAEConfig
         >>> active_units(VAE(VAEConfig(latent=3)), torch.zeros(5, 28, 28))  # the images are all the same
         0
 

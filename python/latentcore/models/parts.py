@@ -85,8 +85,7 @@ class ConvConfig(_HalvingConfig):
 
     Attributes:
         kind: "conv".
-        hidden: As `MLPConfig` has it, and so are `decoder_hidden`, `activation`, `normalisation` and
-            `decoder_bias_std`.
+        hidden, decoder_hidden, activation, normalisation, decoder_bias_std: As `MLPConfig` has them.
         channels: Channels of the encoder's convolutions, first to last, one at least; the decoder mirrors them. Height
             and width of the images are multiples of 2 ** len(channels).
     """
@@ -100,7 +99,7 @@ class ResidualConfig(_HalvingConfig):
 
     Attributes:
         kind: "residual".
-        hidden: As `ConvConfig` has it, and so are the others.
+        hidden, decoder_hidden, activation, normalisation, decoder_bias_std, channels: As `ConvConfig` has them.
         blocks: Residual blocks after each convolution of the encoder, and before each of the decoder.
     """
 
@@ -118,8 +117,7 @@ class AttentionConfig(_DenseConfig):
 
     Attributes:
         kind: "attention".
-        hidden: As `MLPConfig` has it, and so are `decoder_hidden`, `activation`, `normalisation` and
-            `decoder_bias_std`.
+        hidden, decoder_hidden, activation, normalisation, decoder_bias_std: As `MLPConfig` has them.
         patch: Pixels along a patch; height and width of the images are multiples of it.
         width: Numbers that stand for a patch, a multiple of `heads`.
         layers: How often the patches attend to each other.
@@ -173,7 +171,7 @@ def check_multiples(name: str, image_shape: Shape, step: int, words: str) -> Non
         _errors.fail_value(name, f"height and width that are {words}", image_shape)
 
 
-class _BuiltConfig:
+class BuiltConfig:
     """A dataclass that says of which class of modules it has the arguments."""
 
     builds: ClassVar[str]
@@ -186,7 +184,7 @@ class _BuiltConfig:
 
 
 @dataclass(frozen=True)
-class StandardNormalConfig(_BuiltConfig):
+class StandardNormalConfig(BuiltConfig):
     """The prior `StandardNormal`.
 
     Attributes:
@@ -201,7 +199,7 @@ class StandardNormalConfig(_BuiltConfig):
 
 
 @dataclass(frozen=True)
-class MixturePriorConfig(_BuiltConfig):
+class MixturePriorConfig(BuiltConfig):
     """The prior `Mixture`.
 
     Attributes:
@@ -219,7 +217,7 @@ class MixturePriorConfig(_BuiltConfig):
 
     def __post_init__(self) -> None:
         _config.check_types(self)
-        _config.in_range(self, "components", 1)
+        _config.in_range(self, "components", 1, 2**31 - 1)
         _config.in_range(self, "spread", 0)
 
 
@@ -228,7 +226,7 @@ PriorConfig = StandardNormalConfig | MixturePriorConfig
 
 
 @dataclass(frozen=True)
-class BernoulliConfig(_BuiltConfig):
+class BernoulliConfig(BuiltConfig):
     """The likelihood `Bernoulli`, the cross entropy.
 
     Attributes:
@@ -243,7 +241,7 @@ class BernoulliConfig(_BuiltConfig):
 
 
 @dataclass(frozen=True)
-class GaussianConfig(_BuiltConfig):
+class GaussianConfig(BuiltConfig):
     """The likelihood `Gaussian`, the squared error.
 
     Attributes:

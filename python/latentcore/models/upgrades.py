@@ -48,10 +48,12 @@ def without_unused(plain: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _network(plain: Mapping[str, Any]) -> dict[str, Any]:
     kind = plain.get("encoder", "mlp")
-    wanted = _config.arm(NetworkConfig, kind, "encoder")
-    found = {part.name: plain[part.name] for part in fields(wanted) if part.name in plain}
-    widths = plain.get("channels")
-    if kind == "attention" and isinstance(widths, list | tuple) and widths:
-        # one entry for each layer, all the same
-        found |= {"width": widths[0] if all(width == widths[0] for width in widths) else widths, "layers": len(widths)}
+    known = _config.members(NetworkConfig)
+    if not isinstance(kind, str) or kind not in known:
+        return {"kind": kind}  # which is refused where the section is read
+    found = {part.name: plain[part.name] for part in fields(known[kind]) if part.name in plain}
+    if kind == "attention" and "channels" in plain:  # an entry for each layer, all the same
+        widths = plain["channels"]
+        same = isinstance(widths, list | tuple) and len(widths) > 0 and all(width == widths[0] for width in widths)
+        found |= {"width": widths[0], "layers": len(widths)} if same else {"width": widths}
     return {"kind": kind, **found}

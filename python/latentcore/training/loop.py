@@ -73,7 +73,7 @@ def fit(
             without validation.
 
     Example:
-        >>> from latentcore.models import VAE, MLPConfig, VAEConfig
+        >>> from latentcore.models import VAE, VAEConfig
         >>> from latentcore.training import TrainConfig, create_run, fit
         >>> images = torch.randint(256, (256, 28, 28), dtype=torch.uint8)
         >>> config = TrainConfig(epochs=2)
