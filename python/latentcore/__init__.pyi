@@ -1,33 +1,34 @@
-from latentcore import data as data
-from latentcore import evaluate as evaluate
-from latentcore import metrics as metrics
-from latentcore import mixture as mixture
-from latentcore import models as models
-from latentcore import ops as ops
-from latentcore import plots as plots
-from latentcore import reference as reference
-from latentcore import report as report
-from latentcore import systems as systems
-from latentcore import testing as testing
-from latentcore import training as training
+from latentcore import (
+    data as data,
+    evaluate as evaluate,
+    metrics as metrics,
+    mixture as mixture,
+    models as models,
+    ops as ops,
+    plots as plots,
+    reference as reference,
+    report as report,
+    systems as systems,
+    testing as testing,
+    training as training,
+)
 from latentcore.mixture import GaussianMixture as GaussianMixture
-from latentcore.ops import affine as affine
-from latentcore.ops import gmm_e_step as gmm_e_step
-from latentcore.ops import gmm_em as gmm_em
-from latentcore.ops import gmm_log_prob as gmm_log_prob
-from latentcore.ops import gmm_m_step as gmm_m_step
-from latentcore.ops import gmm_responsibilities as gmm_responsibilities
-from latentcore.ops import gmm_statistics as gmm_statistics
-from latentcore.ops import kmeans_potentials as kmeans_potentials
-from latentcore.ops import kmeans_step as kmeans_step
-from latentcore.ops import kmeans_update as kmeans_update
-from latentcore.ops import reparameterize_kl as reparameterize_kl
-from latentcore.ops import rotate as rotate
+from latentcore.ops import (
+    affine as affine,
+    gmm_e_step as gmm_e_step,
+    gmm_em as gmm_em,
+    gmm_log_prob as gmm_log_prob,
+    gmm_m_step as gmm_m_step,
+    gmm_responsibilities as gmm_responsibilities,
+    gmm_statistics as gmm_statistics,
+    kmeans_potentials as kmeans_potentials,
+    kmeans_step as kmeans_step,
+    kmeans_update as kmeans_update,
+    reparameterize_kl as reparameterize_kl,
+    rotate as rotate,
+)
 from latentcore.ops.vae_loss import vae_loss as vae_loss
 from latentcore.report.page import write_report as write_report
-from latentcore.systems import evaluate_run as evaluate_run
-from latentcore.systems import load_run as load_run
-from latentcore.systems import resume as resume
-from latentcore.systems import train as train
+from latentcore.systems import evaluate_run as evaluate_run, load_run as load_run, resume as resume, train as train
 
 __version__: str

@@ -7,8 +7,15 @@ from functools import partial
 
 import pytest
 import torch
-from benchmarks.quality import __main__ as quality
-from benchmarks.quality import autoencoders, digits148, egamma, generative, latent_rotation, photographs
+from benchmarks.quality import (
+    __main__ as quality,
+    autoencoders,
+    digits148,
+    egamma,
+    generative,
+    latent_rotation,
+    photographs,
+)
 from benchmarks.quality.figures import Figure
 
 import latentcore

@@ -7,8 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from tests.data.egamma_events import LAYOUTS, events, joined, write
 
 from latentcore import _native

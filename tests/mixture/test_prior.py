@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from sklearn import mixture as sklearn_mixture
 from sklearn.exceptions import NotFittedError
 from torch import distributions

@@ -8,8 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from tests.mixture.streams import Pieces, assert_same, hdf5, memory_map
 from torch.utils.data import DataLoader, TensorDataset
 

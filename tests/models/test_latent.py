@@ -1,7 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from latentcore.models import BlockRotation, LatentConfig, build_operator
 from latentcore.models.latent import conditions

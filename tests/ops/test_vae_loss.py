@@ -2,8 +2,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference

@@ -4,8 +4,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from vae_options import NAN, OPTIONS, SETS, SIZES, B, L, as_double, doubled, inputs, options_of, results, ways
 
 from depth import few

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from threads import assert_same_for_any_number_of_threads
 
 from latentcore import ops, reference

@@ -10,8 +10,7 @@ import torch
 import latentcore
 from latentcore.models import ResNetConfig
 from latentcore.systems.autoencoder.config import PRESETS as AUTOENCODERS
-from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS
-from latentcore.systems.classifier.config import ClassifierConfig
+from latentcore.systems.classifier.config import PRESETS as CLASSIFIERS, ClassifierConfig
 from latentcore.systems.egamma.config import PRESETS as EGAMMAS
 from latentcore.systems.few_label.config import PRESETS as FEW_LABEL
 from latentcore.systems.gan.config import PRESETS as GANS

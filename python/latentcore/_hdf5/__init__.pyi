@@ -1,15 +1,6 @@
 from latentcore._hdf5.chunks import named_filters as named_filters
-from latentcore._hdf5.files import found as found
-from latentcore._hdf5.files import new_file as new_file
-from latentcore._hdf5.files import opened as opened
-from latentcore._hdf5.judging import checked as checked
-from latentcore._hdf5.judging import dataset as dataset
-from latentcore._hdf5.judging import names_in as names_in
-from latentcore._hdf5.judging import stored as stored
+from latentcore._hdf5.files import found as found, new_file as new_file, opened as opened
+from latentcore._hdf5.judging import checked as checked, dataset as dataset, names_in as names_in, stored as stored
 from latentcore._hdf5.kinds import is_dataset as is_dataset
-from latentcore._hdf5.names import ERRORS as ERRORS
-from latentcore._hdf5.names import naming as naming
-from latentcore._hdf5.names import reason as reason
-from latentcore._hdf5.reading import read as read
-from latentcore._hdf5.reading import read_attribute as read_attribute
-from latentcore._hdf5.reading import read_into as read_into
+from latentcore._hdf5.names import ERRORS as ERRORS, naming as naming, reason as reason
+from latentcore._hdf5.reading import read as read, read_attribute as read_attribute, read_into as read_into

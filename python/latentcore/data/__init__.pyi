@@ -1,13 +1,7 @@
-from latentcore.data import egamma as egamma
-from latentcore.data import mnist as mnist
-from latentcore.data.arrays import ImageSet as ImageSet
-from latentcore.data.arrays import load_images as load_images
-from latentcore.data.arrays import save_images as save_images
-from latentcore.data.cifar import load_cifar10 as load_cifar10
-from latentcore.data.cifar import load_cifar100 as load_cifar100
-from latentcore.data.folders import ImageFolder as ImageFolder
-from latentcore.data.folders import load_folder as load_folder
+from latentcore.data import egamma as egamma, mnist as mnist
+from latentcore.data.arrays import ImageSet as ImageSet, load_images as load_images, save_images as save_images
+from latentcore.data.cifar import load_cifar10 as load_cifar10, load_cifar100 as load_cifar100
+from latentcore.data.folders import ImageFolder as ImageFolder, load_folder as load_folder
 from latentcore.data.images import read_image as read_image
 from latentcore.data.rotated import RotatedDigits as RotatedDigits
-from latentcore.data.transformations import TransformedImages as TransformedImages
-from latentcore.data.transformations import transformed as transformed
+from latentcore.data.transformations import TransformedImages as TransformedImages, transformed as transformed

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch import distributed as dist
+from torch import Tensor, distributed as dist
 
 from latentcore import _errors
 

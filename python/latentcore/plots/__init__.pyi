@@ -1,35 +1,36 @@
 from latentcore.plots.calorimeter import class_images as class_images
-from latentcore.plots.decoded import latent_arithmetic as latent_arithmetic
-from latentcore.plots.decoded import samples as samples
-from latentcore.plots.embeddings import tsne as tsne
-from latentcore.plots.embeddings import tsne_scatter as tsne_scatter
-from latentcore.plots.films import film as film
-from latentcore.plots.films import save_gif as save_gif
-from latentcore.plots.images import comparison as comparison
-from latentcore.plots.images import image_grid as image_grid
-from latentcore.plots.images import manifold as manifold
-from latentcore.plots.images import normal_grid as normal_grid
-from latentcore.plots.images import reconstructions as reconstructions
-from latentcore.plots.images import rotations as rotations
-from latentcore.plots.images import save_image as save_image
+from latentcore.plots.decoded import latent_arithmetic as latent_arithmetic, samples as samples
+from latentcore.plots.embeddings import tsne as tsne, tsne_scatter as tsne_scatter
+from latentcore.plots.films import film as film, save_gif as save_gif
+from latentcore.plots.images import (
+    comparison as comparison,
+    image_grid as image_grid,
+    manifold as manifold,
+    normal_grid as normal_grid,
+    reconstructions as reconstructions,
+    rotations as rotations,
+    save_image as save_image,
+)
 from latentcore.plots.latents import latent_scatter as latent_scatter
 from latentcore.plots.losses import loss_curves as loss_curves
-from latentcore.plots.mixtures import criterion_table as criterion_table
-from latentcore.plots.mixtures import gaussian_ellipses as gaussian_ellipses
-from latentcore.plots.mixtures import log_likelihood_curve as log_likelihood_curve
-from latentcore.plots.projections import latent_projection as latent_projection
-from latentcore.plots.projections import pca as pca
-from latentcore.plots.ranking import auc_by_quantile as auc_by_quantile
-from latentcore.plots.ranking import reliability_diagram as reliability_diagram
-from latentcore.plots.ranking import roc_curves as roc_curves
-from latentcore.plots.ranking import score_histograms as score_histograms
-from latentcore.plots.side_by_side import latent_panels as latent_panels
-from latentcore.plots.side_by_side import losses_by_run as losses_by_run
+from latentcore.plots.mixtures import (
+    criterion_table as criterion_table,
+    gaussian_ellipses as gaussian_ellipses,
+    log_likelihood_curve as log_likelihood_curve,
+)
+from latentcore.plots.projections import latent_projection as latent_projection, pca as pca
+from latentcore.plots.ranking import (
+    auc_by_quantile as auc_by_quantile,
+    reliability_diagram as reliability_diagram,
+    roc_curves as roc_curves,
+    score_histograms as score_histograms,
+)
+from latentcore.plots.side_by_side import latent_panels as latent_panels, losses_by_run as losses_by_run
 from latentcore.plots.style import save_figure as save_figure
-from latentcore.plots.transformations import angle_grid as angle_grid
-from latentcore.plots.transformations import orbit as orbit
-from latentcore.plots.transformations import psnr_curve as psnr_curve
-from latentcore.plots.walks import interpolate as interpolate
-from latentcore.plots.walks import interpolation as interpolation
-from latentcore.plots.walks import traversal as traversal
-from latentcore.plots.walks import traversals as traversals
+from latentcore.plots.transformations import angle_grid as angle_grid, orbit as orbit, psnr_curve as psnr_curve
+from latentcore.plots.walks import (
+    interpolate as interpolate,
+    interpolation as interpolation,
+    traversal as traversal,
+    traversals as traversals,
+)
