@@ -86,7 +86,7 @@ def test_the_page_draws_what_is_the_sigmoid_of_a_decoder():
     for model.likelihood in (Bernoulli(), Gaussian(), Doubled()):
         assert explorer(SimpleNamespace(model=model), None)["decoder"]
     model.likelihood = Brightness()
-    with pytest.raises(UnsupportedError, match="the page does not draw what a Brightness expects of the outputs"):
+    with pytest.raises(UnsupportedError, match=r"the page does not evaluate what a .* makes of its decoder"):
         explorer(SimpleNamespace(model=model), None)
 
 

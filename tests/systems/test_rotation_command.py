@@ -248,7 +248,6 @@ def test_bad_options_are_one_line_and_leave_nothing(tmp_path, few_digits, capsys
 def test_an_option_for_both_trainings_leaves_out_the_one_that_is_not_there(tmp_path, few_digits, monkeypatch):
     found = []
     monkeypatch.setattr("latentcore.training.driver.train", lambda system, data, config, folder: found.append(config))
-    monkeypatch.setattr("latentcore.commands.evaluate.judge", lambda *words: None)
     words = ("--data", few_digits, "--run-dir", tmp_path / "run", "--seed", 5, "--activation", "tanh")
     with pytest.raises(AttributeError):  # no run
         call("train", "rotation", *words)

@@ -22,8 +22,6 @@ class Likelihood(nn.Module, ABC):
     Attributes:
         fused: Its name in :func:`latentcore.ops.vae_loss`, which then is used instead of `nll`, beside a prior that is
             N(0, I); None where it has none. A subclass that writes `nll` anew has none, unless it says so itself.
-        of_logits: Whether `mean` is the sigmoid of the outputs, as pages evaluate it that draw what a decoder draws. A
-            subclass that writes `mean` anew says so itself.
 
     Example:
         >>> import torch
@@ -38,23 +36,18 @@ class Likelihood(nn.Module, ABC):
         ...     def __init__(self, config):
         ...         super().__init__(config)
         ...         self.likelihood = Laplace()
-        >>> model, images = (
-        ...     LaplaceVAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))),
-        ...     torch.rand(5, 1, 28, 28),
-        ... )
+        >>> config = VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> model, images = LaplaceVAE(config), torch.rand(5, 1, 28, 28)
         >>> model.objective()(model, (images, images), beta=1.0, seed=0)._fields
         ('loss', 'reconstruction', 'kl')
     """
 
     fused: ClassVar[str | None] = None
-    of_logits: ClassVar[bool] = False
 
     def __init_subclass__(cls, **words: Any) -> None:
         super().__init_subclass__(**words)
         if "nll" in vars(cls) and "fused" not in vars(cls):
             cls.fused = None
-        if "mean" in vars(cls) and "of_logits" not in vars(cls):
-            cls.of_logits = False
 
     @abstractmethod
     def nll(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -76,8 +69,6 @@ class Likelihood(nn.Module, ABC):
 
 class _OfLogits(Likelihood):
     """One that `ops.vae_loss` knows: outputs are logits, and the mean is their sigmoid."""
-
-    of_logits = True
 
     def mean(self, outputs: Tensor) -> Tensor:
         """``sigmoid(outputs)``."""

@@ -68,10 +68,8 @@ class Prior(nn.Module, ABC):
         ...     def __init__(self, config):
         ...         super().__init__(config)
         ...         self.prior = Laplace(config.latent)
-        >>> model, images = (
-        ...     LaplaceVAE(VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))),
-        ...     torch.rand(5, 1, 28, 28),
-        ... )
+        >>> config = VAEConfig(network=MLPConfig(hidden=(32,), decoder_hidden=(32,)))
+        >>> model, images = LaplaceVAE(config), torch.rand(5, 1, 28, 28)
         >>> model.objective()(model, (images, images), beta=1.0, seed=0)._fields
         ('loss', 'reconstruction', 'kl')
     """

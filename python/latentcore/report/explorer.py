@@ -41,9 +41,6 @@ def explorer(run: Any, latents: Latents | None) -> dict[str, Any]:
         UnsupportedError: The run has no decoder that a page can evaluate, or the latents are not its own.
     """
     decoder = _decoder(run)
-    likelihood = getattr(run.model, "likelihood", None)
-    if likelihood is not None and not likelihood.of_logits:
-        raise UnsupportedError(f"the page does not draw what a {type(likelihood).__name__} expects of the outputs")
     config = run.model.config
     _check_sizes(config.latent, getattr(config, "classes", 0), config.image_shape)
     layers = layers_of(decoder)
