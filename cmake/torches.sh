@@ -25,6 +25,8 @@ for requirement; do
     torch="torch ${facts% *}, CUDA ${facts#* }"
     say "$folder has $torch"
     installed "$folder" || fail "$torch: latentcore cannot be built"
+    "$folder/bin/python" -W ignore -c "import torch; assert torch.__version__ == '${facts% *}', torch.__version__" ||
+        fail "$torch: another torch came with what the tests need"
     cmake/installed_test.sh "$folder" tests/ops tests/reference tests/mixture tests/test_torch_private.py ||
         fail "$torch: tests fail"
     trained "$folder" || fail "$torch: the training fails"

@@ -14,4 +14,11 @@ from latentcore._extras import MODULES
 found = {module for modules in MODULES.values() for module in modules if find_spec(module)}
 assert found <= {'jinja2'}, found  # which torch needs, too
 "
+cd "$work"
+venv/bin/latentcore info > info.txt
+venv/bin/latentcore train autoencoder --help > help.txt
+if venv/bin/latentcore train autoencoder digits 2> said.txt || ! grep -q "the extra \[train\]" said.txt; then
+    echo "wheel: error: a training without [train] ended like this: $(cat said.txt)" >&2
+    exit 1
+fi
 echo "wheel: $wheel"

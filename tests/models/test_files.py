@@ -262,3 +262,10 @@ def test_plain_networks_of_before_said_little(tmp_path):
     other = VAE(VAEConfig(likelihood=GaussianConfig(), network=config.network))
     with pytest.raises(ValueError, match=r"state dict: likelihood\.kind: expected the model's, 'gaussian'"):
         load_state(other, torch.load(tmp_path / "vae.pth"), "a name")
+
+
+def test_words_that_are_none(tmp_path):
+    model = VAE(VAEConfig(network=MLPConfig(**SMALL)))
+    for words in (5, [1], "latent"):
+        with pytest.raises(ValueError, match="a name: .*_extra_state: expected a mapping"):
+            load_state(model, {**model.state_dict(), "_extra_state": words}, "a name")

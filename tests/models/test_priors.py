@@ -277,3 +277,9 @@ def test_a_run_draws_from_its_model_s_prior():
 def test_rings_are_those_of_the_standard_normal_prior():
     rings = [explorer(SimpleNamespace(model=kind(CONFIG)), None)["plane"]["rings"] for kind in (VAE, ShiftedVAE)]
     assert rings == [[pytest.approx(3**0.5)], []]
+
+
+@pytest.mark.parametrize("prior", [StandardNormal(2), Mixture(2, 3)])
+def test_no_samples_are_none(prior):
+    with pytest.raises(ValueError, match=r"^n: expected an int in \[1, "):
+        prior.sample(0)

@@ -96,6 +96,8 @@ class EncoderDecoder(nn.Module):
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """Refuse the state of a model that differs where the shapes of the tensors could not tell."""
+        if not isinstance(state, Mapping):
+            _errors.fail_type("state dict: _extra_state", "a mapping", type(state).__name__)
         own = _config.to_plain(self.config)
         found = dict(_config.flat(_config.from_plain(type(self.config), _completed(state, own), "state dict")))
         for path, value in _config.flat(self.config):

@@ -87,7 +87,7 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """`n` latents (n, L), drawn by a generator, or by torch's default one."""
+        """`n` latents (n, L), n >= 1, drawn by a generator, or by torch's default one."""
 
     def kl(self, q: Posterior) -> Tensor:
         r"""Divergence of posteriors from the prior, from one sample of each.
@@ -152,6 +152,7 @@ class StandardNormal(Prior):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` latents (n, L) as `torch.randn` draws them, on the generator's device; without one on torch's default."""
+        _errors.integer("n", n, 1, 2**31)
         return torch.randn(n, self.latent, generator=generator, device=None if generator is None else generator.device)
 
     def kl(self, q: Posterior) -> Tensor:
@@ -209,6 +210,7 @@ class Mixture(Prior):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` latents (n, L), n >= 1, on the device of the generator; without one on that of the parameters."""
+        _errors.integer("n", n, 1, 2**31)
         density = self.density
         if generator is not None and generator.device != density.means.device:
             density = copy.deepcopy(density).to(generator.device)

@@ -27,8 +27,8 @@ _WORDS = {
     "rotations": "Test images, truly rotated in steps of 30 degrees",
     "manifold": "What the model decodes over the latent plane, from the 5 % to the 95 % quantile of the prior, "
     "of the second axis given the first",
-    "latents": "Latents of test images in the plane or on their first two principal axes, coloured by class; ellipses "
-    "are one and two standard deviations of a mixture's components",
+    "latents": "Latents of test images in the plane or on their first two principal axes, coloured by class; ellipses, "
+    "where there are any, are one and two standard deviations of a mixture's components",
     "latents3d": "Latents of test images on their first three principal axes, coloured by class",
     "interpolation": "What the model decodes on the way from one image's latents to another's, straight and, under the "
     "prior N(0, I), along a great circle",

@@ -21,7 +21,7 @@ class AutoencodingConfig(_config.Configuration):
         _config.check_types(self)
         if (self.vae is None) == (self.autoencoder is None):
             got = "none" if self.vae is None else "both"
-            _errors.fail_value("AutoencodingConfig", "a vae or an autoencoder", got)
+            _errors.fail_value("AutoencodingConfig", "a vae or an autoencoder, the other one none", got)
 
     @property
     def network(self) -> VAEConfig | AutoencoderConfig:
