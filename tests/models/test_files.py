@@ -267,5 +267,5 @@ def test_plain_networks_of_before_said_little(tmp_path):
 def test_words_that_are_none(tmp_path):
     model = VAE(VAEConfig(network=MLPConfig(**SMALL)))
     for words in (5, [1], "latent"):
-        with pytest.raises(ValueError, match="a name: .*_extra_state: expected a mapping"):
+        with pytest.raises(ValueError, match=r"a name: .*_extra_state: expected a mapping"):
             load_state(model, {**model.state_dict(), "_extra_state": words}, "a name")

@@ -241,7 +241,10 @@ def test_data_may_come_from_very_many_files(folder):
         ("[]", "expected a JSON object"),
         ("[" * 100_000, "expected a JSON file"),
         ("{}", "expected the name of a system under 'system'"),
-        ('{"system": "autoencoder"}', "AutoencodingConfig: expected a vae or an autoencoder, the other one none, got none"),
+        (
+            '{"system": "autoencoder"}',
+            "AutoencodingConfig: expected a vae or an autoencoder, the other one none, got none",
+        ),
         ('{"system": "autoencoder", "vae": {"latent": "2"}}', r"vae\.latent: expected an int"),
         (
             '{"system": "autoencoder", "vae": {"network": {"hidden": [1000000000, 1000000000]}}}',
