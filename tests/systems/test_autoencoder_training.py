@@ -122,7 +122,7 @@ def test_validation_images_are_validated_as_they_are(tmp_path, images, monkeypat
 
 
 def test_one_network_is_given():
-    with pytest.raises(ValueError, match="AutoencodingConfig: expected a vae or an autoencoder, .* got none"):
+    with pytest.raises(ValueError, match=r"AutoencodingConfig: expected a vae or an autoencoder, .* got none"):
         AutoencodingConfig()
     with pytest.raises(ValueError, match="got both"):
         AutoencodingConfig(vae=VAEConfig(), autoencoder=AutoencoderConfig())

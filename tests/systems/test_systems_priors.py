@@ -64,7 +64,7 @@ def weights(folder):
 def test_an_autoencoder_from_training_to_report(tmp_path, monkeypatch, capsys, latent):
     assert begin("autoencoder", tmp_path, monkeypatch, "--set", f"vae.latent={latent}") == 0
     said = capsys.readouterr().out
-    assert "prior        Mixture: without great circles and rings, which are those of N(0, I)" in said
+    assert "prior        Mixture; great circles, rings and divergences of single axes exist for N(0, I) alone" in said
     figures = json.loads(Path("run/metrics.json").read_text())
     assert {"nats", "kl", "iw_nll", "iw_nll_binarised", "active_units"} <= figures.keys()
     assert figures["iw_nll"] < figures["nats"]
@@ -77,7 +77,9 @@ def test_an_autoencoder_from_training_to_report(tmp_path, monkeypatch, capsys, l
     assert not torch.equal(run.model.prior.density.means, VAE(run.model.config).prior.density.means)
     assert call("evaluate", "run") == 0
     assert json.loads(Path("run/metrics.json").read_text()) == figures
+    capsys.readouterr()
     assert call("compare", "run", "--out", "comparison") == 0
+    assert "prior        run: Mixture; great circles" in capsys.readouterr().out
     assert call("report", "run", "--out", "report.html") == 0
     assert "<h3>Missing</h3>" not in Path("report.html").read_text()
 

@@ -40,6 +40,7 @@ def _evaluate(system: System[Any], folder: Path, told: dict[str, Any]) -> None:
 
 def show_judgement(run: Any, found: Any) -> None:
     """Print the figures of an evaluation, and where all of it is; the first process does."""
+    from latentcore.evaluate.pictures import note_of_prior
     from latentcore.terminal.tables import number, show
     from latentcore.training.processes import is_first
 
@@ -48,9 +49,8 @@ def show_judgement(run: Any, found: Any) -> None:
     if found.figures:  # of a GAN without a classifier there are none
         show("figures", {name: number(value) for name, value in found.figures.items()})
     print(f"\nrun folder   {run.folder}")
-    prior = getattr(getattr(run, "model", None), "prior", None)
-    if prior is not None and not prior.standard:
-        print(f"prior        {type(prior).__name__}: without great circles and rings, which are those of N(0, I)")
+    if (note := note_of_prior(run)) is not None:
+        print(f"prior        {note}")
     if found.place != run.folder:
         print(f"figures in   {found.place}")
     if found.pictures:

@@ -87,6 +87,14 @@ def ways(run: Any, first: Tensor, last: Tensor, steps: int, labels: Tensor | Non
     return {how: drawable(run.decode(plots.interpolate(first, last, steps, how), labels)) for how in kinds}
 
 
+def note_of_prior(run: Any) -> str | None:
+    """What a user should know of pictures of a run whose prior is another one than N(0, I)."""
+    prior = getattr(getattr(run, "model", None), "prior", None)
+    if not isinstance(prior, Prior) or prior.standard:
+        return None
+    return f"{type(prior).__name__}; great circles, rings and divergences of single axes exist for N(0, I) alone"
+
+
 def prior_grid(prior: Prior) -> Tensor:
     """Latents (400, 2) on quantiles of a prior of two axes, for `plots.manifold`.
 

@@ -71,6 +71,8 @@ def _compare(runs: Mapping[str, Any], images: Any, out: Path) -> None:
     columns = [column for column in rows[0] if column != "run"]
     show_rows("figures", ["figure", *runs], [_across(column, rows) for column in columns])
     print(f"\npictures     {', '.join(str(path) for path in files)}")
+    for name, run in runs.items():
+        _print_prior(run, f"{name}: ")
 
 
 def _judged_by(folders: Sequence[Path], where: Where) -> Any:
@@ -102,6 +104,15 @@ def _interpolate(
         raise ValueError(f"--out: expected a file named .png or .gif, got {out.name!r}")
     write_way(run, (first, last), out, steps=steps, label=label, fit=fit, invert=invert)
     print(printable(f"{out}: from {first.name} to {last.name} in {steps} steps"))
+    _print_prior(run)
+
+
+def _print_prior(run: Any, name: str = "") -> None:
+    from latentcore._files import printable
+    from latentcore.evaluate.pictures import note_of_prior
+
+    if (note := note_of_prior(run)) is not None:
+        print(printable(f"prior        {name}{note}"))
 
 
 def _coding(run: Any) -> Any:
