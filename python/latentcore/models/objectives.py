@@ -51,11 +51,22 @@ class Terms:
 
 
 def objective_of(model: Any) -> Objective:
-    """What the model offers to be trained by, `model.objective()`; a model that offers nothing is a TypeError."""
+    """What the model offers to be trained by, `model.objective()`.
+
+    Raises:
+        TypeError: The model offers nothing, or what is no objective.
+        ValueError: The first figure of the objective is not "loss".
+    """
     if not callable(getattr(model, "objective", None)):
         _errors.fail_type("model", "a module with a method objective()", type(model).__name__)
-    found: Objective = model.objective()
-    return found
+    found: Any = model.objective()
+    name = f"{type(model).__name__}.objective()"
+    if not (callable(found) and isinstance(getattr(found, "size", None), int) and hasattr(found, "figures")):
+        _errors.fail_type(name, "an objective, which has terms and is called with a batch", type(found).__name__)
+    if (names := names_of(found))[:1] != ["loss"]:
+        _errors.fail_value(name, "terms of which the first is 'loss'", ", ".join(names) or "none")
+    objective: Objective = found
+    return objective
 
 
 def names_of(objective: Objective) -> list[str]:
@@ -63,9 +74,19 @@ def names_of(objective: Objective) -> list[str]:
     return list(objective.figures(torch.zeros(objective.size)))
 
 
-def flattened(terms: Sequence[Tensor]) -> Tensor:
-    """The numbers of all terms, without their gradient. (size,), float32."""
-    return torch.cat([term.detach().float().reshape(-1) for term in terms])
+def flattened(objective: Objective, terms: Sequence[Tensor] | Tensor) -> Tensor:
+    """The numbers of all terms of an objective, without their gradient. (size,), float32.
+
+    Raises:
+        TypeError: It gives a tensor instead of several.
+        ValueError: There are more or fewer than it says.
+    """
+    if isinstance(terms, Tensor):
+        _errors.fail_type(type(objective).__name__, "to give a tuple of terms", "a tensor")
+    found = torch.cat([term.detach().float().reshape(-1) for term in terms])
+    if len(found) != objective.size:
+        _errors.fail_value(type(objective).__name__, f"to give {objective.size} numbers, as it says", len(found))
+    return found
 
 
 class NegativeELBO(Terms):

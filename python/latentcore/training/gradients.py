@@ -83,7 +83,7 @@ class Gradients:
         terms = self._terms(self._plain, self._inputs.at(self._step - 1), self._plan.config.accumulate - 1)
         for buffer, before in zip(self._plain.buffers(), kept, strict=True):
             buffer.copy_(before)
-        return flattened(terms)
+        return flattened(self._objective, terms)
 
     def _recorded(self, steps: int) -> Work | Recorded | CudaGraph:
         """What computes the gradients of each of so many steps."""
@@ -135,8 +135,9 @@ class Gradients:
         parts = self._plan.config.accumulate
         with self._talking_after(last=part == parts - 1):
             terms = self._terms(self._model, now, part)
+            numbers = flattened(self._objective, terms)  # which looks whether they are as many as they should be
             self._backward(terms[0] / parts if parts > 1 else terms[0])
-        self.totals.add_(flattened(terms), alpha=1 / parts)
+        self.totals.add_(numbers, alpha=1 / parts)
 
     def _terms(self, model: nn.Module, now: Inputs, part: int) -> Sequence[Tensor]:
         parts = self._plan.config.accumulate

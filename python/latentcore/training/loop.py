@@ -212,7 +212,7 @@ class _Loop:
                     batch, seed = source.batch(own, draws), plan.validation_seed(index)
                     with noise_from(plan.first_row(len(rows))):
                         terms = self.objective(self.model, batch, beta=plan.config.beta, seed=seed)
-                    totals += len(own) * flattened(terms)
+                    totals += len(own) * flattened(self.objective, terms)
         means = self._mean_of_processes(totals) * plan.processes / len(source)
         figures = self.loss_check.finite(means, len(self.state.history))
         return {f"validation_{name}": value for name, value in figures.items()}

@@ -50,7 +50,7 @@ def _terms(run: CodingRun[Any], images: Tensor, labels: Tensor | None) -> dict[s
     totals = torch.zeros(objective.size)
     for rows in bounded(torch.arange(len(images)).split(_BATCH)):
         terms = objective(run.model, source.batch(rows, None), beta=run.config.train.beta, seed=int(rows[0]))
-        totals += len(rows) * flattened(terms)
+        totals += len(rows) * flattened(objective, terms)
     return {f"test_{name}": value for name, value in objective.figures(totals / len(images)).items()}
 
 
