@@ -139,7 +139,9 @@ def train(
     _extras.need("train")
     from latentcore._ambient import torch_as_usual
     from latentcore.training import driver
+    from latentcore.training.building import check_kind
 
+    check_kind(model)
     found, own = find(system), getattr(model, "configuration", None)
     if preset is not None and (config is not None or own is not None):
         _errors.fail_value("preset", "none beside a configuration", repr(preset))

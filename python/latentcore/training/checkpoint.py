@@ -138,14 +138,14 @@ def load_checkpoint(folder: Path, build: Callable[[], M], *, own: bool = False) 
     return model
 
 
-def check_opens(model: nn.Module, build: Callable[[], nn.Module]) -> None:
-    """A model of somebody's own can be saved and opened again; otherwise that would come out after its training."""
+def check_opens(model: nn.Module, build: Callable[[], M]) -> M:
+    """A model of somebody's own, saved and opened again; where that fails it would come out after the training."""
     with TemporaryDirectory() as folder:
         path = model_path(Path(folder))
         path.parent.mkdir()
         save_tensors(path, model.state_dict())
         try:
-            load_checkpoint(Path(folder), build, own=True)
+            return load_checkpoint(Path(folder), build, own=True)
         except ValueError as error:
             _errors.fail_value("model", "one that opens again from what it saves", f"{type(model).__name__}: {error}")
 

@@ -20,7 +20,8 @@ from latentcore.data.hashes import fingerprint
 from latentcore.data.held_out import write_record
 from latentcore.models.files import check_few_values
 from latentcore.models.objectives import Objective, names_of, objective_of
-from latentcore.training.building import Model, built, check_model, check_offers, name_of
+from latentcore.training import building
+from latentcore.training.building import Model, built, name_of
 from latentcore.training.checkpoint import check_opens, last_path, load_checkpoint, seconds_trained
 from latentcore.training.figures import count, rate
 from latentcore.training.folder import create_run
@@ -31,7 +32,6 @@ from latentcore.training.sources import Source
 from latentcore.training.system import System, SystemConfig
 
 C = TypeVar("C", bound=SystemConfig)
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 class Training(ABC, Generic[C]):
@@ -79,7 +79,10 @@ class Training(ABC, Generic[C]):
         return None
 
     def objective(self, model: Any) -> Objective:
-        """What is minimised: unless the system says otherwise, what the model offers."""
+        """What is minimised: unless the system says otherwise, what the model offers.
+
+        A model of somebody's own that has an objective of its own is asked itself.
+        """
         return objective_of(model)
 
     def start(self, model: Any) -> None:
@@ -135,6 +138,7 @@ def train(
         ValueError: Data and configuration do not fit, the model could not be opened again, or the folder holds a run
             already.
     """
+    building.check_kind(model)
     system = system.of(model)
     wanted: Any = system.preset if config is None else config
     if not isinstance(wanted, system.config):
@@ -145,9 +149,11 @@ def train(
         expected = "0 without validation data (TrainConfig.validation, --validation SHARE)"
         _errors.fail_value("TrainConfig.early_stop", expected, wanted.train.early_stop)
     new = _new(system, training, model)  # what does not fit leaves no folder behind
-    if model is not None:
-        check_opens(new[0], lambda: built(system, training.config, model))
+    building.check_parts(system, new[0])
     training.start(new[0])
+    if model is not None:
+        opened = check_opens(new[0], lambda: built(system, training.config, model))
+        building.check_codes(system, training.config, opened)
     about = {**_config.to_plain(training.config), "data": training.fingerprint, "source": dict(data.source)}
     about |= {"model": name_of(model)} if model is not None else {}
     about |= {"validation": fingerprint(data.validation.images)} if data.validation is not None else {}
@@ -195,7 +201,7 @@ def open_run(system: System[C], folder: str | os.PathLike[str], *, model: Model 
         about, config = configuration_in(system, folder, model)
         found = load_checkpoint(folder, lambda: built(system, config, model), own=model is not None)
         return system.part("run")(folder, about, config, found)
-    except _UNREADABLE as error:
+    except building.WRONG as error:
         if isinstance(error, ValueError) and str(folder) in str(error):
             raise
         # the checks of configurations name fields, not where they were read
@@ -221,7 +227,7 @@ def configuration_in(system: System[C], folder: Path, model: Model | None = None
     if (found := about.get("format", FORMAT)) not in range(2, FORMAT + 1):
         expected = f"2 to {FORMAT}, or none as version 0.1.0 wrote it"
         _errors.fail_value(f"{folder / 'config.json'}: format", expected, repr(found))
-    check_model(folder, about, model)
+    building.check_model(folder, about, model)
     return about, system.read(about, str(folder / "config.json"))
 
 
@@ -238,10 +244,11 @@ def _new(system: System[C], training: Training[Any], kind: Model | None) -> tupl
     """A new model, its weights drawn from the seed of the training, what is minimised, and what is learned from."""
     with seeded(training.config.train.seed):
         model = built(system, training.config, kind)
-    check_offers(model, training.needs)
+    building.check_offers(model, training.needs)
     source = training.source()
     Plan(training.config.train, source, processes=training.fabric.world_size)  # batches that all can share
-    return model, training.objective(model), source
+    own = kind is not None and building.says_objective(model)
+    return model, objective_of(model) if own else training.objective(model), source
 
 
 def _train(
@@ -265,7 +272,7 @@ def _train(
             fabric=fabric,
             watch=training.watch(model, folder),
         )
-    terms = training.shown or names_of(objective)
+    terms = [name for name in names_of(objective) if training.shown is None or name in training.shown]
 
     def finish() -> None:
         training.after(model, folder)

@@ -59,6 +59,11 @@ class CodingRun(Run[C]):
     A model of classes wants labels (N,) beside images and latents; the others want none.
     """
 
+    @staticmethod
+    def coder(model: Any) -> Any:
+        """The part of a trained model that encodes and decodes."""
+        return model
+
     @property
     def codes(self) -> bool:
         """Whether the model encodes and decodes, which one of somebody's own need not."""

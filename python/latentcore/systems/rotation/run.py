@@ -28,8 +28,13 @@ class RotationRun(CodingRun[RotationConfig]):
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], config: RotationConfig, model: TransformingVAE) -> None:
-        super().__init__(folder, about, config, model.vae)
+        super().__init__(folder, about, config, self.coder(model))
         self.operator = model.operator.float().eval()
+
+    @staticmethod
+    def coder(model: Any) -> Any:
+        """The VAE."""
+        return model.vae
 
     @property
     def rotates(self) -> bool:
