@@ -47,13 +47,7 @@ def history(run_folder: Path, terms: Sequence[str] | None = None) -> dict[str, l
         ValueError: It has no row, lacks a column, or holds what is no number.
     """
     path = run_folder / "metrics.csv"
-    content = read_bounded(inside(run_folder, path))
-    try:
-        rows = list(csv.DictReader(content.decode().splitlines(keepends=True)))
-    except (csv.Error, UnicodeDecodeError) as error:
-        _errors.fail_value(str(path), "a row for each epoch", str(error))
-    if not rows:
-        _errors.fail_value(str(path), "a row for each epoch", "none")
+    rows = _rows(run_folder, path)
     names = list(rows[0]) if terms is None else terms
     try:
         return {name: [float(row[name]) for row in rows] for name in names}
@@ -62,8 +56,20 @@ def history(run_folder: Path, terms: Sequence[str] | None = None) -> dict[str, l
 
 
 def loss_figure(run_folder: Path, terms: Sequence[str]) -> "Figure":
-    """The curves of a run's `metrics.csv`."""
-    return plots.loss_curves(history(run_folder, terms))
+    """The curves of those of the terms that a run's `metrics.csv` has; of the loss alone where it has none of them."""
+    known = _rows(run_folder, run_folder / "metrics.csv")[0]
+    return plots.loss_curves(history(run_folder, [term for term in terms if term in known] or ["loss"]))
+
+
+def _rows(run_folder: Path, path: Path) -> list[dict[str, str]]:
+    content = read_bounded(inside(run_folder, path))
+    try:
+        rows = list(csv.DictReader(content.decode().splitlines(keepends=True)))
+    except (csv.Error, UnicodeDecodeError) as error:
+        _errors.fail_value(str(path), "a row for each epoch", str(error))
+    if not rows:
+        _errors.fail_value(str(path), "a row for each epoch", "none")
+    return rows
 
 
 def spread(images: Tensor, count: int) -> Tensor:

@@ -19,6 +19,9 @@ from latentcore.training.system import SystemConfig
 
 C = TypeVar("C", bound=SystemConfig)
 
+SIZES = ("config.image_shape", "config.latent", "config.classes")
+"""What a model says that encodes and decodes images, as `Training.needs` names it."""
+
 
 class ImageTraining(Training[C]):
     """A training on images of the configured network's shape.

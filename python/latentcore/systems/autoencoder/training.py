@@ -2,13 +2,13 @@
 
 from latentcore.models import VAE, Autoencoder
 from latentcore.systems.autoencoder.config import AutoencodingConfig
-from latentcore.training.images import ImageTraining
+from latentcore.training.images import SIZES, ImageTraining
 
 
 class Training(ImageTraining[AutoencodingConfig]):
     """An autoencoder or a VAE, and images; their labels count where the model is told classes."""
 
-    needs = ("config.image_shape", "config.latent", "config.classes")
+    needs = SIZES
     shown = ("loss",)  # its terms have the names of what evaluation finds on test images
 
     @staticmethod

@@ -31,6 +31,8 @@ class Training(driver.Training[EgammaConfig]):
     that the result is that of one process, up to rounding and dropout.
     """
 
+    needs = ("scale_by", "config.image_shape")
+
     def __init__(self, config: EgammaConfig, data: Examples, fabric: Fabric) -> None:
         super().__init__(config, data, fabric)
         self.parts: Parts = data.train

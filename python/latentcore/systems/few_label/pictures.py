@@ -10,6 +10,7 @@ from latentcore.data import ImageSet
 from latentcore.data.convert import to_unit
 from latentcore.evaluate.latents import write_latents
 from latentcore.evaluate.pictures import loss_figure, prior_grid, save_pictures, spread
+from latentcore.models.objectives import names_of, objective_of
 from latentcore.ops import rotate
 from latentcore.systems.few_label.run import FewLabelRun
 
@@ -27,7 +28,7 @@ def write_pictures(run: FewLabelRun, test: ImageSet, place: Path) -> list[Path]:
     Returns:
         The files.
     """
-    drawn = {"losses": loss_figure(run.folder, ("loss", "reconstruction", "kl"))}
+    drawn = {"losses": loss_figure(run.folder, names_of(objective_of(run.model)))}
     drawn |= {"reconstructions": _reconstructions(run, test), "rotations": _rotations(test)}
     latents = run.encode(test.images)
     if run.model.config.latent == 2:

@@ -15,7 +15,7 @@ from latentcore.models import VAE
 from latentcore.systems.few_label.config import FewLabelConfig
 from latentcore.systems.few_label.mixture import fitted_mixture, mixture_path
 from latentcore.systems.few_label.sources import labelled_images
-from latentcore.training.images import ImageTraining
+from latentcore.training.images import SIZES, ImageTraining
 from latentcore.training.run import CodingRun
 
 
@@ -26,7 +26,7 @@ class Training(ImageTraining[FewLabelConfig]):
         labelled: The few images whose labels are known.
     """
 
-    needs = ("encode", "decode", "prior", "config.image_shape", "config.latent", "config.classes")
+    needs = ("encode", "decode", "prior", *SIZES)
     shown = ("loss", "reconstruction", "kl")
 
     def __init__(self, config: FewLabelConfig, data: Examples, fabric: Fabric) -> None:

@@ -21,6 +21,8 @@ EPOCH_SIDE = 8  # samples along a side of the picture of an epoch
 class Training(ImageTraining[GANTraining]):
     """A GAN and images, whose labels do not count."""
 
+    needs = ("draw", "config.image_shape", "config.latent")
+
     @staticmethod
     def build(config: GANTraining) -> GAN:
         """A new model."""
@@ -32,7 +34,7 @@ class Training(ImageTraining[GANTraining]):
 
     def watch(self, model: Any, folder: Path) -> Callable[[int], None]:
         """A picture of samples, of the same latents each time."""
-        z = normal_latents(EPOCH_SIDE**2, self.config.gan.latent, seed=0)
+        z = normal_latents(EPOCH_SIDE**2, model.config.latent, seed=0)
 
         def draw() -> Tensor:
             # of the device and the dtype that the model is trained in

@@ -21,7 +21,7 @@ from latentcore.systems.photographs.config import PhotographsConfig
 from latentcore.systems.photographs.pca import principal_axes
 from latentcore.systems.photographs.perceptual import PerceptualELBO, chosen_kind, difference_of
 from latentcore.training.epoch_pictures import pictures_of_epochs
-from latentcore.training.images import ImageTraining
+from latentcore.training.images import SIZES, ImageTraining
 from latentcore.training.processes import from_first
 
 # shapes: (N, C, H, W) images, (N, L) latents
@@ -38,6 +38,8 @@ class Training(ImageTraining[PhotographsConfig]):
     photographs, below them what the model draws of them, and images decoded from the prior, of the same latents each
     time: photographs to judge by, else of the validation, else of the training.
     """
+
+    needs = ("start_from", "project", "encode", "decode", "decode_logits", "prior", "likelihood", *SIZES)
 
     def __init__(self, config: PhotographsConfig, data: Examples, fabric: Fabric) -> None:
         super().__init__(config, data, fabric)

@@ -16,6 +16,7 @@ from latentcore.data.examples import Examples
 from latentcore.data.hashes import image_hash
 from latentcore.data.held_out import check_unchanged, describe, read_record
 from latentcore.evaluate.pictures import write_table
+from latentcore.models import VAE
 from latentcore.systems.rotation import SYSTEM, evaluation
 from latentcore.systems.rotation.config import RotationConfig, TransformationWeights
 from latentcore.systems.rotation.pairs import fitting
@@ -99,14 +100,14 @@ def sharing(vae: Path | None) -> System[RotationConfig]:
     """
 
     class Sharing(Training):
-        def begin_vae(self, folder: Path) -> None:
+        def begin_vae(self, folder: Path, model: VAE) -> None:
             if vae is not None and not folder.exists():
                 part = folder.with_name(f".{folder.name}.part")
                 shutil.rmtree(part, ignore_errors=True)
                 shutil.copytree(vae, part)
                 part.rename(folder)
                 self.seconds_elsewhere = seconds_trained(folder)
-            super().begin_vae(folder)
+            super().begin_vae(folder, model)
 
     return replace(SYSTEM, training=Sharing)
 

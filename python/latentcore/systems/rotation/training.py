@@ -15,10 +15,11 @@ from latentcore.models.objectives import objective_of
 from latentcore.systems.rotation.config import RotationConfig
 from latentcore.systems.rotation.objective import TransformationLoss
 from latentcore.systems.rotation.pairs import Pairs, fitting, transformable
+from latentcore.training.building import name_of
 from latentcore.training.config import TrainConfig
 from latentcore.training.figures import count
 from latentcore.training.folder import create_run
-from latentcore.training.images import ImageTraining
+from latentcore.training.images import SIZES, ImageTraining
 from latentcore.training.loop import minimise
 from latentcore.training.processes import from_first, together
 from latentcore.training.sources import Images
@@ -33,6 +34,9 @@ class Training(ImageTraining[RotationConfig]):
     Labels count where some classes are only seen upright, or only some of them are learned.
     """
 
+    phases = (VAE_FOLDER,)
+    needs = ("vae.encode", "vae.decode", *(f"vae.{size}" for size in SIZES), "operator", "freeze")
+
     def __init__(self, config: RotationConfig, data: Examples, fabric: Fabric) -> None:
         super().__init__(config, data, fabric)
         alone = config.vae_train
@@ -43,8 +47,6 @@ class Training(ImageTraining[RotationConfig]):
         # on the canvas, where there is one
         self._shown = transformable(self.learned, config.pairs)
         self._kept_back = None if self.kept_back is None else transformable(self.kept_back, config.pairs)
-
-    phases = (VAE_FOLDER,)
 
     @staticmethod
     def build(config: RotationConfig) -> TransformingVAE:
@@ -76,15 +78,17 @@ class Training(ImageTraining[RotationConfig]):
         """Train the VAE alone, in a run folder of its own, and freeze it, where the configuration says so."""
         if self.config.vae_train is None:
             return
-        from_first(self.fabric, lambda: self.begin_vae(folder / VAE_FOLDER))
+        from_first(self.fabric, lambda: self.begin_vae(folder / VAE_FOLDER, model.vae))
         self._train_vae(model.vae, folder / VAE_FOLDER, self.config.vae_train)
         model.freeze()
 
-    def begin_vae(self, folder: Path) -> None:
+    def begin_vae(self, folder: Path, model: VAE) -> None:
         """Make the folder of the VAE, in the first process, where it is not there yet."""
         if not (folder / "config.json").exists():
-            about = {"vae": self.config.vae, "train": self.config.vae_train}
-            create_run("autoencoder", {name: _config.to_plain(section) for name, section in about.items()}, folder)
+            sections = {"vae": self.config.vae, "train": self.config.vae_train}
+            about: dict[str, Any] = {name: _config.to_plain(section) for name, section in sections.items()}
+            about |= {} if type(model) is VAE else {"model": name_of(type(model))}  # by which it opens again
+            create_run("autoencoder", about, folder)
 
     def figures(self, model: Any) -> dict[str, float]:
         """How much the operator has to learn."""
