@@ -141,11 +141,11 @@ def test_figures_go_where_they_are_told_to(moved, capsys):
     assert json.loads((moved / "out/metrics.json").read_text())["test_images"] == 4
     shutil.copytree(moved / "run", moved / "other")
     assert call(*words, moved / "other") == 1
-    assert "out: expected a folder without a run in it" in capsys.readouterr().err
+    assert "out (--out DIR): expected a folder without a run in it" in capsys.readouterr().err
     (moved / "run/evaluations").write_text("")  # in the way of a folder
     assert call("evaluate", moved / "run", "--test", moved / "own/0") == 1
     error = capsys.readouterr().err
-    assert "cannot be written to: Not a directory; name another folder as `out`" in error
+    assert "cannot be written to: Not a directory; name another folder as out (--out DIR)" in error
     (moved / "file").write_text("")
     assert call(*words, moved / "file") == 1
     assert f"{moved / 'file'}: cannot be written to: File exists" in capsys.readouterr().err

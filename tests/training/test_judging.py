@@ -16,7 +16,9 @@ def test_a_folder_has_the_figures_of_one_data_set(run, tmp_path):
     out = tmp_path / "out"
     for _ in range(2):
         assert place_of(run, out, False, "digits", "one hash") == out
-    with pytest.raises(ValueError, match=r"out: expected a folder without an evaluation on other data, got .*out"):
+    with pytest.raises(
+        ValueError, match=r"out \(--out DIR\): expected a folder without an evaluation on other data, got .*out"
+    ):
         place_of(run, out, False, "digits", "another hash")
 
 

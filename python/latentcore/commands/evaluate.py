@@ -1,12 +1,15 @@
 """`latentcore evaluate`: whatever the system."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latentcore import systems
 from latentcore.commands import options as given
 from latentcore.terminal.parsing import Parser, folder_name
 from latentcore.training.system import System
+
+if TYPE_CHECKING:
+    from latentcore.training.judging import Judgement
 
 _DOES = "figures and pictures of a run on its test data"
 
@@ -38,7 +41,7 @@ def _evaluate(system: System[Any], folder: Path, told: dict[str, Any]) -> None:
     show_judgement(run, judging.evaluate(system, run, examples, options, told["out"]))
 
 
-def show_judgement(run: Any, found: Any) -> None:
+def show_judgement(run: Any, found: "Judgement") -> None:
     """Print the figures of an evaluation, and where all of it is; the first process does."""
     from latentcore.evaluate.pictures import note_of_prior
     from latentcore.terminal.tables import number, show

@@ -29,7 +29,7 @@ def _train(system: System[Any], told: dict[str, Any]) -> None:
     _extras.need("train")
     from latentcore.commands.evaluate import show_judgement
     from latentcore.training import driver
-    from latentcore.training.judging import judge
+    from latentcore.training.judging import evaluate
 
     resumed = told["resume"]
     if resumed is not None:
@@ -48,7 +48,7 @@ def _train(system: System[Any], told: dict[str, Any]) -> None:
         run = driver.resume(system, resumed, examples)
     else:
         run = driver.train(system, examples, config, told["run_dir"])
-    show_judgement(run, judge(system, run, examples, options, run.folder))
+    show_judgement(run, evaluate(system, run, examples, options))
 
 
 def _parser(system: System[Any]) -> Parser:

@@ -12,6 +12,7 @@ from latentcore.training.provenance import note_command
 from latentcore.training.system import System
 
 _DIGITS = 8  # of a hash in a folder's name
+_OUT = "out (--out DIR)"  # from Python, and on the command line
 _DATA = "data.json"  # in a folder of its own: of which data the figures and pictures in it are
 
 
@@ -29,18 +30,14 @@ class Judgement(NamedTuple):
     pictures: list[str]
 
 
-def evaluate(system: System[Any], run: Any, examples: Examples, options: Any, out: Path | None) -> Judgement:
-    """Evaluate a run on some data, after a look whether that will work; `out` as `place_of` has it."""
+def evaluate(system: System[Any], run: Any, examples: Examples, options: Any, out: Path | None = None) -> Judgement:
+    """Evaluate a run on some data, after a look whether that will work; `out` as `place_of` has it.
+
+    Of several processes the first one draws and writes; the others have neither figures nor pictures.
+    """
     if system.checked is not None:
         system.part("checked")(run.config, examples, options)
-    return judge(system, run, examples, options, place_of(run.folder, out, examples.own, examples.name, examples.word))
-
-
-def judge(system: System[Any], run: Any, examples: Examples, options: Any, place: Path) -> Judgement:
-    """Draw a run's pictures into a folder, and add what is found to the figures there.
-
-    Of several processes the first one does; the others have neither figures nor pictures.
-    """
+    place = place_of(run.folder, out, examples.own, examples.name, examples.word)
     if not is_first():
         return Judgement(place, {}, [])
     before = _pictures(place)
@@ -68,11 +65,11 @@ def place_of(run: Path, out: Path | None, own: bool, name: str, word: str) -> Pa
         OSError: The folder cannot be written to; nothing is evaluated then.
     """
     if out is not None and (out / "config.json").exists() and not (own and out.samefile(run)):
-        raise ValueError(f"out: expected a folder without a run in it, got {out}")
+        raise ValueError(f"{_OUT}: expected a folder without a run in it, got {out}")
     place = out or inside(run, run if own else run / "evaluations" / f"{printable(name) or 'data'}-{word[:_DIGITS]}")
     inside(place, place / "pictures")
     if out is not None and (place / _DATA).exists() and read_json(inside(place, place / _DATA)) != {"sha256": word}:
-        raise ValueError(f"out: expected a folder without an evaluation on other data, got {out}")
+        raise ValueError(f"{_OUT}: expected a folder without an evaluation on other data, got {out}")
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
@@ -80,7 +77,7 @@ def place_of(run: Path, out: Path | None, own: bool, name: str, word: str) -> Pa
         if out is not None:
             write_json(place / _DATA, {"sha256": word})
     except OSError as error:
-        remedy = "" if out is not None else "; name another folder as `out`"
+        remedy = "" if out is not None else f"; name another folder as {_OUT}"
         raise OSError(f"{place}: cannot be written to: {error.strerror}{remedy}") from None
     return place
 
