@@ -87,6 +87,12 @@ def test_its_commands_work(there):
     assert "torch.Size([3, 8])" in done.stdout
 
 
+def test_a_value_out_of_range_is_answered_with_a_line(there):
+    _, errors = called(["train", "linear", "stripes", "--set", "latent=0", "--run-dir", "run"], status=1)
+    assert errors == "error: LinearConfig.latent: expected a number from 1 up, got 0\n"
+    assert not (there / "run").exists()
+
+
 def go_on(folder, until):
     """Train in a folder, or go on there, until a batch at which the process is killed; 0: to the end."""
     torch.set_num_threads(1)

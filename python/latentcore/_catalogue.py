@@ -33,6 +33,7 @@ class Catalogue(Generic[T]):
     def __init__(self, what: str, kind: type[T], group: str, own: Mapping[str, str]) -> None:
         self._what, self._kind, self._group, self.own = what, kind, group, own
         self._found: dict[str, T] = {}
+        self._failed: dict[str, Exception] = {}  # of other packages, whose imports are tried once
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -46,13 +47,23 @@ class Catalogue(Generic[T]):
         Raises:
             ImportError: It is another package's, and its import fails.
             TypeError: It is of another class.
-            ValueError: The name is unknown, or it has another name itself, which may be one of ours.
+            ValueError: The name is unknown, or it has another name itself, which may be one of ours, or the name is one
+                that ours had.
         """
         if name not in self.names:
             hint = did_you_mean(name, self.names)
             _errors.fail_value(self._what, f"one of {', '.join(self.names)}", f"{name!r}{hint}")
+        if name in self._failed:
+            raise self._failed[name].with_traceback(None)
         if name not in self._found:
-            self._found[name] = self._imported(name, f"{name} = {self.names[name]!r}, an entry point of {self._group}")
+            try:
+                self._found[name] = self._imported(
+                    name, f"{name} = {self.names[name]!r}, an entry point of {self._group}"
+                )
+            except Exception as error:
+                if name not in self.own:
+                    self._failed[name] = error
+                raise
         return self._found[name]
 
     def available(self) -> tuple[list[T], dict[str, str]]:
@@ -61,27 +72,29 @@ class Catalogue(Generic[T]):
         for name in self.names:
             try:
                 found.append(self.find(name))
-            except (Exception, SystemExit) as error:
+            except Exception as error:
                 if name in self.own:
                     raise
-                broken[name] = _said(error.__cause__ or error)
+                broken[name] = said(error.__cause__ or error)
         return found, broken
 
     def _imported(self, name: str, place: str) -> T:
         try:
-            found = resolve_name(self.names[name])
+            found = resolve_name(self.names[name].partition("[")[0].strip())  # "package:OBJECT [extra]"
         except (Exception, SystemExit) as error:
             if name in self.own:
                 raise
-            raise ImportError(f"{place}: expected one that can be imported, got {_said(error)}") from error
+            raise ImportError(f"{place}: expected one that can be imported, got {said(error)}") from error
         if not isinstance(found, self._kind):
             _errors.fail_type(place, f"a {self._kind.__name__}", type(found).__name__)
         if (own := getattr(found, "name", name)) != name:  # its runs would be those of another
             _errors.fail_value(place, f"one that is called {name!r}", f"one called {own!r}")
+        if name not in self.own and any(name in getattr(self.find(ours), "aliases", ()) for ours in self.own):
+            _errors.fail_value(place, "a name that nothing of latentcore had", repr(name))
         return found
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     """What an error says, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 

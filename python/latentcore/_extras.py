@@ -12,14 +12,19 @@ MODULES = {
 """Extras, and the modules that each brings."""
 
 
+def of(error: BaseException) -> str | None:
+    """The extra that brings what an import did not find; None of other errors."""
+    module = error.name if isinstance(error, ModuleNotFoundError) else None
+    return next((extra for extra, modules in MODULES.items() if module in modules), None)
+
+
 @contextmanager
 def named() -> Iterator[None]:
     """An import inside that fails since an extra is not installed says so; other errors are left as they are."""
     try:
         yield
     except ModuleNotFoundError as error:
-        module = error.name
-        extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
+        module, extra = error.name, of(error)
         if extra is None:
             raise
         words = f"{module}: expected the extra [{extra}], which pip install 'latentcore[{extra}]' installs, got none"

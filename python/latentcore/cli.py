@@ -8,7 +8,7 @@ from typing import Any
 
 from latentcore import _extras, systems
 from latentcore._catalogue import did_you_mean
-from latentcore.terminal.parsing import table
+from latentcore.terminal.parsing import left_out, table
 from latentcore.training.system import Command, resolved
 
 _NO_MEMORY = ("can't allocate memory", "out of memory")
@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(version("latentcore"))
         return 0
     if words[0] in _COMMANDS:
-        return _run(_COMMANDS[words[0]], words[1:])
+        return _run(_COMMANDS[words[0]], words)
     if (command := _of_systems().get(words[0])) is not None:
-        return _run(command, words[1:], systems.load_run)
+        return _run(command, words, systems.load_run)
     hint = did_you_mean(words[0], [*_COMMANDS, *_of_systems()])
     print(f"usage: latentcore COMMAND ...\nlatentcore: error: unknown command {words[0]!r}{hint}", file=sys.stderr)
     raise SystemExit(2)
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: Command, words: list[str], *more: Any) -> int:
     try:
         with _extras.named():
-            resolved(command.run)(words, *more)
+            resolved(command.run, f"the command {words[0]}")(words[1:], *more)
     except KeyboardInterrupt as interruption:
         print(": ".join(["interrupted", *map(str, interruption.args)]), file=sys.stderr)
         return 130
@@ -77,7 +77,7 @@ def _help() -> str:
     rows = {name: command.does for name, command in {**_COMMANDS, **_of_systems()}.items()}
     _, broken = systems.catalogue.available()
     lines = [f"usage: latentcore COMMAND ...\n\n{_ABOUT}\n", table(rows)]
-    lines += [f"\nleft out: the system {name}, which cannot be imported ({why})" for name, why in broken.items()]
+    lines += left_out(broken, "the system ")
     return "\n".join([*lines, "\n`latentcore COMMAND --help` says more; `latentcore --version` prints the version."])
 
 

@@ -15,6 +15,8 @@ from latentcore.data.image_sets import IMAGES
 from latentcore.data.registry import DataSet, located
 
 STRIPES = DataSet("stripes", "30 images", lambda _: (ImageSet(torch.zeros(30, 1, 4, 4, dtype=torch.uint8)), None))
+FAILING = DataSet("failing", "\x1b[31mred\nwords", lambda _: {}["missing"])
+FIVE = DataSet("five", "no images", lambda _: 5)
 BEATS = DataSet("beats", "of another kind", lambda _: [], kind="events")
 
 
@@ -25,9 +27,11 @@ def no_data_folder(monkeypatch):
 
 @pytest.fixture
 def declared(monkeypatch):
-    """Data sets that another package declares, one of them broken and one with a name of ours."""
+    """Data sets that another package declares, some of them broken and one with a name of ours."""
     values = {
-        "stripes": "test_registry:STRIPES",
+        "stripes": "test_registry:STRIPES [more]",
+        "failing": "test_registry:FAILING",
+        "five": "test_registry:FIVE",
         "beats": "test_registry:BEATS",
         "broken": "no_such_module:DATASET",
         "mnist": "test_registry:STRIPES",
@@ -98,12 +102,28 @@ def test_data_sets_of_other_packages(declared):
         registry.catalogue.find("broken")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("failing", "failing: expected a data set that can be loaded, got KeyError: 'missing'"),
+        ("five", "five: expected a data set that loads a pair, of an ImageSet and of another or None, got int"),
+    ],
+)
+def test_one_of_another_package_that_fails_is_named(declared, name, message, capsys):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}$"):
+        IMAGES.opened(Where((name,)), None)
+    assert main(["data", "inspect", name]) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
 def test_they_are_listed(declared, capsys):
     assert main(["data", "sets"]) == 0
     printed = capsys.readouterr().out
     assert "70,000 handwritten digits" in printed
     assert "30 images" in printed
-    assert "left out: broken" in printed
+    assert printed.count("left out: ") == 1
+    assert "\n\nleft out: broken, which cannot be imported (ModuleNotFoundError: " in printed
+    assert "failing    \\x1b[31mred\\nwords\n" in printed
 
 
 def test_images_from_python_take_any_form():

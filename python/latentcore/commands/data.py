@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from latentcore._catalogue import did_you_mean
-from latentcore.terminal.parsing import Parser, class_list, positive, seed_number, table
+from latentcore.terminal.parsing import Parser, class_list, left_out, positive, seed_number, table
 
 
 def data(words: list[str]) -> None:
@@ -25,9 +25,8 @@ def sets(words: list[str]) -> None:
     from latentcore.data import registry
 
     found, broken = registry.catalogue.available()
-    print(table({known.name: f"{known.does}{f' ({known.get})' if known.get else ''}" for known in found}, indent=""))
-    for name, why in broken.items():
-        print(f"left out: {name}, which cannot be imported ({why})")
+    rows = {known.name: f"{known.does}{f' ({known.get})' if known.get else ''}" for known in found}
+    print("\n".join([table(rows, indent=""), *left_out(broken)]))
 
 
 def fetch(words: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from latentcore import _extras, systems
 from latentcore._catalogue import did_you_mean
 from latentcore.commands import options as given
-from latentcore.terminal.parsing import Parser, folder_name, table
+from latentcore.terminal.parsing import Parser, folder_name, left_out, table
 from latentcore.training.system import System
 
 _OPTIONS_WITH_RESUME = ("data", "more_data", "test", "channels_last", "resume")
@@ -83,7 +83,5 @@ def _help() -> str:
     found, broken = systems.catalogue.available()
     lines = ["usage: latentcore train SYSTEM [DATA ...] [options]\n\nsystems:"]
     lines.append(table({system.name: system.does for system in found}))
-    lines += [f"\nleft out: {name}, which cannot be imported ({why})" for name, why in broken.items()]
-    return "\n".join(
-        [*lines, "\n`latentcore train SYSTEM --help` has its options and all fields of its configuration."]
-    )
+    more = "\n`latentcore train SYSTEM --help` has its options and all fields of its configuration."
+    return "\n".join([*lines, *left_out(broken), more])

@@ -226,14 +226,23 @@ def _read(place: Place, where: Where) -> tuple[ImageSet, ImageSet | None]:
     if place.dataset is not None:
         if where.channels_last is not None:
             _errors.fail_value("channels_last", "a file of images beside it", place.word)
-        learned, judged = place.dataset.load(place.path)
-        return learned, judged
+        return _two(place)
     assert place.path is not None, "what has no name has a path"
     if place.path.is_dir():
         _errors.fail_value(
             str(place.path), "a file of images, or the folder of a data set with a name", "another folder"
         )
     return _images(place.path, where), None
+
+
+def _two(place: Place) -> tuple[ImageSet, ImageSet | None]:
+    """Of a data set that has a name; another package's may load anything."""
+    found = place.loaded()
+    learned, judged = found if isinstance(found, tuple) and len(found) == 2 else (None, None)
+    if not isinstance(learned, ImageSet) or not isinstance(judged, ImageSet | None):
+        expected = "a data set that loads a pair, of an ImageSet and of another or None"
+        _errors.fail_type(place.word, expected, type(found).__name__)
+    return learned, judged
 
 
 def _images(path: Path | None, where: Where) -> ImageSet:

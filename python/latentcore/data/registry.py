@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from latentcore import _errors
-from latentcore._catalogue import Catalogue, did_you_mean
+from latentcore._catalogue import Catalogue, did_you_mean, said
 
 GROUP = "latentcore.datasets"
 """Entry points of this group are further data sets: `name = "package.module:DATASET"`."""
@@ -53,6 +53,23 @@ class Place(NamedTuple):
 
     dataset: DataSet | None
     path: Path | None
+
+    def loaded(self) -> Any:
+        """What the data set's function finds there.
+
+        Raises:
+            OSError: A file cannot be read.
+            ValueError: A file is damaged, or the function of somebody else's data set fails.
+        """
+        assert self.dataset is not None, "what has no name is read as a file"
+        try:
+            return self.dataset.load(self.path)
+        except (OSError, ValueError, MemoryError):
+            raise
+        except Exception as error:
+            if self.dataset.name in catalogue.own:
+                raise
+            raise ValueError(f"{self.word}: expected a data set that can be loaded, got {said(error)}") from error
 
     @property
     def word(self) -> str:

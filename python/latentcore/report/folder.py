@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,7 +69,7 @@ class RunFolder:
         """The name of its system."""
         return str(self.config.get("system", "unknown"))
 
-    @property
+    @cached_property
     def kind(self) -> System[Any] | None:
         """Its system, where that is known here and can be imported."""
         found, _ = systems.catalogue.available()
@@ -132,8 +132,7 @@ def read_folder(path: Path, name: str, run: Run[Any] | None = None) -> RunFolder
         found.run = _try(found, "checkpoints", lambda: _opened(path))
     else:
         found.missing.append("checkpoints: not opened, for it is not known what was trained.")
-    if found.has_latents:
-        found.latents = _try(found, "latents.npz", lambda: _latents(path))
+    found.latents = _try(found, "latents.npz", lambda: _latents(path) if found.has_latents else None)
     return found
 
 

@@ -44,9 +44,11 @@ def about(folder: str | os.PathLike[str]) -> dict[str, Any]:
 def system_of(folder: str | os.PathLike[str]) -> System[Any]:
     """The system of a run folder."""
     name = about(folder)["system"]
-    if name in catalogue.names:
+    ours = map(find, catalogue.own)  # which some of their runs call by another name
+    found = next((system for system in ours if system.wrote(name)), None)
+    if found is None and name in catalogue.names:
         return find(name)
-    found = next((system for system in catalogue.available()[0] if system.wrote(name)), None)
+    found = found or next((system for system in catalogue.available()[0] if system.wrote(name)), None)
     if found is None:
         _errors.fail_value(
             f"{Path(folder) / 'config.json'}: system", f"one of {', '.join(catalogue.names)}", repr(name)

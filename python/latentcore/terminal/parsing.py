@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latentcore._catalogue import did_you_mean
+from latentcore._files import printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,7 +59,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 def table(rows: Mapping[str, str], indent: str = "  ") -> str:
     """Names and what they stand for, a line each."""
     width = max(map(len, rows), default=0) + 2
-    return "\n".join(f"{indent}{name:<{width}}{words}" for name, words in rows.items())
+    return "\n".join(f"{indent}{name:<{width}}{printable(words)}" for name, words in rows.items())
+
+
+def left_out(broken: Mapping[str, str], what: str = "") -> list[str]:
+    """A line for each thing of another package that cannot be imported, from its name and why, below an empty one."""
+    lines = [f"left out: {what}{name}, which cannot be imported ({why})" for name, why in broken.items()]
+    return ["", *map(printable, lines)] if lines else []
 
 
 def class_list(text: str) -> tuple[int, ...]:

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from latentcore import _config, _errors
-from latentcore._catalogue import did_you_mean
+from latentcore import _config, _errors, _extras
+from latentcore._catalogue import did_you_mean, said
 from latentcore.training.config import TrainConfig
 
 
@@ -107,9 +107,24 @@ class System(Generic[C]):
     captions: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, Command] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_line("System.name", self.name)
+        check_line("System.does", self.does)
+        if taken := [part.name for part in fields(self.config) if part.name in ABOUT]:  # type: ignore[arg-type]
+            expected = f"fields of other names than {', '.join(ABOUT)}, which config.json has of its own"
+            _errors.fail_value(self.config.__name__, expected, ", ".join(taken))
+        presets = self.presets if isinstance(self.presets, Mapping) else {}
+        if not presets or not all(map(is_dataclass, presets.values())):
+            _errors.fail_type("System.presets", "configurations by name, one at least", repr(self.presets))
+        for name, command in self.commands.items():
+            if not isinstance(command, Command):
+                _errors.fail_type(f"System.commands[{name!r}]", "a Command", type(command).__name__)
+            check_line("the name of a command", name)
+            check_line(f"Command.does of {name}", command.does)
+
     def part(self, name: str) -> Any:
-        """What `training`, `run`, `checked`, `evaluate` or `data` stands for."""
-        return resolved(getattr(self, name))
+        """What `training`, `run`, `checked`, `evaluate` or `data` stands for; errors as `resolved`."""
+        return resolved(getattr(self, name), f"{name} of the system {self.name}")
 
     def of(self, model: Any) -> "System[Any]":
         """The same for a model of somebody's own, which may say what configuration it is trained with."""
@@ -157,6 +172,21 @@ class System(Generic[C]):
         return _config.from_plain(self.config, {key: plain[key] for key in plain if key not in ABOUT}, name)
 
 
-def resolved(part: Part) -> Any:
-    """What a part of a system stands for."""
-    return resolve_name(part) if isinstance(part, str) else part
+def resolved(part: Part, what: str) -> Any:
+    """What a part of a system stands for, which messages call `what`.
+
+    Raises:
+        ImportError: It cannot be imported.
+    """
+    try:
+        return resolve_name(part) if isinstance(part, str) else part
+    except (Exception, SystemExit) as error:
+        if _extras.of(error) is not None:  # who runs the command says which extra it is
+            raise
+        raise ImportError(f"{what}: expected {part!r} that can be imported, got {said(error)}") from error
+
+
+def check_line(name: str, words: object) -> None:
+    """Words that the terminal shows in a line."""
+    if not isinstance(words, str) or not words or not words.isprintable():
+        _errors.fail_value(name, "words in one line", repr(words))

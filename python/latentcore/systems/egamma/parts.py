@@ -151,7 +151,7 @@ def _found(words: tuple[str, ...]) -> list[str]:
     found: list[str] = []
     for word in words:
         place = located(word, "events")
-        found += words_of(word, place.path if place.dataset is None else place.dataset.load(place.path))
+        found += words_of(word, place.path if place.dataset is None else place.loaded())
     return found
 
 

@@ -123,7 +123,7 @@ def _folders(words: Sequence[str], where: Where | None = None) -> list[Path]:
     found: list[Path] = []
     for word in words:
         place = located(word, _KIND)
-        paths = [word] if place.dataset is None else place.dataset.load(place.path)
+        paths = [word] if place.dataset is None else place.loaded()
         found += [Path(path).resolve() for path in paths]
     return found
 
