@@ -12,6 +12,7 @@ from torch import nn
 from latentcore import _errors
 from latentcore.models.likelihoods import Likelihood
 from latentcore.models.priors import Prior
+from latentcore.training.folder import model_of
 from latentcore.training.run import CodingRun
 from latentcore.training.system import System
 
@@ -57,7 +58,7 @@ def check_kind(model: Model | None) -> None:
 def check_model(folder: Path, about: Mapping[str, Any], model: Model | None) -> None:
     """A run of somebody's own model needs it again: nothing that a file names is ever imported."""
     check_kind(model)
-    named, given = about.get("model"), None if model is None else name_of(model)
+    named, given = model_of(folder, about), None if model is None else name_of(model)
     if named != given:
         python = f"in Python: load_run, resume and evaluate_run take model={named}"
         _errors.fail_value(

@@ -145,6 +145,7 @@ def train(
         _errors.fail_type("config", f"a {system.config.__name__}", type(wanted).__name__)
     fabric = together(wanted.train)
     training = system.part("training")(wanted, data, fabric)
+    system.check_kept(training.config)
     if wanted.train.early_stop and not training.validated:
         expected = "0 without validation data (TrainConfig.validation, --validation SHARE)"
         _errors.fail_value("TrainConfig.early_stop", expected, wanted.train.early_stop)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from latentcore import _errors
-from latentcore._files import FORMAT, creating, json_text
+from latentcore._files import FORMAT, creating, json_text, printable
 from latentcore.training.provenance import note_command
+
+_LONGEST_NAME = 100  # characters of a model's
 
 
 def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -35,6 +37,25 @@ def create_run(system: str, config: Mapping[str, Any], run_dir: str | os.PathLik
         _fail_taken(folder)
     note_command(folder)
     return folder
+
+
+def model_of(folder: Path, about: Mapping[str, Any]) -> str | None:
+    """What a run's `config.json` calls the model of somebody's own that it is of, in one line; None of ours.
+
+    Raises:
+        ValueError: It is no name.
+    """
+    named = about.get("model")
+    if named is None:
+        return None
+    if not isinstance(named, str) or not named:
+        _errors.fail_value(f"{folder / 'config.json'}: model", "the name of a class or a function", _short(repr(named)))
+    return _short(named)
+
+
+def _short(name: str) -> str:
+    name = printable(name)
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
 def _fail_taken(folder: Path) -> NoReturn:

@@ -1,5 +1,6 @@
 """What a system is: all that the driver, the command line and the report know of it. Nothing heavy is imported."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from latentcore import _config, _errors, _extras
 from latentcore._catalogue import did_you_mean, said
+from latentcore._files import json_text
 from latentcore.training.config import TrainConfig
 
 
@@ -157,6 +159,22 @@ class System(Generic[C]):
             hint = did_you_mean(preset, self.presets)
             _errors.fail_value("preset", f"one of {', '.join(self.presets)}", f"{preset!r}{hint}")
         return self.preset if preset is None else self.presets[preset]
+
+    def check_kept(self, config: C) -> None:
+        """A run's `config.json` gives a configuration back as it is.
+
+        Raises:
+            ValueError: It cannot hold it, or something else is read there.
+        """
+        name = type(config).__name__
+        expected = "fields that config.json can hold: bools, numbers, words, None, tuple[...] and dataclasses of these"
+        try:
+            again = self.read(json.loads(json_text(_config.to_plain(config))), name)
+        except Exception as error:  # of types that nobody foresaw
+            raise ValueError(f"{name}: expected {expected}, got {said(error)}") from error
+        read = dict(_config.flat(again))
+        if others := [path for path, value in _config.flat(config) if path not in read or read[path] != value]:
+            _errors.fail_value(name, expected, f"others in {', '.join(others)}")
 
     def read(self, plain: Mapping[str, Any], name: str) -> C:
         """A configuration from a JSON file's content, which may be a run's `config.json`.
