@@ -103,7 +103,7 @@ def test_it_is_imported_once(declare, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "config.json").write_text('{"system": "theirs", "format": 2}')
-    (run,) = read_folders([folder])
+    (run,) = read_folders(folder)
     assert run.kind is None
     assert counter.read_text() == "x"
     assert len(messages) == 1

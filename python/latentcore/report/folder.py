@@ -21,6 +21,9 @@ from latentcore.training.system import System
 
 T = TypeVar("T")
 
+OneRun = str | os.PathLike[str] | Run[Any]
+"""The folder of a run, or the run as `load_run` opens it."""
+
 _TOLD = ("config.json", "metrics.csv", "metrics.json")
 _PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".webp")
 _DEEPEST = 20  # a value in a configuration: sections in sections
@@ -88,13 +91,15 @@ class RunFolder:
         return {short(key): short(value) for key, value in entries}
 
 
-def read_folders(runs: Sequence[str | os.PathLike[str] | Run[Any]]) -> list[RunFolder]:
+def read_folders(runs: OneRun | Sequence[OneRun]) -> list[RunFolder]:
     """The contents of run folders, under names that differ; of runs that are open already they are not opened again.
 
     Raises:
         FileNotFoundError: A path is no folder.
         ValueError: A folder holds nothing of a run, none is given, or one twice.
     """
+    if isinstance(runs, str | os.PathLike | Run):
+        runs = [runs]
     if not runs:
         _errors.fail_value("RUN", "at least one run folder", "none")
     paths = [run.folder if isinstance(run, Run) else Path(run) for run in runs]

@@ -19,11 +19,10 @@ from latentcore import _errors, systems
 from latentcore._files import replacing
 from latentcore.report.curves import curves, legend, scatter
 from latentcore.report.explorer import explorer
-from latentcore.report.folder import RunFolder, read_folders
+from latentcore.report.folder import OneRun, RunFolder, read_folders
 from latentcore.report.network import UnsupportedError
 from latentcore.report.pictures import Picture, name_of, picture, sprite
 from latentcore.report.tables import short
-from latentcore.training.run import Run
 
 _SCRIPTS = ("network.js", "plots.js", "explorer.js")
 _OF_ALL = ("loss", "seconds")
@@ -32,7 +31,7 @@ _MOST_FIELDS = 500  # of a configuration
 _MOST_PIXELS = 200_000_000  # of the pictures of a run, all frames of all together
 
 
-def write_report(runs: Sequence[str | os.PathLike[str] | Run[Any]], path: str | os.PathLike[str]) -> Path:
+def write_report(runs: OneRun | Sequence[OneRun], path: str | os.PathLike[str]) -> Path:
     """Write one self-contained page about run folders.
 
     Figures, curves, latents with the images they are of, an explorer of the latent space, pictures, configurations,
@@ -40,7 +39,7 @@ def write_report(runs: Sequence[str | os.PathLike[str] | Run[Any]], path: str | 
     when it is opened, and nothing in a run folder is executed.
 
     Args:
-        runs: Run folders, one or several, which stand side by side; or runs as `load_run` opens them, which those of
+        runs: A run folder or several, which stand side by side; or runs as `load_run` opens them, which those of
             somebody's own models must be for the page to show their latent space.
         path: The HTML file to write; replaced as a whole.
 

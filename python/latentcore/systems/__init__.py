@@ -209,7 +209,7 @@ def resume(
 
 
 def evaluate_run(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | Any,
     data: Any = None,
     *,
     test: Any = None,
@@ -221,7 +221,7 @@ def evaluate_run(
     """Evaluate a run: what `latentcore evaluate` does, for runs of one's own models too.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or the run as `load_run` opens it.
         data: What it has learned from, as `train` takes it; ``None``: where that was. Names and paths say where it lies
             now. Of arrays only systems that compare with them, such as the GAN, want it.
         test: To judge by, as in `train`; ``None``: what the run has held out.
@@ -237,6 +237,7 @@ def evaluate_run(
         them. Of several processes the first one evaluates, and the others return none.
 
     Raises:
+        ModuleNotFoundError: The extra [train] is not installed.
         OSError: A file cannot be read or written.
         ValueError: There is nothing to judge by, the data are not those of the run, an option is unknown, or a file of
             the run is damaged.
@@ -248,19 +249,20 @@ def evaluate_run(
         >>> figures["test_images"], sorted(path.name for path in (run.folder / "pictures").iterdir())[0]
         (500.0, 'arithmetic.png')
     """
+    _extras.need("train")
     from latentcore._ambient import torch_as_usual
     from latentcore.training import judging
+    from latentcore.training.run import Run
 
-    system = system_of(folder)
-    told, run = system.told(options, load_run), load_run(folder, model=model)
+    opened = folder if isinstance(folder, Run) else None
+    system = system_of(folder if opened is None else opened.folder)
+    told, run = system.told(options, load_run), opened or load_run(folder, model=model)
     with torch_as_usual():
-        examples = _to_judge_by(system, run, data, test, labels, told, model)
+        examples = _to_judge_by(system, run, data, test, labels, told)
         return judging.evaluate(system, run, examples, told, None if out is None else Path(out)).figures
 
 
-def _to_judge_by(
-    system: System[Any], run: Any, data: Any, test: Any, labels: Any, options: Any, model: Any
-) -> Examples:
+def _to_judge_by(system: System[Any], run: Any, data: Any, test: Any, labels: Any, options: Any) -> Examples:
     """What a run is judged by; where nothing is handed in but names, as the command line finds it."""
     from latentcore.training.driver import check_began_with
 
@@ -273,7 +275,7 @@ def _to_judge_by(
     if places is None:
         found = kind.given(data, run.config, **{} if labels is None else {"labels": labels})
         if beside:
-            check_began_with(system, run.folder, found, model=model)
+            check_began_with(system, run, found)
     elif tests is not None or beside:
         where = Where(places, tests or (), options=options)
         found = kind.reopened(run.folder, where, run.config, "both" if beside else "test")

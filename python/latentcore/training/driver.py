@@ -209,10 +209,9 @@ def open_run(system: System[C], folder: str | os.PathLike[str], *, model: Model 
         raise ValueError(f"{folder / 'config.json'}: {error}") from error
 
 
-def check_began_with(system: System[Any], folder: Path, data: Examples, *, model: Model | None = None) -> None:
+def check_began_with(system: System[Any], run: Any, data: Examples) -> None:
     """Data are those that a run has learned; others are a ValueError."""
-    system = system.of(model)
-    _training_again(system, folder, data, *configuration_in(system, folder, model))
+    _training_again(system, run.folder, data, run.about, run.config)
 
 
 def configuration_in(system: System[C], folder: Path, model: Model | None = None) -> tuple[dict[str, Any], C]:
