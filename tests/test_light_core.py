@@ -132,6 +132,7 @@ IN_PYTHON = {
     "latentcore.train('autoencoder', 'nowhere')": "train",
     "latentcore.resume('nowhere')": "train",
     "latentcore.load_run('run')": "train",
+    "latentcore.evaluate_run('run')": "train",
     "latentcore.training.fit": "train",
     "latentcore.plots.loss_curves": "train",
     "latentcore.plots.tsne": "train",
@@ -258,3 +259,8 @@ def test_all_operators_and_rooms_are_at_hand_and_nothing_else():
 def test_whatever_a_room_lists_is_there(room):
     found = getattr(latentcore, room)
     assert {name for name in found.__all__ if not hasattr(found, name)} == set()
+
+
+def test_all_names_are_there_without_the_extras():
+    words = "from latentcore import *; import inspect, latentcore; inspect.getmembers(latentcore); write_report, train"
+    assert light(f"{words}; print('[]')") == []

@@ -28,7 +28,7 @@ from latentcore.ops import (
     rotate as rotate,
 )
 from latentcore.ops.vae_loss import vae_loss as vae_loss
-from latentcore.report.page import write_report as write_report
+from latentcore.report.writing import write_report as write_report
 from latentcore.systems import evaluate_run as evaluate_run, load_run as load_run, resume as resume, train as train
 
 __version__: str

@@ -11,7 +11,7 @@ from latentcore.data import ImageSet, mnist
 from latentcore.data.examples import Where
 from latentcore.evaluate.latents import write_latents
 from latentcore.models import AutoencoderConfig, ConvConfig, GANConfig, LatentConfig, MLPConfig, SharpConfig, VAEConfig
-from latentcore.report.page import write_report
+from latentcore.report.writing import write_report
 from latentcore.systems.autoencoder import pictures as autoencoder_pictures
 from latentcore.systems.autoencoder.config import AutoencodingConfig
 from latentcore.systems.few_label import command as few_label

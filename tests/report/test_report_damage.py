@@ -13,7 +13,7 @@ from torch import nn
 
 from latentcore.cli import main
 from latentcore.evaluate.latents import latents_path
-from latentcore.report.page import write_report
+from latentcore.report.writing import write_report
 
 
 def test_a_damaged_configuration_leaves_the_figures_of_any_system(copied, report):

@@ -17,7 +17,7 @@ from latentcore.models.networks import ACTIVATIONS
 from latentcore.plots.style import PALETTE
 from latentcore.report.explorer import _operator
 from latentcore.report.network import layers_of
-from latentcore.report.page import write_report
+from latentcore.report.writing import write_report
 
 # of the explorer's picture, to torch's
 TOLERANCE = 1e-3

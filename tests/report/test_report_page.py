@@ -12,7 +12,8 @@ from latentcore.cli import main
 from latentcore.data import mnist
 from latentcore.evaluate.latents import latents_path, read_latents, write_latents
 from latentcore.report import folder as report_folder
-from latentcore.report.page import number, write_report
+from latentcore.report.page import number
+from latentcore.report.writing import write_report
 from latentcore.training.provenance import commands_of, note_command
 
 

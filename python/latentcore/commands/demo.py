@@ -28,7 +28,7 @@ def _demo(run_dir: Path | None, seed: int) -> None:
     from latentcore._files import write_json
     from latentcore.data import mnist
     from latentcore.data.examples import Where
-    from latentcore.report.page import write_report
+    from latentcore.report.writing import write_report
     from latentcore.training import driver
 
     system = systems.find("few-label")

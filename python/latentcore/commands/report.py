@@ -16,7 +16,7 @@ def report(words: list[str]) -> None:
     )
     told = parser.told(words)
     _extras.need("report", "train")
-    from latentcore.report.page import write_report
+    from latentcore.report.writing import write_report
 
     page = write_report(told["runs"], told["out"])
     count = len(told["runs"])

@@ -1,1 +1,1 @@
-from latentcore.report.page import write_report as write_report
+from latentcore.report.writing import write_report as write_report

@@ -1,25 +1,22 @@
-"""The report: run folders as one HTML page that needs no network."""
+"""The report as text: run folders as one HTML page that needs no network."""
 
 import base64
 import hashlib
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from latentcore import _errors, systems
-from latentcore._files import replacing
+from latentcore import systems
 from latentcore.report.curves import curves, legend, scatter
 from latentcore.report.explorer import explorer
-from latentcore.report.folder import OneRun, RunFolder, read_folders
+from latentcore.report.folder import RunFolder
 from latentcore.report.network import UnsupportedError
 from latentcore.report.pictures import Picture, name_of, picture, sprite
 from latentcore.report.tables import short
@@ -29,39 +26,6 @@ _OF_ALL = ("loss", "seconds")
 _MOST_HEADLINES = 5
 _MOST_FIELDS = 500  # of a configuration
 _MOST_PIXELS = 200_000_000  # of the pictures of a run, all frames of all together
-
-
-def write_report(runs: OneRun | Sequence[OneRun], path: str | os.PathLike[str]) -> Path:
-    """Write one self-contained page about run folders.
-
-    Figures, curves, latents with the images they are of, an explorer of the latent space, pictures, configurations,
-    environments and commands, each as far as the folders have it; the page says what is missing. Nothing is fetched
-    when it is opened, and nothing in a run folder is executed.
-
-    Args:
-        runs: A run folder or several, which stand side by side; or runs as `load_run` opens them, which those of
-            somebody's own models must be for the page to show their latent space.
-        path: The HTML file to write; replaced as a whole.
-
-    Returns:
-        The file.
-
-    Raises:
-        OSError: A folder is missing, or the file cannot be written.
-        ValueError: A folder holds nothing of a run, one is given twice, or the file's name is not one of a page.
-
-    Example:
-        >>> write_report(["runs/vae", "runs/cvae"], "report.html")  # doctest: +SKIP
-        PosixPath('report.html')
-    """
-    target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm"):  # nothing of a run is ever replaced by mistake
-        _errors.fail_value(str(target), "a file to write that is named .html", repr(target.name))
-    found = read_folders(runs)
-    with replacing(target) as temporary:
-        # names of files can hold bytes that are no text
-        temporary.write_text(render(found), encoding="utf-8", errors="replace")
-    return target
 
 
 def render(runs: Sequence[RunFolder]) -> str:
