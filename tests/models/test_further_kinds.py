@@ -20,7 +20,8 @@ class Laplace(Prior):
         return torch.distributions.Laplace(0.0, self.log_scale.exp(), validate_args=False).log_prob(z).sum(1)
 
     def sample(self, n, generator=None):
-        raise NotImplementedError
+        sign, size = torch.rand(2, n, len(self.log_scale), generator=generator)
+        return torch.sign(sign - 0.5) * -torch.log1p(-size) * self.log_scale.exp()
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def test_it_is_built_saved_and_set_by_words():
     assert torch.equal(model.prior.log_scale, torch.full((2,), 0.5).log())
     model.objective()(model, (images, images), beta=1.0, seed=0).loss.backward()
     assert model.prior.log_scale.grad.all()
+    assert model.prior.sample(5).shape == (5, 2)
     other = VAE(Config(prior=LaplaceConfig(0.25)))
     assert "_extra_state" in model.state_dict()
     assert other.get_extra_state()["prior"] == {"kind": "laplace", "scale": 0.25}

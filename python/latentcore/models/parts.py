@@ -176,6 +176,9 @@ class BuiltConfig:
 
     builds: ClassVar[str]
 
+    def __post_init__(self) -> None:
+        _config.check_types(self)
+
     def build(self, *sizes: int) -> Any:
         """The module: the class of `builds`, called with `sizes` and the fields."""
         itself: Any = self
@@ -194,9 +197,6 @@ class StandardNormalConfig(BuiltConfig):
     builds: ClassVar[str] = "latentcore.models.priors:StandardNormal"
     kind: Literal["standard-normal"] = field(default="standard-normal", kw_only=True)
 
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-
 
 @dataclass(frozen=True)
 class MixturePriorConfig(BuiltConfig):
@@ -206,7 +206,7 @@ class MixturePriorConfig(BuiltConfig):
         kind: "mixture".
         components: Number of components, K.
         covariance_type: "full"; "tied", one matrix for all; "diag"; "spherical", one number for each.
-        spread: Standard deviation of the first means about the origin.
+        spread: Standard deviation of the first means about the origin, in units of the latents.
     """
 
     builds: ClassVar[str] = "latentcore.models.priors:Mixture"
@@ -216,7 +216,7 @@ class MixturePriorConfig(BuiltConfig):
     spread: float = 1.0
 
     def __post_init__(self) -> None:
-        _config.check_types(self)
+        super().__post_init__()
         _config.in_range(self, "components", 1, 2**31 - 1)
         _config.in_range(self, "spread", 0)
 
@@ -236,9 +236,6 @@ class BernoulliConfig(BuiltConfig):
     builds: ClassVar[str] = "latentcore.models.likelihoods:Bernoulli"
     kind: Literal["bernoulli"] = field(default="bernoulli", kw_only=True)
 
-    def __post_init__(self) -> None:
-        _config.check_types(self)
-
 
 @dataclass(frozen=True)
 class GaussianConfig(BuiltConfig):
@@ -250,9 +247,6 @@ class GaussianConfig(BuiltConfig):
 
     builds: ClassVar[str] = "latentcore.models.likelihoods:Gaussian"
     kind: Literal["gaussian"] = field(default="gaussian", kw_only=True)
-
-    def __post_init__(self) -> None:
-        _config.check_types(self)
 
 
 LikelihoodConfig = BernoulliConfig | GaussianConfig
