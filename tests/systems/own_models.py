@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 import torch
+from tiny import configuration, images
 from torch import nn
 
-from latentcore import ops
+from latentcore import ops, train
 from latentcore._config import Configuration
 from latentcore.data.convert import to_unit
 from latentcore.models import VAE, Bernoulli, Likelihood, Prior, StandardNormal
@@ -151,3 +152,24 @@ class Distance(Terms):
     def __call__(self, model, batch, *, beta, seed):
         away = model(batch[1])
         return away.square().mean(), away.abs().mean()
+
+
+TOLD = configuration("autoencoder", epochs=2, batch_size=48, validation=0.25)
+TOLD = replace(TOLD, vae=replace(TOLD.vae, classes=3))
+
+
+def trained(folder, own, **words):
+    """A small run of a model, with images to judge by, which may have labels."""
+    model, config, _ = own
+    pictures, labels = images(120)
+    data = {"labels": labels[:96]} if config.network.classes else {}
+    return train(
+        "autoencoder",
+        pictures[:96],
+        config=config,
+        model=model,
+        run_dir=folder,
+        test=(pictures[96:], labels[96:]),
+        **data,
+        **words,
+    )
